@@ -65,6 +65,23 @@ def doubled(rows: Sequence[Association]) -> Unavailable | None:
     )
 
 
+def contradicted(
+    account: str, user: str, rows: Sequence[Association], named: Collection[str]
+) -> Unavailable | None:
+    """Return a fault if two lists disagree about a user's associations with an account.
+
+    rows: of `show assoc`; named: their partitions by `show user withassoc`. A list that lost some
+    of its lines would else make a suspension done that closed nothing.
+    """
+    if {row.partition for row in rows} == set(named):
+        return None
+    return Unavailable(
+        f"sacctmgr's lists disagree about the associations of {account} {user}",
+        advice=f"compare `sacctmgr show assoc account={account} user={user}` with `sacctmgr show "
+        f"user {user} withassoc`; it is tried again by itself",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """The programs, as argument lists, and where their configuration is."""
@@ -118,11 +135,22 @@ class Tools:
 
     def default_accounts(self, users: Collection[str]) -> dict[str, str]:
         """Return users' default accounts on the cluster."""
+        return self.users(users)[0]
+
+    def users(
+        self, users: Collection[str]
+    ) -> tuple[dict[str, str], dict[tuple[str, str], set[str]]]:
+        """Return users' default accounts on the cluster, and the partitions of their associations
+        by account and user."""
         where = ["withassoc", "where", f"cluster={self.cluster}"]
         if 0 < len(users) <= FILTER:
             where.append(f"name={','.join(sorted(users))}")
-        rows = self._show("user", where, ("User", "DefaultAccount"))
-        return {user: account for user, account, *_ in rows if account}
+        rows = self._show("user", where, ("User", "DefaultAccount", "Account", "Partition"))
+        partitions: dict[tuple[str, str], set[str]] = {}
+        for user, _, account, partition, *_ in rows:
+            if account:
+                partitions.setdefault((account, user), set()).add(partition)
+        return {user: default for user, default, *_ in rows if default}, partitions
 
     def privileged(self, users: Collection[str]) -> set[str]:
         """Return the users who are administrators or operators, or coordinate an account."""

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from handlers.slurm import access
-from handlers.slurm.client import Association, Tools, by_name, doubled
+from handlers.slurm.client import Association, Tools, by_name, contradicted, doubled
 from handlers.slurm.doctor import check_slurm
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import holds, sets
@@ -194,7 +194,7 @@ class Slurm:
         rows, shared = self._rows(accounts, described)
         grouped = by_name(rows)
         texts = self._tools.accounts(described) if described else {}
-        defaults = self._tools.default_accounts(users) if users else {}
+        defaults, theirs = self._tools.users(users) if users else ({}, {})
         present = {user for _, user in grouped if user in users}
         failed = self._tools.failed_uids(present, accounts)
         jobs = self._tools.jobs(accounts, present) if self._tools.scancel and present else {}
@@ -203,7 +203,11 @@ class Slurm:
             user = rest[0] if rest else ""
             accounts_own = grouped.get((account, ""), [])
             there = grouped.get((account, user), [])
-            if (doubt := doubled(accounts_own) or doubled(there)) is not None:
+            doubt = doubled(accounts_own) or doubled(there)
+            if kind == "assoc" and doubt is None:
+                named = theirs.get((account, user), set())
+                doubt = contradicted(account, user, there, named)
+            if doubt is not None:
                 results[key] = doubt
                 continue
             own = next(iter(accounts_own), None)

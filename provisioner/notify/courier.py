@@ -46,9 +46,17 @@ KEPT = 30 * 86400.0
 BATCH = 2000
 """The most messages that are looked at together."""
 
+_IN_A_ROW = 2
+"""Messages at which a server or program hangs, one after the other, before it counts as away."""
+
 _AFTER_TROUBLE = 60.0
 _CLEAN = 3600.0
 _LAST = 5.0
+
+
+def _untried_first(due: Sequence[Message]) -> Sequence[Message]:
+    """Return messages with those that failed by themselves last: they keep no other one waiting."""
+    return sorted(due, key=lambda message: message.attempts)
 
 
 def letters_of(config: Config) -> Letters:
@@ -179,16 +187,35 @@ class Courier:
         going = [*chosen.single, *(self._outbox.summary(some, now) for some in chosen.merged)]
         if not going:
             return
+        left, lost = _untried_first(going), 0
         try:
             password = self._system.config.secret(mail.password) if mail.password else ""
-            with Post(mail, password).session() as session:
-                for message in going:
-                    if self._stopping.is_set():
-                        return
-                    self._send(session, message)
+            post = Post(mail, password)
+            while left and not self._stopping.is_set():
+                rest = self._over_one_connection(post, left)
+                lost = lost + 1 if len(rest) == len(left) - 1 else 0
+                left = rest
+                if lost >= _IN_A_ROW:
+                    raise Away(f"{post.place}: {lost} connections in a row broke at a mail")
         except (Away, ConfigError) as error:
             text = error.message if isinstance(error, ConfigError) else str(error)
-            self._trouble(MAIL, going, text, now)
+            self._trouble(MAIL, left, text, now)
+
+    def _over_one_connection(self, post: Post, going: Sequence[Message]) -> Sequence[Message]:
+        """Send mails until the connection breaks at one; return those after it.
+
+        A server can be slow for one address alone, so that this mail is put off, and the others go.
+        """
+        with post.session() as session:
+            for number, message in enumerate(going, 1):
+                if self._stopping.is_set():
+                    break
+                try:
+                    self._send(session, message)
+                except Away as error:
+                    self._put_off(message, str(error))
+                    return going[number:]
+        return ()
 
     def _send(self, session: Session, message: Message) -> None:
         mail = self._settings.mail
@@ -223,7 +250,8 @@ class Courier:
         hook = self._settings.hook
         if hook is None or self._rests(HOOK):
             return
-        for message in due:
+        slow = 0
+        for message in _untried_first(due):
             if self._stopping.is_set():
                 return
             try:
@@ -236,8 +264,14 @@ class Courier:
                 self._unexpected(message, error)
                 continue
             if done.timed_out:
-                self._trouble(HOOK, [message], f"did not end in {hook.timeout:g} s", now)
-                return
+                why = f"did not end in {hook.timeout:g} s"
+                self._put_off(message, why)
+                slow += 1
+                if slow >= _IN_A_ROW:
+                    self._trouble(HOOK, (), f"{why}, {slow} times in a row", now)
+                    return
+                continue
+            slow = 0
             if done.returncode != 0:
                 said = as_line(done.stderr)
                 self._put_off(message, f"exit code {done.returncode}: {said}")
@@ -281,7 +315,7 @@ class Courier:
         young = [m.id for m in going if now - m.made < self._settings.give_up]
         with self._journal.transaction() as conn:
             messages.end(conn, old, MessageState.GIVEN_UP, time.time(), error)
-            messages.put_off(conn, young, now, error)
+            messages.note(conn, young, error)
 
     def _went_well(self, channel: str) -> None:
         if self._complaint[channel]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handlers.slurm.handler import build
-from provisioner.contract import Completed, Unavailable
+from provisioner.contract import Completed, Fault, Unavailable
 from provisioner.system import process
 from tests.support import slurm_sites
 from tests.support.slurm_ledger import Ledger, account
@@ -39,6 +39,34 @@ def test_a_list_that_is_not_whole_says_of_nobody_that_they_are_not_there(
     handler = build(replace(slurm_sites.site(), run=shown), cluster.settings)
     with pytest.raises(Unavailable):
         handler.observe([ACCOUNT, USER])
+
+
+@pytest.mark.parametrize("lost", [-1, -2], ids=["its last line", "one before it"])
+def test_a_list_that_lost_a_users_line_does_not_say_that_they_are_gone(
+    tmp_path: Path, lost: int
+) -> None:
+    """What `show user withassoc` says of them contradicts it, whichever of the two was cut."""
+    cluster = slurm_sites.emulated(tmp_path)
+    ledger = Ledger()
+    ledger.want(cluster.handler(), "allocation:1", account("cf1"))
+    ledger.run(cluster.handler())
+    for user in ("one", "two"):
+        ledger.want(cluster.handler(), "allocation:1", {"account": "cf1", "user": user})
+    ledger.run(cluster.handler())
+    both = [USER, "slurm-a/assoc/cf1/two"]
+    for cut in ("assoc", "user"):
+
+        def shown(argv: Sequence[str], cut: str = cut, **more: Any) -> Completed:
+            done = process.run(argv, **more)
+            lines = done.stdout.splitlines(keepends=True)
+            if argv[2:4] == ["show", cut] and len(lines) > 1:
+                del lines[lost]
+            return replace(done, stdout="".join(lines))
+
+        handler = build(replace(slurm_sites.site(), run=shown), cluster.settings)
+        found = handler.observe(both)
+        assert sum(isinstance(one, Unavailable) for one in found.values()) == 1
+    assert all(not isinstance(one, Fault) for one in cluster.handler().observe(both).values())
 
 
 @pytest.mark.parametrize(

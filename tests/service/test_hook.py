@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.config import schema
 from provisioner.objects.states import MessageState
 from tests.support.engine_site import Site, user
 from tests.support.mail_site import project, queue, served, tell, wrong
@@ -53,6 +54,20 @@ def test_a_failure_of_roots_own_request_is_told_to_the_program(site: Site) -> No
     [event] = told(site)
     assert (event["event"], event["people"]) == ("request_failed", [])
     assert "there is no resource 'oen'" in event["failure"]["problem"]
+
+
+def test_an_event_at_which_the_program_hangs_delays_no_other(site: Site) -> None:
+    program = site.root / "hook"
+    hangs = "#!/bin/sh\ntext=$(cat)\ncase $text in *user:ann*) exec sleep 60;; esac\n"
+    program.write_text(f'{hangs}printf "%s\\n" "$text" >> {site.root}/told.jsonl\n')
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace("timeout: 5", "timeout: 1"))
+    site.config = schema.load(path)
+    site.start()
+    served(site, *(user(name, uid=2000) for name in ("ann", "bob", "eve")))
+    assert [event["subject"] for event in told(site)] == ["user:bob", "user:eve"]
+    [waiting] = queue(site, MessageState.WAITING)
+    assert "did not end in 1 s" in str(waiting.error)
 
 
 def test_an_exit_code_other_than_0_means_again_with_the_same_id(site: Site) -> None:

@@ -228,6 +228,16 @@ def test_a_server_that_hangs_keeps_nothing_waiting_for_long(tmp_path: Path, drib
         assert "in time" in str(said) or "not done after 0.9 s" in str(said)
 
 
+def test_an_address_at_which_the_server_is_slow_delays_no_other(tmp_path: Path, port: int) -> None:
+    site = Site(tmp_path, notify(port, patience=0.3))
+    with smtp_server.serving(port) as mailbox:
+        mailbox.slow = {ANN: 2.0}
+        served(site, *(user(name, uid=2000) for name in ("ann", "bob", "eve")))
+        assert len(mailbox.to(BOB)) == 1
+        [waiting] = queue(site, MessageState.WAITING)
+        assert (waiting.person, waiting.attempts) == ("ann", 1)
+
+
 def test_a_mail_that_was_sent_just_before_a_kill_is_sent_again_under_its_id(
     site: Site, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

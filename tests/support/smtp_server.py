@@ -5,6 +5,7 @@ Promises: what it took is read back as mails, in the order in which they came.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -21,16 +22,19 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class Mailbox:
-    """What the server took. refuses: recipient -> the answer to it."""
+    """What the server took. refuses: recipient -> the answer to it; slow: recipient -> seconds."""
 
     mails: list[EmailMessage] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
     answer: str = "250 taken"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[Any]
     ) -> str:
         """Take a recipient, or refuse it."""
+        if address in self.slow:
+            await asyncio.sleep(self.slow[address])
         if address in self.refuses:
             return self.refuses[address]
         envelope.rcpt_tos.append(address)

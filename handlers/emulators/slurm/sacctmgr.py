@@ -112,13 +112,23 @@ def _show_user(data: Slurmdbd, words: list[str]) -> None:
             "defaultaccount": known["default"].get(cluster, ""),
             "adminlevel": known.get("admin", "None"),
             "coordinators": known.get("coord", ""),
+            "account": assoc["account"],
+            "partition": assoc["partition"],
         }
         for user, known in data.users.items()
         if not names or user in names
         for cluster in clusters
         if cluster in known["default"]
+        for assoc in (_assocs(data, cluster, user) if "withassoc" in words else ()) or [_NONE]
     ]
     _print(rows, options)
+
+
+_NONE: Row = {"account": "", "partition": ""}
+
+
+def _assocs(data: Slurmdbd, cluster: str, user: str) -> list[Row]:
+    return data.matching(cluster=[cluster], account=[], user=[user], partition=[])
 
 
 def _show_account(data: Slurmdbd, words: list[str]) -> None:

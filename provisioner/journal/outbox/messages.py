@@ -130,6 +130,12 @@ def put_off(conn: Connection, ids: Collection[str], until: float, error: str) ->
         )
 
 
+def note(conn: Connection, ids: Collection[str], error: str) -> None:
+    """Write why messages could not be sent yet; they stay due."""
+    for part in chunks(ids):
+        conn.execute(update(messages).where(messages.c.id.in_(part)).values(error=error))
+
+
 def of_others(conn: Connection, channels: Collection[str]) -> list[str]:
     """Return the ids of waiting messages of other channels than some."""
     return list(
