@@ -162,22 +162,30 @@ def _remarks(handler: Handler, task: _Task) -> Sequence[str]:
 
 
 def _to_be_set(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, Applied]:
-    """Return the settings about to be written that are not recorded yet."""
-    if not able(handler, Restores):
-        return {}
+    """Return the settings about to be written that are not recorded yet.
+
+    An object without settings gets an empty record: whose request is cancelled before anything was
+    written has taken over nothing.
+    """
     unrecorded: dict[Key, Applied] = {}
     for task in tasks:
         if not task.item.open or task.item.reopens:
             continue
         try:
-            now = settings.noted_now(handler, task.item, task.want or {}, task.state or {})
+            now = _settings(handler, task)
         except Exception:
             _end(task, _unexpected("sets or holds", handler))
             continue
-        if now != task.item.applied:
+        if now is not None and (now != task.item.applied or not task.item.begun):
             unrecorded[task.item.key] = now
-            task.item = replace(task.item, applied=now)
+            task.item = replace(task.item, applied=now, begun=True)
     return unrecorded
+
+
+def _settings(handler: Handler, task: _Task) -> Applied | None:
+    if not able(handler, Restores):
+        return task.item.applied if task.item.begun else {}
+    return settings.noted_now(handler, task.item, task.want or {}, task.state or {})
 
 
 def _applied(handler: Handler, task: _Task) -> Applied | None:
@@ -282,9 +290,11 @@ def _plan(handler: Handler, task: _Task) -> None:
 def _allowed(item: Item, changes: Sequence[Change]) -> Sequence[Change]:
     """Return the changes of a plan that may be written.
 
-    An object that others closed is as a suspension wants it. That makes it no object of ours, which
-    the end of the suspension would open: it is not marked.
+    What was never ours stays as it is. An object that others closed is as a suspension wants it.
+    That makes it no object of ours, which the end of the suspension would open: it is not marked.
     """
+    if item.untouched:
+        return ()
     others_closed = item.claims and not item.open and item.prior is None
     return () if others_closed and all(c.verb in OWNING for c in changes) else changes
 

@@ -20,7 +20,8 @@ class Item:
 
     adoption: how it was taken over, if it existed before; identity: its identity when it was last
     as wanted, if its handler keeps one; applied: what claims have set on it, None if it was ours
-    before that was recorded; awaited: steps that are not due yet claim it.
+    before that was recorded; awaited: steps that are not due yet claim it; begun: it may have been
+    written.
     """
 
     key: Key
@@ -33,11 +34,21 @@ class Item:
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
     awaited: bool = False
+    begun: bool = True
 
     @property
     def open(self) -> bool:
         """Return True if a claim that is not suspended keeps it open."""
         return any(not claim.suspended for claim in self.claims)
+
+    @property
+    def untouched(self) -> bool:
+        """Return True if nobody claims it any more, and nothing was ever done with it.
+
+        If it exists, it is what others made: a request that was cancelled before it did anything
+        has taken over nothing.
+        """
+        return not (self.claims or self.awaited or self.begun or self.prior or self.adoption)
 
     @property
     def reopens(self) -> bool:

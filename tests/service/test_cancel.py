@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -79,6 +80,31 @@ def test_what_another_claims_too_is_no_longer_claimed_by_a_cancelled_request(sit
     waits(site, allocation(2, files=9))
     cancel(site)
     assert claims(site) == {"allocation:1 first/account/cf": "5"}
+
+
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
+@pytest.mark.parametrize("moment", ["paused", "away", "not ready"])
+def test_what_was_there_before_the_service_stays_if_nothing_was_done_with_it(
+    site: Site, verb: str, moment: str
+) -> None:
+    site.first.rows = {
+        "first/account/cf": {"present": True, "limit": "5"},
+        "first/member/cf/ann": {"present": True, "limit": None},
+    }
+    before = deepcopy(site.first.rows)
+    site.first.away = moment == "away"
+    site.first.missing = {"cf"} if moment == "not ready" else set()
+    if moment != "paused":
+        site.request(allocation(1, "ann", files=9), "waiting.yaml")
+    else:
+        site.drop(allocation(1, "ann", files=9), "waiting.yaml")
+    (who,) = [record.id for record in site.open() if record.name == "waiting.yaml"]
+    site.drop(control(f"request.{verb}", who), "steer.yaml")
+    site.first.missing = set()
+    site.back(site.first)
+    site.request(RECONCILE)
+    assert site.first.rows == before
+    assert site.first.calls == []
 
 
 def test_what_somebody_had_by_a_forgotten_request_stays_theirs(site: Site) -> None:

@@ -27,17 +27,25 @@ class Kept:
     """What is saved of one object.
 
     prior: its state before it was closed; identity: its identity when it was last as wanted;
-    applied: what claims have set on it, None if it was ours before the journal recorded that.
+    applied: what claims have set on it, None if it was ours before the journal recorded that;
+    begun: it may have been written.
     """
 
     prior: State | None = None
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
+    begun: bool = False
 
     def item(self, key: Key, claims: tuple[Claim, ...], adoption: Adoption | None) -> Item:
         """Return an item that is only looked at, and is not due."""
         return Item(
-            key, claims, self.prior, adoption=adoption, identity=self.identity, applied=self.applied
+            key,
+            claims,
+            self.prior,
+            adoption=adoption,
+            identity=self.identity,
+            applied=self.applied,
+            begun=self.begun,
         )
 
 
@@ -54,7 +62,8 @@ def kept(row: Any) -> Kept:
     """Return what is saved of an object. row: one with `COLUMNS`."""
     # An object that was never as wanted has nothing of ours yet.
     applied = row.applied if row.applied is not None or row.converged else {}
-    return Kept(row.prior, row.identity, applied)
+    begun = bool(row.converged) or row.applied is not None
+    return Kept(row.prior, row.identity, applied, begun)
 
 
 def of(conn: Connection, keys: Collection[Key]) -> dict[Key, Kept]:

@@ -39,7 +39,8 @@ _DUE = (
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An object that is due. unbound: only steps that are not due yet claim it, and it stays."""
+    """An object that is due. unbound: only steps that are not due yet claim it, or nobody does and
+    it was never ours; it stays."""
 
     instance: str
     item: Item
@@ -60,13 +61,10 @@ def due(
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
+    items = [_item(row, held.get(row.key, ()), awaited=row.key in waiting) for row in rows]
     return [
-        Due(
-            row.instance,
-            _item(row, held.get(row.key, ()), awaited=row.key in waiting),
-            unbound=row.key in waiting and row.key not in closed,
-        )
-        for row in rows
+        Due(row.instance, item, (item.awaited and item.key not in closed) or item.untouched)
+        for row, item in zip(rows, items, strict=True)
     ]
 
 
@@ -92,6 +90,7 @@ def _item(row: Any, held: tuple[Claim, ...], *, awaited: bool) -> Item:
         kept.identity,
         kept.applied,
         awaited,
+        kept.begun,
     )
 
 

@@ -46,7 +46,8 @@ def test_what_was_never_as_wanted_has_nothing_of_ours_and_of_the_rest_it_is_know
         if saved is not None:
             keepsakes.save(conn, Former({}, {"a": saved}))
     with book.reading() as conn:
-        assert keepsakes.of(conn, ["a", "b"]) == {"a": keepsakes.Kept(applied=kept)}
+        begun = converged or saved is not None
+        assert keepsakes.of(conn, ["a", "b"]) == {"a": keepsakes.Kept(applied=kept, begun=begun)}
     book.close()
 
 
@@ -57,5 +58,5 @@ def test_a_look_that_learns_nothing_of_it_leaves_what_was_noted(tmp_path: Path) 
         keepsakes.save(conn, Former({"a": {"label": "tea"}}, {"a": JAM}))
         as_wanted(conn)
     with book.reading() as conn:
-        assert keepsakes.of(conn, ["a"])["a"] == keepsakes.Kept({"label": "tea"}, None, JAM)
+        assert keepsakes.of(conn, ["a"])["a"] == keepsakes.Kept({"label": "tea"}, None, JAM, True)
     book.close()
