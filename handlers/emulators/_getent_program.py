@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 Entry = dict[str, list[str]]
 
@@ -84,8 +85,10 @@ def first(entry: Entry, name: str) -> str:
 
 def entries_of(file: str) -> dict[str, Entry]:
     """Return the entries in a directory's file: it has a line for each write; the last of a DN
-    counts."""
+    counts. A directory that is away has none, as sssd knows nobody new without its server."""
     entries: dict[str, Entry] = {}
+    if not Path(file).exists():
+        return entries
     with open(file, encoding="utf-8") as lines:
         for line in lines:
             if not line.endswith("\n"):

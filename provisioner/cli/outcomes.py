@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,9 @@ def _put(asked: Sequence[Asked], sending: Sending) -> tuple[dict[str, str], dict
         wrong = one.wrong
         if not wrong:
             try:
-                name = submitting.put(door, one.name, one.body, sending.key, one.folder)
+                # A name that the service took meanwhile is free again, and is no longer a key.
+                wanted = _unused(one.name, names)
+                name = submitting.put(door, wanted, one.body, sending.key, one.folder)
             except InvalidRequest as error:
                 wrong = error.message
         if wrong:
@@ -120,6 +122,16 @@ def _put(asked: Sequence[Asked], sending: Sending) -> tuple[dict[str, str], dict
         if not sending.wait:
             site.say(f"{one.place}: dropped as {name}")
     return names, outcomes
+
+
+def _unused(name: str, names: Collection[str]) -> str:
+    """Return a file's name, with a number before its ending if another one had it."""
+    stem, dot, ending = name.rpartition(".")
+    free, number = name, len(names)
+    while label(free) in names:
+        number += 1
+        free = submitting.staged(f"{stem}-{number}{dot}{ending}", f"request-{number}.yaml")
+    return free
 
 
 def _followed(

@@ -64,12 +64,12 @@ def readable(file: Path) -> bytes:
     return body
 
 
-def staged(name: str) -> str:
+def staged(name: str, otherwise: str = "request.yaml") -> str:
     """Return a file's name for staging: its own name if staging accepts it."""
     name = name.lstrip(".")
     fits = name.endswith(_ENDINGS) and name not in ("yaml", "yml", "json")
     fits = fits and not name.endswith(RESULT)
-    return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
+    return name if fits and len(os.fsencode(name)) <= _LONGEST else otherwise
 
 
 def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -> None:

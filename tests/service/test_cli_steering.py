@@ -154,3 +154,11 @@ def test_a_cause_keeps_its_id_when_what_waited_is_given_up(desk: Desk) -> None:
         record, failures.Kind.BACKEND, item.where[0], f"{item.reason} (waited 7 days)"
     )
     assert failures.cause_of(given_up) == item.cause
+
+
+def test_each_of_many_retries_has_its_row_however_fast_they_are_taken(live: Desk) -> None:
+    for number in range(21, 30):
+        live("submit", "-", "--wait", stdin=NEEDS_QOS.format(number=number).encode(), code=1)
+    *rows, closing = live("retry", "--all", "--wait", code=1).out.splitlines()
+    assert closing.startswith("9 failed; ")
+    assert len(rows) == 9
