@@ -210,6 +210,9 @@ class Lane:
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
             over = reading.converged or _left_as_it_is(outcome)
+            if outcome.item.untouched:
+                # It has never been ours, and a later look must not take it for ours.
+                readings[outcome.item.key] = replace(reading, converged=False)
             if over and outcome.numbers:
                 numbers[outcome.item.key] = outcome.numbers
             undone = StepState.FAILED if reading.due is None else StepState.DUE

@@ -39,8 +39,7 @@ _DUE = (
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An object that is due. unbound: only steps that are not due yet claim it, or nobody does and
-    it was never ours; it stays."""
+    """An object that is due. unbound: only steps that are not due yet claim it, and it stays."""
 
     instance: str
     item: Item
@@ -63,7 +62,7 @@ def due(
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
     items = [_item(row, held.get(row.key, ()), awaited=row.key in waiting) for row in rows]
     return [
-        Due(row.instance, item, (item.awaited and item.key not in closed) or item.untouched)
+        Due(row.instance, item, item.awaited and item.key not in closed)
         for row, item in zip(rows, items, strict=True)
     ]
 
