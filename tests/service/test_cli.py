@@ -87,7 +87,7 @@ WRONG = {
     "an endless file to check": (["check", "/dev/zero"], 3, "has more than 65536 bytes"),
     "an empty file": (["plan", "/dev/null"], 3, "the file is empty"),
     "no request": (["show", "nosuch"], 3, "there is no request 'nosuch'"),
-    "no subject": (["status", "x"], 3, "'x' is not a subject"),
+    "no subject": (["status", "x"], 3, "nothing is claimed for 'x'"),
     "no id": (["retry", ""], 3, "there is no request ''"),
     "an id that is none": (["hold", "a\x1bb"], 3, "there is no request 'a\\x1bb'"),
     "a directory that is in use": (["sandbox", "/"], 4, "/ is not empty"),

@@ -58,6 +58,8 @@ VALUES = {
     "expires": '"2099-12-24T00:00:00Z"',
     "not_before": '"2026-01-24T00:00:00Z"',
     "as_of": '"2026-01-24T00:00:00Z"',
+    "ends": '"2099-12-24T00:00:00Z"',
+    "objects": "[slurm-a/assoc/a/b]",
 }
 """What a person may write for each key that takes no free text."""
 
@@ -100,6 +102,8 @@ def test_every_key_of_a_blank_is_one_that_the_action_takes(action: str) -> None:
         whole = re.sub(r"^( *)# (?= *(?:# )*\w+:  # )", r"\1", whole, flags=re.M)
     if "users_file:" in whole:  # it stands in place of `users`
         whole = re.sub(r"^ *users:.*\n", "", whole, flags=re.M)
+    if "manifest:" in whole:  # either a manifest or some objects
+        whole = re.sub(r"^ *objects:.*\n", "", whole, flags=re.M)
     request = parse_request(filled(whole).encode())
     assert request.action == action
     assert request.reason == "some text"
