@@ -254,6 +254,8 @@ def _remember(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, State]:
     for task in tasks:
         if task.over or task.state is None or task.item.prior is not None or task.item.open:
             continue
+        if task.item.untouched:
+            continue  # nothing of it is closed
         try:
             prior = handler.prior(task.item.key, task.state)
         except Fault as fault:
