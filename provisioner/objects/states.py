@@ -94,9 +94,11 @@ class Adoption(StrEnum):
     SEEN = "seen"
     """Nobody claimed it when it was adopted: it is reported, and stays unchanged."""
     DIFFERS = "differs"
-    """Its claim wants something else: it is not written while it is open."""
+    """Its claim wants something else, or may do so: it is not written while it is open, except to
+    open it as it was before a suspension."""
     OURS = "ours"
-    """It is as wanted, and ours in the ledger, but may not have our mark in the backend yet."""
+    """It is as wanted, and ours in the ledger, but may not have our mark in the backend yet, or
+    hangs on the mark of another object."""
 
 
 REQUEST_MOVES: Mapping[RequestState | None, Mapping[RequestState, str]] = {
