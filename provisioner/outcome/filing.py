@@ -200,7 +200,7 @@ class Finisher:
         if record.fixed_by is not None:
             # The request that put it right may have the same own id, and so the same receipt.
             there = receipts.path(self._spool.receipts, record.writer, name)
-            if not there.exists() or receipts.request_of(there) != record.id:
+            if there.exists() and receipts.request_of(there) != record.id:
                 return
         receipt = receipt_of(record, listed, self._outputs_of, observing=self.observing)
         receipts.write(self._spool.receipts, record.writer, name, receipt)

@@ -41,11 +41,12 @@ class Row:
     writer_id: str | None
     state: str
     digest: str
+    fixed_by: str | None
 
 
 def rows(root: Path) -> list[Row]:
     """Return all requests, oldest first."""
-    columns = "id, name, writer, writer_id, state, digest"
+    columns = "id, name, writer, writer_id, state, digest, fixed_by"
     with closing(_open(root)) as journal:
         found = journal.execute(f"select {columns} from requests order by id").fetchall()
     return [Row(*row) for row in found]
@@ -95,7 +96,8 @@ def _of_places(requests: list[Row], entries: Mapping[str, list[str]]) -> Iterabl
                 where.setdefault(name[:26], []).append(place)
     for row in requests:
         places = where.pop(row.id, [])
-        wanted = [PLACES[row.state]]
+        # What was put right, dismissed, or refused once more waits for nobody.
+        wanted = [PLACES["done" if row.fixed_by is not None else row.state]]
         if row.state == "refused" and not row.digest:
             wanted = places if places in (["failed"], ["quarantine"]) else wanted
         # A refused file that was tried again went back through staging, as another request.
