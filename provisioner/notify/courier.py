@@ -192,30 +192,30 @@ class Courier:
             password = self._system.config.secret(mail.password) if mail.password else ""
             post = Post(mail, password)
             while left and not self._stopping.is_set():
-                rest = self._over_one_connection(post, left)
-                lost = lost + 1 if len(rest) == len(left) - 1 else 0
-                left = rest
+                went = self._over_one_connection(post, left)
+                lost = 0 if went else lost + 1
+                left = left[went + 1 :]
                 if lost >= _IN_A_ROW:
                     raise Away(f"{post.place}: {lost} connections in a row broke at a mail")
         except (Away, ConfigError) as error:
             text = error.message if isinstance(error, ConfigError) else str(error)
             self._trouble(MAIL, left, text, now)
 
-    def _over_one_connection(self, post: Post, going: Sequence[Message]) -> Sequence[Message]:
-        """Send mails until the connection breaks at one; return those after it.
+    def _over_one_connection(self, post: Post, going: Sequence[Message]) -> int:
+        """Send mails until the connection breaks at one; return how many were before it.
 
         A server can be slow for one address alone, so that this mail is put off, and the others go.
         """
         with post.session() as session:
-            for number, message in enumerate(going, 1):
+            for number, message in enumerate(going):
                 if self._stopping.is_set():
                     break
                 try:
                     self._send(session, message)
                 except Away as error:
                     self._put_off(message, str(error))
-                    return going[number:]
-        return ()
+                    return number
+        return len(going)
 
     def _send(self, session: Session, message: Message) -> None:
         mail = self._settings.mail

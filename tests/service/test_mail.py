@@ -228,14 +228,18 @@ def test_a_server_that_hangs_keeps_nothing_waiting_for_long(tmp_path: Path, drib
         assert "in time" in str(said) or "not done after 0.9 s" in str(said)
 
 
-def test_an_address_at_which_the_server_is_slow_delays_no_other(tmp_path: Path, port: int) -> None:
+@pytest.mark.parametrize("others", [("bob",), ("bob", "eve")])
+def test_an_address_at_which_the_server_is_slow_delays_no_other(
+    tmp_path: Path, port: int, caplog: pytest.LogCaptureFixture, others: tuple[str, ...]
+) -> None:
     site = Site(tmp_path, notify(port, patience=0.3))
     with smtp_server.serving(port) as mailbox:
         mailbox.slow = {ANN: 2.0}
-        served(site, *(user(name, uid=2000) for name in ("ann", "bob", "eve")))
+        served(site, *(user(name, uid=2000) for name in ("ann", *others)))
         assert len(mailbox.to(BOB)) == 1
         [waiting] = queue(site, MessageState.WAITING)
         assert (waiting.person, waiting.attempts) == ("ann", 1)
+    assert not any("in a row" in message for message in caplog.messages)
 
 
 def test_a_mail_that_was_sent_just_before_a_kill_is_sent_again_under_its_id(
