@@ -141,12 +141,13 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
 
 def _cancelled(key: Key, want: Want, state: State, data: Mapping[str, Any]) -> list[Change]:
     """Return the change that ends a suspended user's jobs, which comes after the lock: until then
-    a queued job could start. More jobs than may be cancelled are left."""
+    a queued job could start, and more be submitted. More jobs than may be cancelled are left."""
     jobs, most = _jobs(want, state)
     if not 0 < jobs <= most:
         return []
-    text = f"cancel {jobs} jobs of {data['name']} in {data['account']}"
-    return [Change(key, "cancel-jobs", text, 45, f"cancel-jobs {data['account']}", data)]
+    text = f"cancel {_number(jobs)} of {data['name']} in {data['account']}"
+    both = {**data, "most": most}
+    return [Change(key, "cancel-jobs", text, 45, f"cancel-jobs {data['account']}", both)]
 
 
 def run_on(want: Want, state: State) -> tuple[str, ...]:
@@ -156,8 +157,8 @@ def run_on(want: Want, state: State) -> tuple[str, ...]:
         return ()
     account, user = want["account"], want["user"]
     return (
-        f"{jobs} jobs of {user} in {account} run on: more than the {most} that `most_cancelled` "
-        f"allows. To end them: scancel --user={user} --account={account}",
+        f"{_number(jobs)} of {user} in {account} run on: more than the {most} that "
+        f"`most_cancelled` allows. To end them: scancel --user={user} --account={account}",
     )
 
 
@@ -166,6 +167,10 @@ def _jobs(want: Want, state: State) -> tuple[int, int]:
     jobs are left."""
     most = want.get("cancels")
     return (int(cast(int, state.get("jobs") or 0)), int(cast(int, most))) if most else (0, 0)
+
+
+def _number(jobs: int) -> str:
+    return "1 job" if jobs == 1 else f"{jobs} jobs"
 
 
 def _lacks_default(want: Want, state: State) -> bool:

@@ -47,9 +47,21 @@ def _write(tools: Tools, changes: Sequence[Change]) -> None:
     elif verb == "remove-user":
         remove(tools, account, names, selection)
     elif verb == "cancel-jobs":
-        for name in names:
-            tools.cancel(account, name)
+        _cancel(tools, account, changes)
     elif verb == "heal":
         heal(tools, names)
     else:
         raise Permanent(f"slurm has no change {verb!r}")
+
+
+def _cancel(tools: Tools, account: str, changes: Sequence[Change]) -> None:
+    """End users' jobs in an account, which is locked by now.
+
+    They are counted again: users may have submitted more than may be cancelled, between the look at
+    them and the lock.
+    """
+    counts = tools.jobs([account], [str(change.data["name"]) for change in changes])
+    for change in changes:
+        name = str(change.data["name"])
+        if counts.get((account, name), 0) <= cast(int, change.data["most"]):
+            tools.cancel(account, name)

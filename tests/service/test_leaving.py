@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from handlers.emulators.slurm.slurmdbd import job_state
 from tests.support.cli_site import Desk, of_user, storage, user
 
 COMPUTE = """provisioner: 1
@@ -73,7 +74,7 @@ def run_jobs(desk: Desk, *jobs: tuple[str, str]) -> None:
 
 def jobs(desk: Desk) -> list[tuple[str, str]]:
     rows = json.loads((desk.root / "slurm/slurmdbd.json").read_text())["jobs"]
-    return [(row["account"], row["user"]) for row in rows]
+    return [(row["account"], row["user"]) for row in rows if job_state(row) == "RUNNING"]
 
 
 JOBS = (("cf1", "jdoe"), ("cf1", "jdoe"), ("cf1", "asmith"), ("cf2", "jdoe"), ("other", "jdoe"))

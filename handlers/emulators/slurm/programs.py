@@ -1,8 +1,10 @@
 """Emulated Slurm: `sacctmgr`, `scontrol`, `squeue` and `scancel`, over one emulated slurmdbd.
 
 Promises: the exit codes of slurm-wlm 22.05.8, and the parts of `scontrol` and `squeue` that the
-slurm handler reads. Leaves out: jobs, except those that a test puts into the slurmdbd; an unknown
-command exits with 1 and says so.
+slurm handler reads. Jobs are those that a test puts into the slurmdbd; one that runs is COMPLETING
+for a moment after `scancel`. Leaves out: starting jobs, and users whom the host cannot resolve
+(`scancel` would exit with 1, `squeue` would leave them out and exit with 0); an unknown command
+exits with 1 and says so.
 """
 
 # Importing pathlib would cost every command a third of its start.
@@ -12,11 +14,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from handlers.emulators.slurm import sacctmgr
 from handlers.emulators.slurm.sacctmgr import Refused, names_of, options_of
-from handlers.emulators.slurm.slurmdbd import Slurmdbd, create, opened
+from handlers.emulators.slurm.slurmdbd import COMPLETING, OVER, Slurmdbd, create, job_state, opened
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
@@ -128,9 +131,26 @@ def _squeue(data: Slurmdbd, arguments: Sequence[str]) -> None:
     options = options_of([word.lstrip("-") for word in arguments])
     accounts, users = (names_of(options.get(name, "")) for name in ("account", "users"))
     for number, job in enumerate(data.jobs, 1):
-        if (not accounts or job["account"] in accounts) and (not users or job["user"] in users):
-            shown = {"%i": str(number), "%a": job["account"], "%u": job["user"], "%T": "RUNNING"}
+        if (accounts and job["account"] not in accounts) or (users and job["user"] not in users):
+            continue
+        for one in _elements(number, job, apart="--array" in arguments):
+            shown = {"%i": one, "%a": job["account"], "%u": job["user"], "%T": job_state(job)}
             print("|".join(shown[field] for field in options["format"].split("|")))
+
+
+def _elements(number: int, job: Mapping[str, str], *, apart: bool) -> list[str]:
+    """Return the numbers that squeue shows of a job; none of one that is over.
+
+    apart: `--array`, without which the elements of an array that wait are one line.
+    """
+    if job_state(job) == OVER:
+        return []
+    size = int(job.get("array", "0"))
+    if not size:
+        return [str(number)]
+    if job_state(job) == "PENDING" and not apart:
+        return [f"{number}_[1-{size}]"]
+    return [f"{number}_{element}" for element in range(1, size + 1)]
 
 
 def _scancel(data: Slurmdbd, arguments: Sequence[str]) -> None:
@@ -138,5 +158,15 @@ def _scancel(data: Slurmdbd, arguments: Sequence[str]) -> None:
     if list(arguments) == ["--version"]:
         print("slurm-wlm 22.05.8")
         return
-    whose = (options["account"], options["user"])
-    data.jobs = [job for job in data.jobs if (job["account"], job["user"]) != whose]
+    whose = {name: options[name] for name in ("account", "user") if name in options}
+    if not whose:
+        raise Refused("scancel: error: No job identification provided")
+    kept = []
+    for job in data.jobs:
+        if any(job[name] != value for name, value in whose.items()):
+            kept.append(job)
+        elif job_state(job) == "RUNNING":
+            kept.append({**job, "ends": str(time.time() + COMPLETING)})
+        elif job_state(job) == "COMPLETING":
+            kept.append(job)
+    data.jobs = kept

@@ -324,7 +324,8 @@ def _delete_user(data: Slurmdbd, words: list[str]) -> None:
     associations = [assoc for assoc in _matching(data, options) if assoc["user"]]
     if not associations:
         raise Refused(" Nothing deleted")
-    held = [_association_of(data, job) for job in data.jobs]
+    # slurmdbd knows the end of a job as soon as it is cancelled, while squeue still shows it.
+    held = [_association_of(data, job) for job in data.jobs if "ends" not in job]
     if any(assoc in held for assoc in associations):
         raise Refused(" Error with request: Job(s) active, cancel job(s) before remove")
     if any(options.get(name) for name in ("account", "cluster", "partition")):

@@ -13,7 +13,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 TRES = ("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages")
 """The resources that a new slurmdbd counts, by number."""
 
+COMPLETING = 1.0
+"""Seconds for which a job that ran is still shown after it was cancelled."""
+
+OVER = "OVER"
+"""The state of a job that no program shows any more."""
+
 
 class Slurmdbd:
     """The tables of one slurmdbd, while its file is held."""
@@ -35,6 +42,7 @@ class Slurmdbd:
         self.accounts: dict[str, dict[str, str]] = kept["accounts"]
         self.users: dict[str, Row] = kept["users"]
         self.failed: list[str] = kept["failed"]
+        # `account`, `user`, perhaps `state`, `partition`, `ends`, `array` (how many elements).
         self.jobs: list[dict[str, str]] = kept["jobs"]
         # A new slurmdbd has this QOS.
         self.qos: list[str] = kept.get("qos", ["normal"])
@@ -112,6 +120,13 @@ class Slurmdbd:
 
 def _place(row: Row) -> tuple[str, str, str, str]:
     return row["cluster"], row["account"], row["user"], row["partition"]
+
+
+def job_state(job: Mapping[str, str]) -> str:
+    """Return how a job stands now, in the words of squeue; OVER if it is gone."""
+    if "ends" in job:
+        return "COMPLETING" if time.time() < float(job["ends"]) else OVER
+    return job.get("state", "RUNNING")
 
 
 def association(
