@@ -325,3 +325,13 @@ def inside_anothers(
 
 def _depth(path: str) -> tuple[int, str]:
     return path.count("/"), path
+
+
+def is_placed(change: Change, mount: str) -> bool:
+    """Return True if a change has to be held against where all filesets are linked.
+
+    Right below the mount point a path lies in no other fileset; what only closes one may lie
+    anywhere.
+    """
+    deep = str(change.data.get("path", "")).count("/") > mount.count("/") + 1
+    return change.verb == "link" or (deep and not takes(change))

@@ -4,9 +4,9 @@ Promises: keys `INSTANCE/fileset/NAME`; the handler observes quota, inode limit,
 mode and NFSv4 ACL separately; it changes only a fileset whose comment begins with our mark
 (`SERVICE:INSTANCE/fileset/NAME`), or one that a request may adopt. A suspended or unclaimed fileset
 belongs to root alone and keeps its data, quota and junction.
-Leaves out: deleting, unlinking, moving and renaming filesets, AFM, snapshots, quotas of users and
-groups. The directories above a junction must exist and belong to admins (`above`), because mm
-commands, chown and chmod go by path.
+Leaves out: deleting, unlinking, moving and renaming filesets, AFM, snapshots, setting quotas of
+users and groups. The directories above a junction must exist and belong to admins (`above`),
+because mm commands, chown and chmod go by path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from handlers.gpfs import plan, words
 from handlers.gpfs import state as filesets
-from handlers.gpfs.above import Way, foreseen, takes
+from handlers.gpfs.above import Way, foreseen, is_placed, takes
 from handlers.gpfs.doctor import check_filesystem
 from handlers.gpfs.look import Look
 from handlers.gpfs.mm import arguments, nfs4, usage
@@ -187,7 +187,7 @@ class FilesetHandler:
             return refused
         facts = self._mm.facts()
         mount = mount_of(facts, self._settings.mount)
-        placed = [change for change in changes if _is_placed(change, mount)]
+        placed = [change for change in changes if is_placed(change, mount)]
         records = self._mm.filesets() if placed else []
         if (doubt := self._mm.doubt(records)) is not None:
             # Nobody can judge the ways then; changes that need none go on.
@@ -217,6 +217,11 @@ class FilesetHandler:
         """Return the use of filesets, by one report of quotas; those it lacks are left out."""
         rows = self._mm.quotas(Path(self._settings.filesystem).name)
         return usage.metered({key: split_key(key)[-1] for key in keys}, rows)
+
+    def metered_users(self, fileset: str) -> Mapping[int, Sequence[Meter]]:
+        """Return the use of all users, by uid, by one report of quotas."""
+        rows = self._mm.user_quotas(Path(self._settings.filesystem).name)
+        return usage.metered_users(self._settings.filesystem, fileset, rows)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return all filesets except `root` and those whose names cannot be keys."""
@@ -374,16 +379,6 @@ class FilesetHandler:
                 field="acl",
                 expected="a template of an NFSv4 ACL, as templates/acl/project.j2",
             ) from error
-
-
-def _is_placed(change: Change, mount: str) -> bool:
-    """Return True if a change has to be held against where all filesets are linked.
-
-    Right below the mount point a path lies in no other fileset; what only closes one may lie
-    anywhere.
-    """
-    deep = str(change.data.get("path", "")).count("/") > mount.count("/") + 1
-    return change.verb == "link" or (deep and not takes(change))
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:

@@ -3,7 +3,7 @@ removes one.
 
 Promises: a new home appears with its skeleton or not at all; an existing home keeps every file.
 Leaves out: whose a home is and when it is closed (`plan`), how the host writes
-(`provisioner.system.directories`), quotas, and automounters.
+(`provisioner.system.directories`), automounters, and setting quotas.
 """
 
 from __future__ import annotations
@@ -202,6 +202,15 @@ class HomeDirectory:
             # A directory of the system, such as lost+found, is nobody's home.
             if not isinstance(state, Fault) and cast(int, state["uid"]) >= self._settings.min_id:
                 yield key, state
+
+    def counted_by(self) -> str:
+        """Return the file system that has the quotas of the homes' users."""
+        return self._settings.quotas
+
+    def owner(self, key: Key, state: State) -> int | None:
+        """Return whose an open home is."""
+        uid = cast(int, state["uid"])
+        return uid if state["present"] and uid >= self._settings.min_id else None
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         return {"path": str(state["path"])}

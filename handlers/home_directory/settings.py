@@ -56,6 +56,12 @@ class Settings(BaseModel):
         "range of its own (`ids`)",
     )
     max_id: int = Field(4294967293, description="highest uid and gid")
+    quotas: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9_-]*(:[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]*)?)?$",
+        description="the `gpfs_fileset` of the homes' file system, such as `fs1`: quotas of its "
+        "users are then read; `fs1:FILESET` if it counts users in each fileset apart",
+    )
     lane: str | None = Field(None, description="lane; default: one for the root")
 
 

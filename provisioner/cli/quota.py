@@ -29,9 +29,13 @@ def register(app: typer.Typer) -> None:
 
 def quota(
     subjects: list[str] = typer.Argument(
-        None, metavar="[SUBJECT...]", help="only these people, projects, allocations or filesets"
+        None,
+        metavar="[SUBJECT...]",
+        help="only these people, projects, allocations, filesets or homes",
     ),
-    whole: bool = typer.Option(False, "--all", help=f"more than the {_MOST} fullest"),
+    whole: bool = typer.Option(
+        False, "--all", help=f"more than the {_MOST} fullest, and what has no limit"
+    ),
     as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """Show what is used of each quota, the fullest first, and when it will be full."""
@@ -41,15 +45,21 @@ def quota(
     chosen = [one for one in read.gauges if not subjects or _meant(one, subjects)]
     if as_json:
         plain = [_plain(one) for one in chosen]
-        site.print_json({"quotas": plain, "unread": dict(read.unread)})
+        said = {"unread": dict(read.unread), "uncounted": list(read.uncounted)}
+        site.print_json({"quotas": plain, **said})
     else:
-        shown = chosen if whole or subjects else chosen[:_MOST]
+        limited = [one for one in chosen if one.limited or whole or subjects]
+        shown = limited if whole or subjects else limited[:_MOST]
         wide = max((len(_name(one)) for one in shown), default=0)
         paint.show(_line(one, wide) for one in shown)
         if len(shown) < len(chosen):
             site.say(f"and {len(chosen) - len(shown)} more: provisioner quota --all")
         if not chosen:
             site.say("nothing has a quota" + (" there" if subjects else ""))
+        for name in () if subjects else read.uncounted:
+            site.say(
+                f"{name}: quotas of its users are not read: its setting `quotas` names no handler"
+            )
         for name, why in read.unread.items():
             site.say(f"{name} could not be asked: {why}")
     if read.unread:

@@ -205,6 +205,34 @@ class Meters(Protocol):
 
 
 @runtime_checkable
+class MetersUsers(Protocol):
+    """A handler of a file system that has quotas of users."""
+
+    def metered_users(self, fileset: str) -> Mapping[int, Sequence[Meter]]:
+        """Return the use of all users, by uid, read in one call.
+
+        fileset: where a file system counts users in each fileset apart; '' for all of it. Raises a
+        Fault if it cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A handler of directories whose use is counted by their owner, such as homes."""
+
+    def counted_by(self) -> str:
+        """Return who counts: the instance of a handler that can (`MetersUsers`), or INSTANCE and
+        fileset (`fs1:home`); '' for nobody. Pure."""
+        ...
+
+    def owner(self, key: Key, state: State) -> int | None:
+        """Return the uid whose use counts for an object; None for nobody's, as while it is closed.
+        Pure."""
+        ...
+
+
+@runtime_checkable
 class Lodges(Protocol):
     """A handler that says where people have their homes: it names the path in an account, or makes
     the directory there.

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from provisioner.config.schema import Config, examined
-from provisioner.contract import ConfigError, validation
+from provisioner.contract import ConfigError, Handler, validation
+from provisioner.contract.abilities import Counted, MetersUsers, able
 from provisioner.request import places
 from provisioner.request.documents import Problem, advised, in_order
 from provisioner.routing.routes import tried
@@ -41,6 +42,7 @@ def _parts(config: Config) -> Iterator[tuple[places.Path, Problem]]:
     yield from _resources(config)
     yield from _routes(config)
     yield from _schedules(config)
+    yield from _counting(config)
 
 
 def _line(lines: Mapping[places.Path, int], place: places.Path) -> int | None:
@@ -98,6 +100,21 @@ def _schedules(config: Config) -> Iterator[tuple[places.Path, Problem]]:
             listed = f"one of {', '.join(sorted(known))}" if known else "none is configured"
             problem = Problem(None, "", why, listed, near)
             yield ("drift", "every", name), problem
+
+
+def _counting(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    """Find homes whose users a handler should count that does not."""
+    handlers: Mapping[str, Handler] = {}
+    with suppress(ConfigError):  # which has a problem of its own
+        handlers = build(config).handlers
+    able_to = [name for name, handler in handlers.items() if able(handler, MetersUsers)]
+    for name, handler in handlers.items():
+        by = handler.counted_by().partition(":")[0] if able(handler, Counted) else ""
+        if by and by not in able_to:
+            why = f"{by!r} is not a handler that reads quotas of users"
+            listed = f"one of {', '.join(able_to)}" if able_to else "a `gpfs_fileset`"
+            problem = Problem(None, "", why, listed, validation.nearest(by, able_to))
+            yield ("handlers", name, "quotas"), problem
 
 
 def _whole(config: Config) -> list[Problem]:

@@ -1,18 +1,20 @@
 """Gauges: what is used of each quota now, whose it is, and how it goes on.
 
-Promises: each handler is asked in one call for all its objects. Leaves out: who is told (`watch`).
+Promises: each handler is asked in one call for all its objects, and in one for all users of its
+file system. Leaves out: closed homes, homes whose users nobody counts, and who is told (`watch`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.contract import Fault, Key, Meter
-from provisioner.contract.abilities import Meters, able
+from provisioner.contract import Fault, Key, Meter, Permanent, State, split_key
+from provisioner.contract.abilities import Counted, Meters, MetersUsers, able
 from provisioner.journal.figures import quota as figures
-from provisioner.journal.journal import Connection
+from provisioner.journal.journal import Connection, JournalBroken
 from provisioner.journal.outbox import rights
 from provisioner.journal.records import ledger, object_rows, request_rows
 from provisioner.quotas import levels
@@ -51,6 +53,11 @@ class Gauge:
         return self.key, self.meter.what
 
     @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(levels.limit(self.meter))
+
+    @property
     def percent(self) -> float:
         """How much of the limit is used."""
         return levels.percent(self.meter)
@@ -58,44 +65,96 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read. unread: handlers that could not be asked, and why."""
+    """What was read. unread: handlers that could not be asked, and why; uncounted: instances with
+    objects whose owners' use nobody counts."""
 
     gauges: tuple[Gauge, ...]
     unread: Mapping[str, str]
+    uncounted: tuple[str, ...] = ()
 
 
 def read(system: System) -> Read:
-    """Read the use of all objects of the ledger that have a quota, the fullest first."""
+    """Read the use of all objects of the ledger that have a quota, the fullest first; what has no
+    limit comes last."""
     meters: dict[Key, Sequence[Meter]] = {}
     unread: dict[str, str] = {}
+    counted: dict[str, list[str]] = {}
     for name, handler in system.handlers.items():
-        if not able(handler, Meters):
-            continue
-        with system.journal.reading() as conn:
-            keys = object_rows.all_keys(conn, [name])
-        if not keys:
-            continue
-        try:
-            meters.update(handler.metered(keys))
-        except Fault as fault:
-            unread[name] = fault.message
-        except Exception as error:  # a third party's handler may break its promise; ask the others
-            unread[name] = f"its use could not be read: {error!r}"
+        if able(handler, Counted):
+            counted.setdefault(handler.counted_by(), []).append(name)
+        if able(handler, Meters):
+            with system.journal.reading() as conn:
+                keys = object_rows.all_keys(conn, [name])
+            if keys:
+                with _apart(name, unread):
+                    meters.update(handler.metered(keys))
+    uncounted = [name for name in counted.pop("", []) if _states(system, [name])]
+    for by, names in counted.items():
+        with _apart(by, unread):
+            meters.update(_of_owners(system, by, names))
     with system.journal.reading() as conn:
         owned = owners(conn, list(meters))
         points = figures.points(conn, meters)
+        states = object_rows.states(conn, list(meters))
     gauges = [
         Gauge(
             key,
-            meter,
+            replace(meter, path=meter.path or _path(system, key, states.get(key))),
             owned.get(key, ()),
             levels.days_left(meter, points.get((key, meter.what), ())),
         )
         for key, some in meters.items()
         for meter in some
     ]
-    gauges.sort(key=lambda gauge: (-gauge.percent, -gauge.meter.used, gauge.of))
-    return Read(tuple(gauges), unread)
+    gauges.sort(key=lambda g: (not g.limited, -g.percent, -g.meter.used, g.of))
+    return Read(tuple(gauges), unread, tuple(uncounted))
+
+
+@contextmanager
+def _apart(name: str, unread: dict[str, str]) -> Iterator[None]:
+    """Note why a handler could not be asked; the others are."""
+    try:
+        yield
+    except Fault as fault:
+        unread[name] = fault.message + (f" ({fault.advice})" if fault.advice else "")
+    except JournalBroken:
+        raise
+    except Exception as error:  # a third party's handler may break its promise
+        unread[name] = f"its use could not be read: {error!r}"
+
+
+def _of_owners(
+    system: System, by: str, instances: Collection[str]
+) -> Mapping[Key, Sequence[Meter]]:
+    """Return the use of the owners of objects, by one look at the file system that counts them."""
+    owning: dict[Key, int] = {}
+    for key, state in _states(system, instances).items():
+        handler = system.handlers[split_key(key)[0]]
+        uid = handler.owner(key, state) if able(handler, Counted) else None
+        if uid is not None:
+            owning[key] = uid
+    instance, _, fileset = by.partition(":")
+    counter = system.handlers.get(instance)
+    if not able(counter, MetersUsers):
+        raise Permanent("it reads no quotas of users", advice="see `provisioner config check`")
+    if not owning:
+        return {}
+    users = counter.metered_users(fileset)
+    return {key: users[uid] for key, uid in owning.items() if uid in users}
+
+
+def _states(system: System, instances: Collection[str]) -> Mapping[Key, State]:
+    with system.journal.reading() as conn:
+        keys = object_rows.all_keys(conn, instances)
+        foreign = object_rows.never_ours(conn, keys)
+        return object_rows.states(conn, [key for key in keys if key not in foreign])
+
+
+def _path(system: System, key: Key, state: State | None) -> str:
+    try:
+        return str(system.outputs_of(split_key(key)[0], state or {}).get("path") or "")
+    except Fault:
+        return ""
 
 
 def owners(conn: Connection, keys: Sequence[Key]) -> dict[Key, tuple[Owner, ...]]:

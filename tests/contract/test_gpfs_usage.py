@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.contract import Fault, Permanent, Unavailable
+from provisioner.contract import Fault, Meter, Permanent, Unavailable
 from tests.support.gpfs_site import FileSystem, Ledger
 
 
@@ -65,3 +65,37 @@ def test_more_files_than_the_cluster_takes_are_told_before_anything_is_made(
     assert outcomes[most].fault is None
     fs.faults(release="5.1.3.0")
     assert ledger.converged(many)["files_hard"] == 134_217_728
+
+
+def test_users_of_the_file_system_are_read_in_one_call(fs: FileSystem) -> None:
+    fs.faults(
+        users={
+            "20001": {"name": "jdoe", "blockUsage": "1024", "blockQuota": "2048"},
+            "20002": {"blockUsage": "foo"},
+        }
+    )
+    [(uid, (space, files))] = fs.handler().metered_users("").items()
+    assert (uid, space) == (20001, Meter("space", 2**20, 2**21, 0))
+    assert files == Meter("files", 0, 0, 0)
+    assert [call[:2] for call in fs.calls] == [("mmrepquota", "-u")]
+
+
+def test_users_count_in_the_fileset_that_is_named(fs: FileSystem) -> None:
+    fs.faults(users={"20001": {"filesetname": "home", "blockUsage": "1"}})
+    assert list(fs.handler().metered_users("home")) == [20001]
+
+
+@pytest.mark.parametrize(
+    ("counted", "named", "told"),
+    [
+        ("home", "", "fs1 counts users in each fileset apart"),
+        ("", "home", "fs1 reports no users of the fileset home"),
+        ("home", "hme", "fs1 reports no users of the fileset hme"),
+    ],
+)
+def test_users_who_are_counted_otherwise_are_told(
+    fs: FileSystem, counted: str, named: str, told: str
+) -> None:
+    fs.faults(users={"20001": {"filesetname": counted}})
+    with pytest.raises(Permanent, match=told):
+        fs.handler().metered_users(named)

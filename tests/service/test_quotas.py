@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import closing
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 
 from provisioner.config import schema
+from provisioner.journal.records import object_rows
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.wiring import build
-from tests.support.cli_site import Desk, served
+from tests.support.cli_site import Desk, of_user, served
 
 DAY = 86400.0
 TIB = 2**30  # in KiB
@@ -103,7 +105,7 @@ def test_an_event_that_the_site_does_not_tell_is_not_told(desk: Desk) -> None:
 
 def test_the_command_shows_bars_the_fullest_first(desk: Desk) -> None:
     use(desk, 52, filesUsage="1900000")
-    files, space = desk("quota").out.splitlines()
+    files, space, _ = desk("quota").out.splitlines()
     assert files.startswith("fs1/fileset/cf0003 CF0003  files  [###################-]   95 %")
     assert "1,900,000 of 2,000,000" in files
     assert "[##########----------]   52 %  2.6 TiB of 5 TiB" in space
@@ -140,6 +142,73 @@ def test_a_file_system_that_does_not_answer_is_named(desk: Desk) -> None:
     (desk.root / "gpfs/faults.json").write_text('{"quotas": "off"}')
     shown = desk("quota", code=1)
     assert "fs1 could not be asked" in shown.out
+
+
+def homes(desk: Desk, **users: dict[str, str]) -> None:
+    """Let the homes lie in the file system, and its users use some of their quotas."""
+    desk.set("use: home_directory\n", "use: home_directory\n    quotas: fs1\n")
+    system = build(schema.load(desk.config))
+    with system.journal.reading() as conn:
+        states = object_rows.states(conn, [f"homes/home/{name}" for name in users])
+    system.journal.close()
+    rows = {str(states[f"homes/home/{name}"]["uid"]): row for name, row in users.items()}
+    (desk.root / "gpfs/faults.json").write_text(json.dumps({"users": rows}))
+
+
+GIB = 2**20  # in KiB
+
+
+def of(percent: int) -> dict[str, str]:
+    """Return use of a quota of 50 GiB."""
+    return {"blockUsage": str(GIB * percent // 2), "blockQuota": str(50 * GIB)}
+
+
+def test_a_user_is_told_that_the_own_home_fills_once(desk: Desk) -> None:
+    now = time.time()
+    homes(desk, asmith=of(91), jdoe=of(20))
+    for days in range(3):
+        mails = look(desk, now + days * DAY)
+        assert len(mails) == 1
+    [mail] = mails
+    assert mail["To"] == "asmith@campus.test"
+    path = desk.root / "home/asmith"
+    subject = str(make_header(decode_header(mail["Subject"])))
+    assert subject == f"{path}: 91 % of space is used"
+    assert f"{path} is nearly full." in body(mail)
+
+
+def test_homes_are_shown_beside_filesets(desk: Desk) -> None:
+    homes(desk, asmith=of(91), jdoe=of(20))
+    shown = [line.split()[:2] for line in desk("quota").out.splitlines()]
+    assert shown[:2] == [["homes/home/asmith", "space"], ["homes/home/jdoe", "space"]]
+    [space] = quotas(desk, "asmith", what="space")
+    assert (space["person"], space["path"]) == ("asmith", str(desk.root / "home/asmith"))
+
+
+def test_what_has_no_limit_is_shown_last_and_only_if_asked_for(desk: Desk) -> None:
+    homes(desk, asmith={"blockUsage": str(GIB)})
+    assert "homes/home/asmith" not in desk("quota").out
+    assert "1 GiB (no limit)" in desk("quota", "asmith").out
+    assert "homes/home/asmith" in desk("quota", "--all").out.splitlines()[-1]
+
+
+def test_a_closed_home_warns_nobody(desk: Desk) -> None:
+    homes(desk, asmith=of(91))
+    desk.serve(of_user("suspend", "asmith"))
+    assert quotas(desk, "asmith", what="space") == []
+
+
+def test_homes_whose_users_nobody_counts_are_named(desk: Desk) -> None:
+    assert desk("quota").out.splitlines()[-1].startswith("homes: quotas of its users are not read")
+    assert desk("quota", "--json").json["uncounted"] == ["homes"]
+
+
+def test_homes_in_a_file_system_that_there_is_not_are_told_by_config_check(desk: Desk) -> None:
+    desk.set("use: home_directory\n", "use: home_directory\n    quotas: fs2\n")
+    told = desk("config", "check", code=None)
+    assert told.code != 0
+    assert "'fs2' is not a handler that reads quotas of users" in told.err
+    assert "fs1" in told.err
 
 
 def test_thresholds_out_of_order_are_told_by_config_check(desk: Desk) -> None:

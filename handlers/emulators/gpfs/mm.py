@@ -16,7 +16,8 @@ Switches for tests are in `DIR/faults.json`, a mapping:
 `release: 5.0.4.0` (minReleaseLevel, 5.2.1.0 without it);
 `slow: {COMMAND: SECONDS}` (takes effect, then waits);
 `inodes: {FILESET: NUMBER}` (allocated by now, and the limit raised as `--auto-inode-limit` does);
-`usage: {FILESET: {COLUMN: VALUE}}` (values in quotas, such as `blockUsage` or `filesGrace`).
+`usage: {FILESET: {COLUMN: VALUE}}` (values in quotas, such as `blockUsage` or `filesGrace`);
+`users: {UID: {COLUMN: VALUE}}` (rows of `mmrepquota -u`; there are no others).
 """
 
 # Importing pathlib would cost every command a third of its start.

@@ -1,4 +1,4 @@
-"""Emulated mmsetquota, mmlsquota and mmrepquota, for quotas of filesets."""
+"""Emulated mmsetquota, mmlsquota and mmrepquota: quotas of filesets, and a report of users."""
 
 from __future__ import annotations
 
@@ -89,8 +89,12 @@ def _report(command: str, base: str, args: list[str]) -> str:
         known_filesystem(state, command, options.get("0", ""))
         if "-Y" not in options:
             return _human(state, list(state["filesets"]))
-        rows = [_row(base, state, name) for name in state["filesets"]]
-        head = f"*** Report for FILESET quotas on {state['filesystem']}\n"
+        users = "-u" in options
+        rows = [_row(base, state, name) for name in state["filesets"]] if not users else []
+        if users:
+            rows = [_user(state, *one) for one in store.faults(base).get("users", {}).items()]
+        kind = "USR" if users else "FILESET"
+        head = f"*** Report for {kind} quotas on {state['filesystem']}\n"
         return head + table(command, "", REPORT_COLUMNS, rows)
 
 
@@ -118,6 +122,23 @@ def _row(base: str, state: dict[str, Any], name: str) -> dict[str, str]:
     }
     row.update(store.faults(base).get("usage", {}).get(name, {}))
     return row
+
+
+def _user(state: dict[str, Any], uid: str, values: dict[str, str]) -> dict[str, str]:
+    zeros = ("Usage", "Quota", "Limit", "InDoubt")
+    return {
+        "filesystemName": encode(state["filesystem"]),
+        "quotaType": "USR",
+        "id": uid,
+        "name": uid,
+        **{f"{what}{name}": "0" for what in ("block", "files") for name in zeros},
+        "blockGrace": "none",
+        "filesGrace": "none",
+        "remarks": "e",
+        "quota": "on",
+        "defQuota": "off",
+        **values,
+    }
 
 
 def _human(state: dict[str, Any], names: list[str]) -> str:

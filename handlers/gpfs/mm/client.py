@@ -155,6 +155,16 @@ class Mm:
             *("mmrepquota", "-j", "-Y", self.filesystem),
         )
 
+    def user_quotas(self, filesystem: str) -> dict[tuple[int, str], Record]:
+        """Return the quotas of all users (`mmrepquota -u`), by uid and the fileset's name.
+
+        filesystem: its name in the report.
+        """
+        return self._read(
+            lambda text: usage.of_users(usage.REPORT.read(text), filesystem),
+            *("mmrepquota", "-u", "-Y", self.filesystem),
+        )
+
     def quota(self, name: str, filesystem: str) -> dict[tuple[str, str], Record]:
         """Return the quota of one fileset (`mmlsquota -j`), empty if none is kept."""
         return self._read(

@@ -1,8 +1,8 @@
-"""Quotas of filesets as mmrepquota and mmlsquota report them: limits, usage, in doubt, and grace.
+"""Quotas as mmrepquota and mmlsquota report them: limits, usage, in doubt, and grace.
 
 Promises: each value is read by its type, or raises Unreadable; a grace in words becomes the time
 that is left. Space is in KiB. Pure.
-Leaves out: quotas of users and groups, and whether limits are as wanted (`plan`).
+Leaves out: quotas of groups, and whether limits are as wanted (`plan`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count, number
-from provisioner.contract import Json, Key, Meter
+from provisioner.contract import Json, Key, Meter, Permanent
 
 _NEEDED = (
     "filesystemName", "quotaType", "id", "name", "blockUsage", "blockQuota", "blockLimit",
@@ -159,6 +159,34 @@ def metered(
     return found
 
 
+def metered_users(
+    filesystem: str, fileset: str, rows: Mapping[tuple[int, str], Record]
+) -> dict[int, tuple[Meter, Meter]]:
+    """Return the use of users, by uid; one whose row cannot be read is left out.
+
+    fileset: whose quotas of users count; '': those of the whole file system. Raises Permanent if
+    the file system counts users otherwise.
+    """
+    filesets = {name for _, name in rows}
+    if rows and not fileset and "" not in filesets:
+        raise Permanent(
+            f"{filesystem} counts users in each fileset apart",
+            advice=f"name the fileset of the homes, too: `quotas: {filesystem}:FILESET`",
+        )
+    if rows and fileset and fileset not in filesets:
+        raise Permanent(
+            f"{filesystem} reports no users of the fileset {fileset}",
+            advice="correct the fileset; if users are not counted in each fileset apart "
+            f"(mmlsfs --perfileset-quota), leave it out: `quotas: {filesystem}`",
+        )
+    found = {}
+    for (uid, name), record in rows.items():
+        with suppress(Unreadable):
+            if name == fileset:
+                found[uid] = meters(Quota.of(record))
+    return found
+
+
 def meters(quota: Quota) -> tuple[Meter, Meter]:
     """Return the use of space, in bytes, and of files."""
     use = quota.usage
@@ -201,6 +229,25 @@ def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, s
             raise Unreadable("no name and id of a fileset, in a row", line)
         if named in quotas:
             raise Unreadable(f"two rows of the fileset {named[0]}", line)
+        quotas[named] = record
+    return quotas
+
+
+def of_users(records: Sequence[Record], filesystem: str) -> dict[tuple[int, str], Record]:
+    """Return the rows of one file system's users, by uid and the fileset's name, '' for all.
+
+    Raises Unreadable if a row does not say whose it is, or two are of one user.
+    """
+    quotas: dict[tuple[int, str], Record] = {}
+    for record in records:
+        kind, line = record["quotaType"], ":".join(record.values())
+        if kind not in ("USR", "GRP", "FILESET") or not record["filesystemName"]:
+            raise Unreadable(f"quotaType is {kind!r}, in a row", line)
+        if kind != "USR" or record["filesystemName"] != filesystem:
+            continue
+        named = count(record, "id"), record.get("filesetname", "")
+        if named in quotas:
+            raise Unreadable(f"two rows of the uid {named[0]}", line)
         quotas[named] = record
     return quotas
 

@@ -234,3 +234,27 @@ def test_usage_is_said_in_a_line() -> None:
 )
 def test_measured_sizes_in_words(kib: int, text: str) -> None:
     assert about(kib) == text
+
+
+# Quotas of users.
+
+
+def users(*rows: list[str]) -> dict[tuple[int, str], int]:
+    found = Mm(Cluster(mmrepquota=report([*rows, quota("a", 1)])), "fs1").user_quotas("fs1")
+    return {whose: Quota.of(record).block_hard for whose, record in found.items()}
+
+
+def user(uid: int, fileset: str = "", **more: str) -> list[str]:
+    return quota("jdoe", uid, quotaType="USR", filesetname=fileset, blockLimit="7", **more)
+
+
+def test_users_are_read_by_uid_and_the_fileset_that_counts_them() -> None:
+    assert users(user(20001), user(20001, "home"), user(5, filesystemName="fs2")) == {
+        (20001, ""): 7,
+        (20001, "home"): 7,
+    }
+
+
+def test_two_rows_of_one_user_decide_nothing() -> None:
+    with pytest.raises(Unavailable, match="two rows of the uid 20001"):
+        users(user(20001), user(20001))
