@@ -110,6 +110,7 @@ def _plain(one: Gauge) -> dict[str, Any]:
         "subjects": [owner.subject for owner in one.owners],
         "project": next((owner.project for owner in one.owners if owner.project), None),
         "person": next((owner.person for owner in one.owners if owner.person), None),
+        "managers": sorted({name for owner in one.owners for name in owner.managers}),
         "used": meter.used,
         "soft": meter.soft,
         "hard": meter.hard,

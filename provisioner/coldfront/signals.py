@@ -48,11 +48,12 @@ def connect() -> None:
     for name in ("project_activate_user", "project_remove_user"):
         _listen(getattr(of_projects, name), name, _of_project_user)
     # Changes that the views save without a signal: expiry, archiving, an admin's edit, a declined
-    # EULA.
+    # EULA, a role in a project.
     for model, handler in ((Allocation, _saved), (AllocationAttribute, _part_saved)):
         _listen(post_save, f"{model.__name__} saved", handler, model)
         _listen(post_delete, f"{model.__name__} deleted", handler, model)
     _listen(post_save, "AllocationUser saved", _part_saved, AllocationUser)
+    _listen(post_save, "ProjectUser saved", _project_user_saved, ProjectUser)
 
 
 def _listen(signal: Any, event: str, handler: Handler, model: Any = None) -> None:
@@ -101,6 +102,12 @@ def _project_of(member: int) -> tuple[int, Iterable[int]]:
 
 def _saved(event: str, instance: Any, **_: Any) -> None:
     heard.change("allocation", instance.pk, event)
+
+
+def _project_user_saved(event: str, instance: Any, created: bool, **_: Any) -> None:
+    """Hear that somebody's role or notifications changed; who is new has a signal of their own."""
+    if not created:
+        heard.change("project", instance.project_id, event)
 
 
 def _part_saved(event: str, instance: Any, **_: Any) -> None:

@@ -7,7 +7,7 @@ file system. Leaves out: closed homes, homes whose users nobody counts, and who 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from provisioner.journal.records import ledger, object_rows, request_rows
 from provisioner.quotas import levels
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument
+from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 
 _PROVIDING = {"allocation": "allocation.provision", "project": "project.provision"}
@@ -29,13 +30,21 @@ _PROVIDING = {"allocation": "allocation.provision", "project": "project.provisio
 class Owner:
     """Whose an object is: a subject, the code of its project, and the person who answers for it.
 
-    role: user for a person's own, else pi. '' for what no request says.
+    role: user for a person's own, else pi; managers: who answer for it, too. '' for what no request
+    says.
     """
 
     subject: str
     person: str = ""
     role: str = "pi"
     project: str = ""
+    managers: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> dict[str, str]:
+        """Everybody who answers for it, with the role of each."""
+        named = {self.person: self.role} if self.person else {}
+        return {**dict.fromkeys(self.managers, "manager"), **named}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +183,21 @@ def _owner(conn: Connection, subject: str) -> Owner:
     kind, _, name = subject.partition(":")
     if kind == "user":
         return Owner(subject, name, "user")
-    project: Mapping[str, Any] = {}
-    ids = rights.provided(conn, subject, _PROVIDING[kind]) if kind in _PROVIDING else []
-    for record in request_rows.load(conn, ids).values():
-        try:
-            project = crowds.whole(record.body, record.listed).values.get("project") or {}
-        except (InvalidDocument, Fault):
-            continue
-    return Owner(subject, str(project.get("pi") or ""), "pi", str(project.get("code") or ""))
+    project = _project(conn, subject)
+    code = str(project.get("code") or "")
+    if kind == "allocation" and code:
+        project = _project(conn, subject, f"project:{code}")
+    managers = tuple(map(str, project.get("managers") or ()))
+    return Owner(subject, str(project.get("pi") or ""), "pi", code, managers)
+
+
+def _project(conn: Connection, *subjects: str) -> Mapping[str, Any]:
+    """Return the project as the newest request for one of some subjects says."""
+    ids: list[RequestId] = []
+    for subject in subjects:
+        kind = subject.partition(":")[0]
+        ids += rights.provided(conn, subject, _PROVIDING[kind]) if kind in _PROVIDING else []
+    for _, record in sorted(request_rows.load(conn, ids).items(), reverse=True):
+        with suppress(InvalidDocument, Fault):
+            return crowds.whole(record.body, record.listed).values.get("project") or {}
+    return {}

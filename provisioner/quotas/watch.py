@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from provisioner.config.notify import Event
 from provisioner.contract import format_size
@@ -108,16 +109,17 @@ class Watch:
         self, conn: Connection, gauge: Gauge, level: float, now: float
     ) -> Iterator[Message]:
         """Yield a message for each who answers for an object, and one for the hook."""
-        people = {owner.person: owner for owner in gauge.owners if owner.person}
+        told = {name: (one, role) for one in gauge.owners for name, role in one.people.items()}
         facts = {**dict.fromkeys(KEYS), "quota": quota_facts(gauge, level)}
         facts |= {"event": Event.QUOTA_WARNING.value, "service": self._system.config.service}
         facts |= {"at": moment(now), "request": None, "suspended": False, "again": False}
-        for person, owner in people.items():
-            if self._notify.mail is not None:
-                yield _message(MAIL, gauge, owner, self._address(conn, person), facts, now)
+        if self._notify.mail is not None:
+            for person, (one, role) in told.items():
+                to = replace(one, person=person, role=role)
+                yield _message(MAIL, gauge, to, self._address(conn, person), facts, now)
         if self._notify.hook is not None:
-            owner = next(iter(people.values()), Owner(""))
-            named = [{"person": one.person, "role": one.role} for one in people.values()]
+            owner = next((one for one, _ in told.values()), Owner(""))
+            named = [{"person": person, "role": role} for person, (_, role) in told.items()]
             yield _message(HOOK, gauge, owner, "", {**facts, "people": named}, now)
 
 

@@ -84,6 +84,12 @@ class ProjectRef(Part):
     code: Code
     title: Phrase | None = Field(None, description="what it is about")
     pi: UserName | None = Field(None, description="its leader")
+    managers: tuple[UserName, ...] = Field(
+        (),
+        description="who looks after it beside the leader; they are warned of its quotas",
+        examples=[["asmith"]],
+        max_length=100,
+    )
     gid: Id | None = Field(None, description="numeric id of the project's group")
 
 

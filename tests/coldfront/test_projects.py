@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import override_settings
 
 from tests.coldfront.allocations import heard, join
+from tests.coldfront.pages.looking import manager
 from tests.coldfront.site import Site
 
 
@@ -57,6 +58,26 @@ def test_a_user_who_joins_a_project_is_a_member(site: Site) -> None:
     project.add_user(User.objects.get(username="jjames"), role)
     assert site.last("project.provision")["project"]["users"] == ["cgray", "jjames"]
     assert "project_activate_user" in heard(f"project-{project.pk}")
+
+
+def test_managers_are_named_beside_the_pi_unless_they_take_no_notifications(site: Site) -> None:
+    project = site.project()
+    manager(site, "jjames")
+    assert site.last("project.provision")["project"]["managers"] == ["jjames"]
+    member = project.projectuser_set.get(user__username="jjames")
+    member.enable_notifications = False
+    member.save()
+    assert "managers" not in site.last("project.provision")["project"]
+    assert "ProjectUser saved" in heard(f"project-{project.pk}")
+
+
+def test_who_becomes_a_manager_is_named_at_once(site: Site) -> None:
+    project = site.project()
+    site.join(project, "jjames")
+    member = project.projectuser_set.get(user__username="jjames")
+    member.role = ProjectUserRoleChoice.objects.get(name="Manager")
+    member.save()
+    assert site.last("project.provision")["project"]["managers"] == ["jjames"]
 
 
 def test_an_archived_project_is_archived_and_its_allocations_are_closed(

@@ -18,7 +18,7 @@ from provisioner.journal.records import object_rows
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.wiring import build
-from tests.support.cli_site import Desk, of_user, served
+from tests.support.cli_site import Desk, of_user, sample, served
 
 DAY = 86400.0
 TIB = 2**30  # in KiB
@@ -74,6 +74,34 @@ def test_the_leader_is_told_once_that_a_quota_fills(desk: Desk) -> None:
 def body(mail: Message) -> str:
     part = next(one for one in mail.walk() if one.get_content_type() == "text/plain")
     return bytes(part.get_payload(decode=True)).decode()
+
+
+MANAGED = "project: {code: CF0003, title: Protein folding, pi: jdoe, managers: [asmith]}"
+
+
+def test_managers_are_told_beside_the_leader(desk: Desk) -> None:
+    text = Path(sample("storage.yaml")).read_text()
+    line = next(line for line in text.splitlines() if "project:" in line)
+    desk.serve(desk.file("managed.yaml", text.replace(line, f"  {MANAGED}")))
+    use(desk, 91)
+    assert sorted(mail["To"] for mail in look(desk, time.time())) == [
+        "asmith@campus.test",
+        "jdoe@campus.test",
+    ]
+    [space] = quotas(desk, "CF0003", what="space")
+    assert (space["person"], space["managers"]) == ("jdoe", ["asmith"])
+
+
+def test_a_newer_request_for_the_project_says_who_manages_it(desk: Desk) -> None:
+    desk.serve(
+        desk.file(
+            "project.yaml",
+            "provisioner: 1\naction: project.provision\n"
+            "project: {code: CF0003, pi: asmith, managers: [jdoe], users: [jdoe, asmith]}\n",
+        )
+    )
+    [space] = quotas(desk, "CF0003", what="space")
+    assert (space["person"], space["managers"]) == ("asmith", ["jdoe"])
 
 
 def test_each_threshold_and_the_limit_are_told(desk: Desk) -> None:

@@ -84,6 +84,7 @@ class Person:
 class Project:
     """A project. users: the active ones; same_code: other projects that have its code.
 
+    managers: the active ones beside the PI who take notifications;
     kept: its code in its last request, or ''; people: the users and the PI, as persons.
     """
 
@@ -97,6 +98,7 @@ class Project:
     same_code: tuple[int, ...] = ()
     kept: str = ""
     people: tuple[Person, ...] = ()
+    managers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,5 +348,11 @@ def _project(project: Project, options: Options) -> tuple[Document, tuple[str, .
         problems = (f"project {project.pk} has the code {code!r}, and so has project {others}:"
                     " give each project its own code",)  # fmt: skip
     pi = project.pi if is_user(project.pi) else None
-    body = {"code": code, "title": one_line(project.title), "pi": pi, "gid": project.gid or None}
+    body = {
+        "code": code,
+        "title": one_line(project.title),
+        "pi": pi,
+        "managers": [name for name in project.managers if is_user(name)] or None,
+        "gid": project.gid or None,
+    }
     return filled(body), problems

@@ -27,6 +27,9 @@ from provisioner.coldfront.asking.attributes import GID
 _CHUNK = 500
 """Keys in one query, below the number of parameters that SQLite takes in one statement."""
 
+_MANAGER = "Manager"
+"""The role of a project's users who look after it."""
+
 PENDING = "Pending"
 """The status of an allocation user who is not ready yet, if a centre opts in."""
 
@@ -110,11 +113,16 @@ def resources() -> list[mapping.Resource]:
 def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
     keys = {row.pk for row in rows}
     members: dict[int, list[mapping.Person]] = {}
+    managers: dict[int, list[str]] = {}
+    leaders = {row.pk: row.pi_id for row in rows}
     active = ProjectUser.objects.filter(
         project__in=keys, status__name="Active", user__is_active=True
     ).order_by("user__username")
-    for member in active.select_related("user"):
+    for member in active.select_related("user", "role"):
         members.setdefault(member.project_id, []).append(person(member.user))
+        manages = member.role.name == _MANAGER and member.enable_notifications
+        if manages and member.user_id != leaders[member.project_id]:
+            managers.setdefault(member.project_id, []).append(member.user.username)
     rows_of_gids = ProjectAttribute.objects.filter(project__in=keys, proj_attr_type__name=GID)
     gids = dict(rows_of_gids.order_by("-pk").values_list("project_id", "value"))
     kept = earlier.codes(keys)
@@ -128,6 +136,7 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
             status=row.status.name,
             users=tuple(member.name for member in members.get(row.pk, ())),
             people=(*([person(row.pi)] if row.pi.is_active else []), *members.get(row.pk, ())),
+            managers=tuple(managers.get(row.pk, ())),
             gid=gids.get(row.pk, ""),
             same_code=same.get(row.pk, ()),
             kept=kept.get(row.pk, ""),

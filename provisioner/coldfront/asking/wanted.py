@@ -68,6 +68,9 @@ def without_leavers(last_request: Document, wanted: Wanted) -> Wanted:
     body = {**before, "users": users}
     if part == "project" and body.get("pi") not in users:
         body.pop("pi", None)
+    if part == "project" and "managers" in body:
+        managers = [name for name in body.pop("managers") if name in users]
+        body |= {"managers": managers} if managers else {}
     document = {"action": last_request["action"], part: body}
     return replace(wanted, document=document, repeated=body == before)
 
