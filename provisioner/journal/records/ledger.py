@@ -82,6 +82,17 @@ _CLAIMS_OF = select(
 ).where(claims.c.key.in_(IDS))
 
 
+_BIND = (
+    update(claims)
+    .where(
+        claims.c.key == bindparam("b_key"),
+        claims.c.claimant == bindparam("b_claimant"),
+        claims.c.request == bindparam("b_request"),
+    )
+    .values(want=bindparam("b_want"))
+)
+
+
 _ANY_SUSPENSION = select(suspensions.c.subject).limit(1)
 
 
@@ -124,22 +135,12 @@ def _row(entry: Entry, request: RequestId, source: str) -> dict[str, Any]:
 
 def bind(conn: Connection, entries: Sequence[Entry], request: RequestId) -> None:
     """Give claims their wants, unless a newer request has claimed since."""
-    statement = (
-        update(claims)
-        .where(
-            claims.c.key == bindparam("b_key"),
-            claims.c.claimant == bindparam("b_claimant"),
-            claims.c.request == request,
-        )
-        .values(want=bindparam("b_want"))
-    )
     rows = [
-        {"b_key": e.key, "b_claimant": e.claimant, "b_want": e.want}
+        {"b_key": e.key, "b_claimant": e.claimant, "b_request": request, "b_want": e.want}
         for e in entries
         if e.want is not None
     ]
-    if rows:
-        conn.execute(statement, rows)
+    bulk.run(conn, _BIND, rows)
 
 
 def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[Key, str]]]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, Update, bindparam, case, func, select, update
 
 from provisioner.contract import Key, Scalar, State
 from provisioner.journal import bulk
@@ -90,12 +90,31 @@ _REST = (
 
 
 _IS_DUE = objects.c.due.is_not(None)
+
+
+def _due_again(waiting_since: Any) -> Update:
+    """Make the statement by which an object is due, with all its tries."""
+    return (
+        update(objects)
+        .where(objects.c.key == bindparam("b_key"))
+        .values(
+            generation=objects.c.generation + 1,
+            due=bindparam("b_now"),
+            attempts=0,
+            waiting_since=waiting_since,
+            error=None,
+        )
+    )
+
+
+_TOUCH = _due_again(None)
+_LOOK_AGAIN = _due_again(case((_IS_DUE, objects.c.waiting_since)))
 _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
 def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
     """Make objects due because their want changed. Return how many of them there are."""
-    return _make_due(conn, keys, now, waiting_since=None)
+    return _make_due(conn, _TOUCH, keys, now)
 
 
 def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
@@ -104,25 +123,12 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
     An object that already waits keeps the time since which it waits: somebody who looks every hour
     does not keep it waiting for ever. An object that was given up gets all its tries again.
     """
-    _make_due(conn, keys, now, waiting_since=case((_IS_DUE, objects.c.waiting_since)))
+    _make_due(conn, _LOOK_AGAIN, keys, now)
 
 
-def _make_due(conn: Connection, keys: Collection[Key], now: float, *, waiting_since: Any) -> int:
+def _make_due(conn: Connection, how: Update, keys: Collection[Key], now: float) -> int:
     """Make objects due now, with all their tries. Return how many there are."""
-    made = 0
-    for part in chunks(keys):
-        made += conn.execute(
-            update(objects)
-            .where(objects.c.key.in_(part))
-            .values(
-                generation=objects.c.generation + 1,
-                due=now,
-                attempts=0,
-                waiting_since=waiting_since,
-                error=None,
-            )
-        ).rowcount
-    return made
+    return bulk.run(conn, how, [{"b_key": key, "b_now": now} for key in dict.fromkeys(keys)])
 
 
 def all_keys(conn: Connection, instances: Collection[str] | None = None) -> list[Key]:

@@ -61,11 +61,33 @@ _ENDING = select(
     ~_OBJECT.where(step_objects.c.state.in_([StepState.DUE, StepState.WAITING])).exists(),
 )
 
-_CLOSE = (
-    update(steps)
-    .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
-    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+_THE_STEP = update(steps).where(
+    steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name")
 )
+
+_START_STEP = _THE_STEP.values(
+    state=bindparam("b_state"), error=bindparam("b_error"), started=bindparam("b_now")
+)
+
+_CLOSE = _THE_STEP.values(state=bindparam("b_state"), ended=bindparam("b_now"))
+
+_END_STEP = _THE_STEP.values(
+    state=bindparam("b_state"), error=bindparam("b_error"), ended=bindparam("b_now")
+)
+
+_MOVE_WAITING = (
+    update(step_objects)
+    .where(
+        step_objects.c.request == bindparam("b_request"),
+        step_objects.c.step == bindparam("b_step"),
+        step_objects.c.state == StepState.WAITING,
+    )
+    .values(state=bindparam("b_state"), error=bindparam("b_error"), generation=None)
+)
+
+_MOVE_WAITING_OF_ONE = _MOVE_WAITING.where(step_objects.c.item == bindparam("b_item"))
+
+_MOVE_WAITING_OF_SOME = _MOVE_WAITING.where(step_objects.c.item.in_(IDS))
 
 _READ_BACK: Any = bindparam("b_read_back", type_=step_objects.c.read_back.type)
 
@@ -93,7 +115,7 @@ _GENERATION = (
 _STAMP = (
     update(step_objects)
     .where(
-        step_objects.c.request.in_(IDS),
+        step_objects.c.request == bindparam("b_request"),
         step_objects.c.state == StepState.DUE,
         step_objects.c.generation.is_(None),
     )
@@ -180,15 +202,10 @@ def set_step(
     *,
     error: Error | None = None,
 ) -> None:
-    """Write a step's state, and an event about it. error: why it ended so."""
-    values: dict[str, Any] = {"state": state, "error": error}
-    if state in OVER:
-        values["ended"] = now
-    if state == StepState.DUE:
-        values["started"] = now
-    conn.execute(
-        update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
-    )
+    """Write that a step is due, or is over, and an event about it. error: why it ended so."""
+    which = {"b_request": request, "b_name": name}
+    values = {**which, "b_state": state, "b_error": error, "b_now": now}
+    bulk.run(conn, _START_STEP if state == StepState.DUE else _END_STEP, [values])
     if state == StepState.DUE:
         event = audit.Event(request, "started", name)
     else:
@@ -205,8 +222,7 @@ def close_hollow(conn: Connection, ids: Collection[RequestId], now: float) -> No
 
 def stamp(conn: Connection, ids: Collection[RequestId]) -> None:
     """Write which generation of its object each due part waits for."""
-    for part in chunks(ids):
-        conn.execute(_STAMP, {"b_ids": part})
+    bulk.run(conn, _STAMP, [{"b_request": request} for request in ids])
 
 
 def finish_untracked(conn: Connection, request: RequestId) -> None:
@@ -364,14 +380,10 @@ def set_objects(
 
     Parts that become due have no generation yet (see `stamp`).
     """
+    move = {"b_request": request, "b_step": step, "b_state": state, "b_error": error}
+    if len(users) == 1:
+        bulk.run(conn, _MOVE_WAITING_OF_ONE, [{**move, "b_item": user} for user in users])
+        return
+    # All parts of the step are read for each statement, so that one for each user takes too long.
     for part in chunks(users):
-        conn.execute(
-            update(step_objects)
-            .where(
-                step_objects.c.request == request,
-                step_objects.c.step == step,
-                step_objects.c.item.in_(part),
-                step_objects.c.state == StepState.WAITING,
-            )
-            .values(state=state, error=error, generation=None)
-        )
+        conn.execute(_MOVE_WAITING_OF_SOME, {**move, "b_ids": part})
