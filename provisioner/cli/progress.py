@@ -99,7 +99,7 @@ class Follower:
             over = [
                 step for request_id in stirring for step in self._unreported(outlines[request_id])
             ]
-            steps = [step_rows.whole(conn, step) for step in over]
+            steps = step_rows.wholes(conn, over)
             named = {*(step.request for step in steps), *ended}
             loaded = request_rows.load(conn, named - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}

@@ -87,9 +87,14 @@ def take(handler: Handler, items: Sequence[Item], save: Save) -> list[Outcome]:
     return [
         _reopened(outcome, seen)
         if (seen := differing.get(outcome.item.key)) is not None
-        else replace(outcome, adoption=_after(handler, given[outcome.item.key], outcome))
+        else _taken(handler, given[outcome.item.key], outcome)
         for outcome in outcomes
     ]
+
+
+def _taken(handler: Handler, item: Item, outcome: Outcome) -> Outcome:
+    adoption = _after(handler, item, outcome)
+    return outcome if outcome.adoption is adoption else replace(outcome, adoption=adoption)
 
 
 def _reopened(outcome: Outcome, seen: Look) -> Outcome:

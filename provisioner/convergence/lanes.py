@@ -204,9 +204,7 @@ class Lane:
             for item in unbound
         }
         for outcome in outcomes:
-            reading = replace(
-                self._reading(outcome, now), identity=outcome.identity, applied=outcome.applied
-            )
+            reading = self._reading(outcome, now)
             readings[outcome.item.key] = reading
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
@@ -264,6 +262,8 @@ class Lane:
             error=None if fault is None else Error.of(fault, item.key),
             drop_prior=item.prior is not None and item.open and (fault is None or outcome.reopened),
             adoption=outcome.adoption,
+            identity=outcome.identity,
+            applied=outcome.applied,
         )
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:

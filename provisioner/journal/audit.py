@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select
 
 from provisioner.contract import InvalidRequest
 from provisioner.journal import bulk
@@ -84,6 +84,12 @@ def seal(cells: Mapping[str, Any]) -> str:
 _HEAD = select(events.c.seq, events.c.hash, events.c.at).order_by(events.c.seq.desc()).limit(1)
 _START = select(events.c.seq, events.c.previous).order_by(events.c.seq).limit(1)
 _INSERT = insert(events)
+_FIRST = (
+    select(events.c.facts)
+    .where(events.c.request == bindparam("b_request"))
+    .order_by(events.c.seq)
+    .limit(1)
+)
 _ALL = select(events).order_by(events.c.seq)
 
 
@@ -152,8 +158,7 @@ def arrival(
 
 def behind(conn: Connection, request: RequestId) -> tuple[str, ...] | None:
     """Return the others who are behind a request; None if its first event was pruned."""
-    first = select(events.c.facts).where(events.c.request == request).order_by(events.c.seq)
-    facts = _facts(conn.scalar(first.limit(1)))
+    facts = _facts(conn.scalar(_FIRST, {"b_request": request}))
     return tuple(facts.get("behind", ())) if "asked_by" in facts else None
 
 

@@ -69,6 +69,16 @@ class Errors(TypeDecorator[Error]):
     impl = JSON(none_as_null=True)
     cache_ok = True
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Return the function that reads a cell; nearly all have no error."""
+        read = super().result_processor(dialect, coltype)
+        return read and (lambda cell: None if cell is None else read(cell))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Return the function that writes a cell; nearly all have no error."""
+        write = super().bind_processor(dialect)
+        return write and (lambda error: None if error is None else write(error))
+
     def process_bind_param(self, value: Error | None, dialect: Dialect) -> Any:
         """Return the JSON value to write."""
         return None if value is None else value.words()

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from provisioner.contract import Fault, Key, Want
+from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
@@ -45,13 +46,16 @@ def advance(
     steps_by_id = step_rows.steps_of(conn, moving - split)
     steps_by_id.update(step_rows.standings_of(conn, moving & split))
     outcomes: dict[RequestId, RequestState] = {}
+    events: list[audit.Event] = []
     for request, listed in steps_by_id.items():
-        walk = _Walk(conn, loaded[request], {step.name: step for step in listed}, progress, now)
+        steps = {step.name: step for step in listed}
+        walk = _Walk(conn, loaded[request], steps, progress, now, events)
         walk.go()
         outcome = moves.outcome(walk.steps.values())
         if outcome is not None:
             outcomes[request] = outcome
         steps_by_id[request] = list(walk.steps.values())
+    audit.append(conn, events, now)
     done = [
         request
         for request, outcome in outcomes.items()
@@ -125,13 +129,17 @@ def _remark_on_closed(
 
 @dataclass(slots=True)
 class _Walk:
-    """One request, whose steps begin when they may. steps: by name, in the route's order."""
+    """One request, whose steps begin when they may.
+
+    steps: by name, in the route's order; events: gets what happens.
+    """
 
     conn: Connection
     record: request_rows.Record
     steps: dict[str, step_rows.StepRecord]
     progress: Progress
     now: float
+    events: list[audit.Event]
 
     def go(self) -> None:
         """Make moves until nothing moves any more."""
@@ -154,9 +162,7 @@ class _Walk:
             case moves.Stop():
                 self._write_parts(move.step, move.users, move.state, move.error)
             case moves.End():
-                step_moves.set_step(
-                    self.conn, self.record.id, move.step, move.state, self.now, error=move.error
-                )
+                self._set(move.step, move.state, move.error)
         self.steps[move.step] = moves.after(self.steps[move.step], move)
 
     def _begin(self, move: moves.Begin) -> None:
@@ -187,8 +193,13 @@ class _Walk:
     ) -> None:
         """Write some users' parts of a step, which becomes due with them."""
         if self.steps[name].state == StepState.WAITING:
-            step_moves.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
+            self._set(name, StepState.DUE)
         step_moves.set_objects(self.conn, self.record.id, name, users, state, error=error)
+
+    def _set(self, name: str, state: StepState, error: Error | None = None) -> None:
+        """Write the state of a step."""
+        event = step_moves.set_step(self.conn, self.record.id, name, state, self.now, error=error)
+        self.events.append(event)
 
     def _why(self, step: step_rows.StepRecord, fault: Fault) -> Error:
         """Return why a step cannot be bound: the suspension that keeps it unmade, or the fault."""

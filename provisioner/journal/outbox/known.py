@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import chunks, upsert
+from provisioner.journal.dialect import IDS, chunks, upsert
 from provisioner.journal.schema import told
 
 Pair = tuple[str, str]
@@ -28,6 +28,9 @@ class Known:
     at: float
 
 
+_OF = select(told).where(told.c.about.in_(IDS))
+_MAY_USE = select(told.c.person).where(told.c.about == bindparam("b_about"), told.c.open)
+
 _ROW = upsert(told)
 _PUT = _ROW.on_conflict_do_update(
     index_elements=["person", "about"],
@@ -40,7 +43,7 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, Known]:
     wanted = set(pairs)
     found: dict[Pair, Known] = {}
     for part in chunks({about for _, about in wanted}):
-        for row in conn.execute(select(told).where(told.c.about.in_(part))):
+        for row in conn.execute(_OF, {"b_ids": part}):
             if (row.person, row.about) in wanted:
                 found[row.person, row.about] = Known(row.fact, row.open, row.at)
     return found
@@ -48,7 +51,7 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, Known]:
 
 def may_use(conn: Connection, about: str) -> set[str]:
     """Return the persons who know that they may use something."""
-    return set(conn.scalars(select(told.c.person).where(told.c.about == about, told.c.open)))
+    return set(conn.scalars(_MAY_USE, {"b_about": about}))
 
 
 def put(conn: Connection, facts: Mapping[Pair, Known]) -> None:

@@ -9,30 +9,59 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, true
+from sqlalchemy import Connection, bindparam, or_, select
 
-from provisioner.journal.dialect import chunks, lies_in
+from provisioner.journal.dialect import IDS, chunks, lies_in
 from provisioner.journal.schema import claims, objects, requests, suspensions
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
 
 _USER = "user:"
 
+# Statements that each outcome needs are built once: building one takes longer than running it.
+
+_LEAVES = select(claims.c.leaf).where(claims.c.root == bindparam("b_subject")).distinct()
+
+_FORMER = (
+    select(claims.c.claimant, claims.c.former, requests.c.state, requests.c.action)
+    .join(requests, requests.c.id == claims.c.former, isouter=True)
+    .where(claims.c.root == bindparam("b_subject"), claims.c.former.is_not(None))
+    .where(claims.c.former != bindparam("b_request"))
+)
+
+_PROVIDED = (
+    select(requests.c.id)
+    .where(
+        requests.c.subject == bindparam("b_subject"),
+        requests.c.action == bindparam("b_action"),
+        requests.c.state == RequestState.DONE,
+    )
+    .order_by(requests.c.id.desc())
+    .limit(1)
+)
+
+_PROVIDED_BEFORE = _PROVIDED.where(requests.c.id < bindparam("b_before"))
+
+_PROJECTS = (
+    select(claims.c.request)
+    .where(claims.c.leaf == bindparam("b_leaf"), claims.c.root != bindparam("b_leaf"))
+    .distinct()
+    .order_by(claims.c.request.desc())
+    .limit(bindparam("b_limit"))
+)
+
+_SUSPENDED = select(suspensions.c.subject).where(suspensions.c.subject.in_(IDS))
+
 
 def users_of(conn: Connection, subject: str) -> set[str]:
     """Return the names of the users who have a claim in an allocation or a project."""
-    leaves = conn.scalars(select(claims.c.leaf).where(claims.c.root == subject).distinct())
+    leaves = conn.scalars(_LEAVES, {"b_subject": subject})
     return {leaf.removeprefix(_USER) for leaf in leaves if leaf.startswith(_USER)}
 
 
 def had_before(conn: Connection, subject: str, request: RequestId) -> set[str]:
     """Return the claimants of a subject whose claim an earlier request got done."""
-    rows = conn.execute(
-        select(claims.c.claimant, claims.c.former, requests.c.state, requests.c.action)
-        .join(requests, requests.c.id == claims.c.former, isouter=True)
-        .where(claims.c.root == subject, claims.c.former.is_not(None))
-        .where(claims.c.former != request)
-    )
+    rows = conn.execute(_FORMER, {"b_subject": subject, "b_request": request})
     # A former request of which the journal knows nothing any more was done long ago.
     over = (None, RequestState.DONE)
     return {row.claimant for row in rows if row.state in over or row.action == "adopt"}
@@ -45,43 +74,22 @@ def provided(
 
     before: only requests that came before this one.
     """
-    older = true() if before is None else requests.c.id < before
-    return list(
-        conn.scalars(
-            select(requests.c.id)
-            .where(
-                requests.c.subject == subject,
-                requests.c.action == action,
-                requests.c.state == RequestState.DONE,
-                older,
-            )
-            .order_by(requests.c.id.desc())
-            .limit(1)
-        )
-    )
+    which = {"b_subject": subject, "b_action": action}
+    if before is None:
+        return list(conn.scalars(_PROVIDED, which))
+    return list(conn.scalars(_PROVIDED_BEFORE, {**which, "b_before": before}))
 
 
 def projects_of(conn: Connection, user: str, limit: int) -> list[RequestId]:
     """Return the newest requests that claim something for a user in a project or allocation."""
-    leaf = f"{_USER}{user}"
-    return list(
-        conn.scalars(
-            select(claims.c.request)
-            .where(claims.c.leaf == leaf, claims.c.root != leaf)
-            .distinct()
-            .order_by(claims.c.request.desc())
-            .limit(limit)
-        )
-    )
+    return list(conn.scalars(_PROJECTS, {"b_leaf": f"{_USER}{user}", "b_limit": limit}))
 
 
 def suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
     """Return those of some subjects that are suspended."""
     found: set[str] = set()
     for part in chunks(subjects):
-        found.update(
-            conn.scalars(select(suspensions.c.subject).where(suspensions.c.subject.in_(part)))
-        )
+        found.update(conn.scalars(_SUSPENDED, {"b_ids": part}))
     return found
 
 

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.schema import events
 from provisioner.system.ulid import RequestId
+
+_AFTER = (
+    select(events.c.seq, events.c.request, events.c.kind, events.c.text)
+    .where(events.c.seq > bindparam("b_seq"), events.c.request.is_not(None))
+    .order_by(events.c.seq)
+)
+
+_LAST = select(func.max(events.c.seq))
 
 
 def events_of(conn: Connection, request: RequestId) -> list[tuple[float, str, str]]:
@@ -40,11 +48,7 @@ def why_held(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, st
 
 def events_after(conn: Connection, seq: int) -> list[tuple[int, RequestId, str, str]]:
     """List what happened to requests after an event: (number, request, kind, text)."""
-    rows = conn.execute(
-        select(events.c.seq, events.c.request, events.c.kind, events.c.text)
-        .where(events.c.seq > seq, events.c.request.is_not(None))
-        .order_by(events.c.seq)
-    )
+    rows = conn.execute(_AFTER, {"b_seq": seq})
     return [(row.seq, row.request, row.kind, row.text) for row in rows]
 
 
@@ -61,7 +65,7 @@ def newest_of_kinds(conn: Connection, kinds: Collection[str], limit: int) -> lis
 
 def last_event(conn: Connection) -> int:
     """Return the number of the last event; 0 if there is none."""
-    return int(conn.scalar(select(func.max(events.c.seq))) or 0)
+    return int(conn.scalar(_LAST) or 0)
 
 
 def with_event(conn: Connection, ids: Collection[RequestId], kind: str) -> list[RequestId]:

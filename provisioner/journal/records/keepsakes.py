@@ -55,6 +55,10 @@ NOTHING = Kept(applied={})
 COLUMNS = (objects.c.prior, objects.c.identity, objects.c.applied, objects.c.converged)
 """The columns that `kept` reads."""
 
+_THE_OBJECT = update(objects).where(objects.c.key == bindparam("b_key"))
+_SAVE_PRIOR = _THE_OBJECT.values(prior=bindparam("b_value"))
+_SAVE_APPLIED = _THE_OBJECT.values(applied=bindparam("b_value"))
+
 _OF = select(objects.c.key, *COLUMNS).where(objects.c.key.in_(IDS))
 
 
@@ -76,13 +80,9 @@ def of(conn: Connection, keys: Collection[Key]) -> dict[Key, Kept]:
 
 def save(conn: Connection, former: Former) -> None:
     """Save what objects are before they are written."""
-    for column, values in ((objects.c.prior, former.priors), (objects.c.applied, former.applied)):
-        if values:
-            value = bindparam("b_value", type_=column.type)
-            conn.execute(
-                update(objects).where(objects.c.key == bindparam("b_key")).values({column: value}),
-                [{"b_key": key, "b_value": value} for key, value in values.items()],
-            )
+    for statement, values in ((_SAVE_PRIOR, former.priors), (_SAVE_APPLIED, former.applied)):
+        rows = [{"b_key": key, "b_value": value} for key, value in values.items()]
+        bulk.run(conn, statement, rows)
 
 
 _KEEP_NUMBER = upsert(numbers).on_conflict_do_nothing()

@@ -22,12 +22,9 @@ from provisioner.objects.states import Adoption
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
-
 _BLANK = upsert(objects)
 
-
 _MAKE_KNOWN = _BLANK.on_conflict_do_nothing()
-
 
 _MAKE_DUE = _BLANK.on_conflict_do_update(
     index_elements=["key"],
@@ -40,26 +37,23 @@ _MAKE_DUE = _BLANK.on_conflict_do_update(
     },
 )
 
-
 _NEXT_DUE = (
     select(objects.c.due)
-    .where(
-        objects.c.lane == bindparam("b_lane"),
-        objects.c.due.is_not(None),
-        objects.c.instance.not_in(bindparam("b_shut", expanding=True)),
-    )
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due.is_not(None))
     .order_by(objects.c.due)
     .limit(1)
 )
 
+OPEN = objects.c.instance.not_in(bindparam("b_shut", expanding=True))
+"""Matches objects whose instances are asked now. Most times all are, and a list takes long."""
+
+_NEXT_DUE_OPEN = _NEXT_DUE.where(OPEN)
 
 _MOVED = objects.c.generation != bindparam("b_generation")
-
 
 _IDENTITY = func.coalesce(
     bindparam("b_identity", type_=objects.c.identity.type), objects.c.identity
 )
-
 
 _RECORD = (
     update(objects)
@@ -81,13 +75,11 @@ _RECORD = (
     )
 )
 
-
 _REST = (
     update(objects)
     .where(objects.c.key == bindparam("b_key"), ~_MOVED)
     .values(due=None, attempts=0, waiting_since=None, error=None)
 )
-
 
 _IS_DUE = objects.c.due.is_not(None)
 
@@ -216,7 +208,9 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
 
 def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float | None:
     """Return when the lane's next object is due. shut: instances whose objects are ignored."""
-    return conn.scalar(_NEXT_DUE, {"b_lane": lane, "b_shut": list(shut)})
+    if not shut:
+        return conn.scalar(_NEXT_DUE, {"b_lane": lane})
+    return conn.scalar(_NEXT_DUE_OPEN, {"b_lane": lane, "b_shut": list(shut)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

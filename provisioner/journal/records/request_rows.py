@@ -105,6 +105,12 @@ _NEVER_BEGUN = (RequestState.REFUSED, RequestState.SUPERSEDED, RequestState.SCHE
 _LOAD = select(requests).where(requests.c.id.in_(IDS))
 
 
+_IS_FIXED = requests.c.fixed_by.is_not(None)
+
+
+_COUNT = select(requests.c.state, _IS_FIXED, func.count()).group_by(requests.c.state, _IS_FIXED)
+
+
 def outcome(state: str, problems: Sequence[Mapping[str, Any]] | None) -> str:
     """Return how a request ended, in a word: its state, or that it did nothing."""
     kinds = [problem.get("kind") for problem in problems or ()]
@@ -381,12 +387,8 @@ def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> l
 
 def counts(conn: Connection) -> dict[str, int]:
     """Count requests by state. What failed and was put right later counts as FIXED."""
-    fixed = requests.c.fixed_by.is_not(None)
-    rows = conn.execute(
-        select(requests.c.state, fixed, func.count()).group_by(requests.c.state, fixed)
-    )
     counted: Counter[str] = Counter()
-    for state, is_fixed, number in rows:
+    for state, is_fixed, number in conn.execute(_COUNT):
         counted[FIXED if is_fixed else state] += number
     return dict(counted)
 

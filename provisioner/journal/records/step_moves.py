@@ -201,17 +201,17 @@ def set_step(
     now: float,
     *,
     error: Error | None = None,
-) -> None:
-    """Write that a step is due, or is over, and an event about it. error: why it ended so."""
+) -> audit.Event:
+    """Write that a step is due, or is over. error: why it ended so. Return the event of it, which
+    the caller appends.
+    """
     which = {"b_request": request, "b_name": name}
     values = {**which, "b_state": state, "b_error": error, "b_now": now}
     bulk.run(conn, _START_STEP if state == StepState.DUE else _END_STEP, [values])
     if state == StepState.DUE:
-        event = audit.Event(request, "started", name)
-    else:
-        why = f": {error.message}" if error else ""
-        event = audit.Event(request, "step", f"{name}: {state}{why}")
-    audit.append(conn, [event], now)
+        return audit.Event(request, "started", name)
+    why = f": {error.message}" if error else ""
+    return audit.Event(request, "step", f"{name}: {state}{why}")
 
 
 def close_hollow(conn: Connection, ids: Collection[RequestId], now: float) -> None:

@@ -82,6 +82,8 @@ _OBJECTS = select(
 
 _OBJECTS_OF = _OBJECTS.where(step_objects.c.request.in_(IDS))
 
+_OBJECTS_OF_SOME = _OBJECTS_OF.where(step_objects.c.step.in_(bindparam("b_names", expanding=True)))
+
 _STANDINGS_OF = (
     select(
         step_objects.c.request,
@@ -165,6 +167,17 @@ def whole(conn: Connection, step: StepRecord) -> StepRecord:
     parameters = {"b_request": step.request, "b_step": step.name}
     rows = conn.execute(_OBJECTS_OF_ONE, parameters).all()
     return replace(step, objects=tuple(map(_object, rows)))
+
+
+def wholes(conn: Connection, some: Sequence[StepRecord]) -> list[StepRecord]:
+    """Load the objects of some steps of several requests."""
+    parts: dict[tuple[RequestId, str], list[ObjectRecord]] = {}
+    names = sorted({step.name for step in some})
+    for ids in chunks({step.request for step in some}):
+        rows = conn.execute(_OBJECTS_OF_SOME, {"b_ids": ids, "b_names": names}).all()
+        for row in rows:
+            parts.setdefault((row.request, row.step), []).append(_object(row))
+    return [replace(step, objects=tuple(parts.get((step.request, step.name), ()))) for step in some]
 
 
 def with_users_waiting(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from provisioner.contract import Claim, Key
-from provisioner.journal.records import keepsakes, ledger
+from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.journal.schema import lanes, objects
 from provisioner.objects.items import Item
 
@@ -27,14 +27,12 @@ _DUE = (
         objects.c.adoption,
         *keepsakes.COLUMNS,
     )
-    .where(
-        objects.c.lane == bindparam("b_lane"),
-        objects.c.due <= bindparam("b_now"),
-        objects.c.instance.not_in(bindparam("b_shut", expanding=True)),
-    )
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
     .order_by(objects.c.due)
     .limit(bindparam("b_limit"))
 )
+
+_DUE_OPEN = _DUE.where(object_rows.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,11 @@ def due(
     waiting steps claim stays as it is, unless all of these claims are suspended: who is suspended
     has no access, whatever waits. It is then as if nobody claimed it.
     """
-    parameters = {"b_lane": lane, "b_now": now, "b_limit": limit, "b_shut": list(shut)}
-    rows = conn.execute(_DUE, parameters).all()
+    parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit}
+    if shut:
+        rows = conn.execute(_DUE_OPEN, {**parameters, "b_shut": list(shut)}).all()
+    else:
+        rows = conn.execute(_DUE, parameters).all()
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
