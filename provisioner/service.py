@@ -82,7 +82,9 @@ class Service:
         self._system = system
         self._spool = spool
         self._journal = book = system.journal
-        self._finisher = Finisher(spool, book, system.outputs_of, write_results=write_results)
+        self._finisher = Finisher(
+            spool, book, system.outputs_of, system.uses, write_results=write_results
+        )
         self.clerk = Clerk(self._finisher, self.wake)
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.copier = Copier(self._journal, system.config)
@@ -107,7 +109,7 @@ class Service:
         self._finisher.refusals = terms.refusals
         self.courier = Courier(system, failures.present, review.is_outsider)
         self.metrics = Metrics(system.config)
-        self.quotas = Watch(system, self.courier.address)
+        self.quotas = Watch(system, self.courier.address, self.clerk.renew)
         self.portions = Portions(
             self._journal,
             Follower(terms, self._after_commit),

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -36,14 +36,16 @@ from provisioner.contract import (
     Want,
     split_key,
 )
-from provisioner.contract.abilities import Allots, Remarks, Shuts, Stores
+from provisioner.contract.abilities import Allots, Measures, Remarks, Shuts, Stores, able
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.convergence.questions import unexpected
+from provisioner.journal.figures import quota
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import keepsakes
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.losses import Nature
+from provisioner.outcome.uses import Uses
 from provisioner.policy.policy import Policy
 from provisioner.request import crowds
 from provisioner.request.request import Request
@@ -158,6 +160,22 @@ class System:
             return {}
         with _expecting_faults(f"the outputs of {instance}"):
             return handler.outputs(state)
+
+    @property
+    def uses(self) -> Uses:
+        """What receipts say of the use of quotas."""
+        return Uses(self._used_of, self._newest_use)
+
+    def _used_of(self, instance: str, state: State) -> Mapping[str, int]:
+        handler = self.handlers.get(instance)
+        if handler is None or not able(handler, Measures) or not state.get("present"):
+            return {}
+        with _expecting_faults(f"the use of {instance}"):
+            return handler.used(state)
+
+    def _newest_use(self, keys: Collection[Key]) -> Mapping[Key, tuple[float, Mapping[str, int]]]:
+        with self.journal.reading() as conn:
+            return quota.newest(conn, keys)
 
     def _merge_of(self, instance: str, key: Key, claims: Sequence[Claim]) -> Want:
         handler = self.handlers.get(instance)

@@ -165,6 +165,10 @@ class FilesetHandler:
         """Return use and quota, path, mode and owner."""
         return words.described(Fileset.of(state))
 
+    def used(self, state: State) -> Mapping[str, int]:
+        """Return the use of space, in bytes, and of files."""
+        return words.used(Fileset.of(state))
+
     def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
         """Return the commands that delete a fileset with its files."""
         return words.removal(Fileset.of(state))

@@ -31,6 +31,14 @@ def described(fileset: Fileset) -> dict[str, str]:
     return {**said, "grace": over[0]} if over else said
 
 
+def used(fileset: Fileset) -> dict[str, int]:
+    """Return the use of space, in bytes, and of files; empty if it is not known."""
+    use = fileset.usage if fileset.present else None
+    if use is None:
+        return {}
+    return {"space": max(0, use.block_usage) * 1024, "files": max(0, use.files_usage)}
+
+
 def removal(fileset: Fileset) -> list[list[str]]:
     """Return the commands that delete a fileset with its files (mmunlinkfileset, mmdelfileset)."""
     where = [fileset.filesystem, fileset.name]

@@ -205,6 +205,16 @@ class Meters(Protocol):
 
 
 @runtime_checkable
+class Measures(Protocol):
+    """A handler whose states say what is used. The receipt of a request that is done shows it."""
+
+    def used(self, state: State) -> Mapping[str, int]:
+        """Return what was used when a state was read, by what is counted (`Meter`); empty if the
+        state does not say. Pure."""
+        ...
+
+
+@runtime_checkable
 class MetersUsers(Protocol):
     """A handler of a file system that has quotas of users."""
 

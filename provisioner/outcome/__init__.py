@@ -10,4 +10,5 @@ __all__ = [
     "receipts",
     "refusals",
     "results",
+    "uses",
 ]

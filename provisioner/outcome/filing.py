@@ -26,6 +26,7 @@ from provisioner.outcome.outcomes import (
     result_of,
 )
 from provisioner.outcome.refusals import Refusals
+from provisioner.outcome.uses import NO_USES, Uses
 from provisioner.spool import strikes
 from provisioner.spool.spool import Rejected, Spool
 from provisioner.system.ulid import RequestId
@@ -84,12 +85,14 @@ class Finisher:
         spool: Spool,
         book: journal.Journal,
         outputs_of: OutputsOf,
+        uses: Uses = NO_USES,
         *,
         write_results: bool = True,
     ) -> None:
         self._spool = spool
         self._journal = book
         self._outputs_of = outputs_of
+        self._uses = uses
         self._write_results = write_results
         self._complaints: dict[RequestId, str] = {}
         self.strikes = strikes.Strikes(spool.root)
@@ -202,8 +205,24 @@ class Finisher:
             there = receipts.path(self._spool.receipts, record.writer, name)
             if there.exists() and receipts.request_of(there) != record.id:
                 return
-        receipt = receipt_of(record, listed, self._outputs_of, observing=self.observing)
+        uses = self._uses.of(listed) if record.state == RequestState.DONE else None
+        receipt = receipt_of(record, listed, self._outputs_of, uses=uses, observing=self.observing)
         receipts.write(self._spool.receipts, record.writer, name, receipt)
+
+    def renew(self, ids: Collection[RequestId]) -> None:
+        """Write the receipts of done requests again, with the newest use, where they still are."""
+        if not ids or not self._write_results:
+            return
+        with self._journal.reading() as conn:
+            loaded = request_rows.load(conn, ids)
+            steps = step_rows.steps_of(conn, ids)
+        for ulid, record in loaded.items():
+            there = receipts.path(self._spool.receipts, record.writer, receipt_name(record))
+            with self._apart(ulid, []):
+                # A newer request may have the same own id, and so the same receipt.
+                mine = there.exists() and receipts.request_of(there) == ulid
+                if mine and record.state == RequestState.DONE:
+                    self._write_receipt(record, steps[ulid])
 
     def has_file(self, record: request_rows.Record) -> bool:
         """Return True if a refused request's file can go through staging again."""

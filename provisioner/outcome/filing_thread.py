@@ -55,6 +55,7 @@ class Clerk:
         self._came = 0
         self._accepted: dict[RequestId, float] = {}
         self._refused: list[RequestId] = []
+        self._old: dict[RequestId, None] = {}
         self._working = False
         self._trouble = False
         self._stopping = False
@@ -64,7 +65,8 @@ class Clerk:
     def busy(self) -> bool:
         """Return True if a file is still to be put in its place."""
         with self._turn:
-            return self._working or bool(self._changed or self._arrived or self._refused)
+            waiting = self._changed or self._arrived or self._refused or self._old
+            return self._working or bool(waiting)
 
     def start(self) -> None:
         """Start working."""
@@ -102,6 +104,13 @@ class Clerk:
             when = time.monotonic() + _PATIENCE
             with self._turn:
                 self._accepted.update(dict.fromkeys(ids, when))
+                self._turn.notify()
+
+    def renew(self, ids: Collection[RequestId]) -> None:
+        """Ask for the receipts of done requests to be written again, after all that is new."""
+        if ids:
+            with self._turn:
+                self._old.update(dict.fromkeys(ids))
                 self._turn.notify()
 
     def resubmit(self, ulid: RequestId) -> None:
@@ -147,12 +156,17 @@ class Clerk:
             for done in accepted:
                 del self._accepted[done]
             del self._refused[:_PORTION]
-            self._working = worked = bool(changed or accepted or refused)
+            news = changed or accepted or refused
+            old = [] if news else portion(self._old, _PORTION)
+            for done in old:
+                del self._old[done]
+            self._working = worked = bool(news or old)
             self._trouble = False
         left = changed
         try:
             left = self._finisher.settle(changed)
             left += self._finisher.announce(accepted)
+            self._finisher.renew(old)
             while refused and self._finisher.resubmit(refused[0]):
                 del refused[0]
                 self._returned()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from provisioner.contract import Fault, Scalar, State
+from provisioner.contract import Fault, Json, Scalar, State
 from provisioner.journal.records import request_rows, step_rows
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
@@ -127,12 +127,13 @@ def receipt_of(
     listed: Sequence[step_rows.StepRecord] = (),
     outputs_of: OutputsOf = lambda instance, state: {},
     *,
+    uses: Mapping[str, Mapping[str, Json]] | None = None,
     observing: bool = False,
 ) -> Mapping[str, Any]:
     """Return a request's state in a few lines, for its writer.
 
-    listed: its steps; if the request is done, only their names, handlers and outputs appear;
-    observing: the service only observes.
+    listed: its steps; if the request is done, only their names, handlers, outputs and use appear;
+    uses: by step; observing: the service only observes.
     """
     waits = observing and record.state in RUNNING
     return {
@@ -147,7 +148,7 @@ def receipt_of(
         **({results.closing(record.problems): record.fixed_by} if record.fixed_by else {}),
         "problems": record.problems or [],
         "steps": [
-            _made(s, outputs_of) if record.state == RequestState.DONE else _states_of(s)
+            _made(s, outputs_of, uses or {}) if record.state == RequestState.DONE else _states_of(s)
             for s in listed
         ],
     }
@@ -158,8 +159,11 @@ def _named(step: step_rows.StepRecord) -> dict[str, Any]:
     return {**named, "withdraws": True} if step.withdraws else named
 
 
-def _made(step: step_rows.StepRecord, outputs_of: OutputsOf) -> dict[str, Any]:
-    """Return a step that is done, with what its shared objects are called and where they are."""
+def _made(
+    step: step_rows.StepRecord, outputs_of: OutputsOf, uses: Mapping[str, Mapping[str, Json]]
+) -> dict[str, Any]:
+    """Return a step that is done, with what its shared objects are called, where they are, and what
+    is used of them."""
     outputs: dict[str, Scalar] = {}
     for part in step.objects:
         if not part.item and part.read_back is not None and not step.withdraws:
@@ -168,7 +172,8 @@ def _made(step: step_rows.StepRecord, outputs_of: OutputsOf) -> dict[str, Any]:
             except Fault:
                 continue  # a receipt says what became of the request, whatever a handler says
     there = {name: value for name, value in outputs.items() if value is not None}
-    return {**_named(step), "outputs": results.shown(there)} if there else _named(step)
+    made = {**_named(step), "outputs": results.shown(there)} if there else _named(step)
+    return {**made, "use": uses[step.name]} if step.name in uses else made
 
 
 def _states_of(step: step_rows.StepRecord) -> Mapping[str, Any]:

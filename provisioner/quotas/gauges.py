@@ -30,8 +30,8 @@ _PROVIDING = {"allocation": "allocation.provision", "project": "project.provisio
 class Owner:
     """Whose an object is: a subject, the code of its project, and the person who answers for it.
 
-    role: user for a person's own, else pi; managers: who answer for it, too. '' for what no request
-    says.
+    role: user for a person's own, else pi; managers: who answer for it, too; request: the newest
+    that was done for an allocation or a project. '' for what no request says.
     """
 
     subject: str
@@ -39,6 +39,7 @@ class Owner:
     role: str = "pi"
     project: str = ""
     managers: tuple[str, ...] = ()
+    request: RequestId | None = None
 
     @property
     def people(self) -> dict[str, str]:
@@ -183,20 +184,23 @@ def _owner(conn: Connection, subject: str) -> Owner:
     kind, _, name = subject.partition(":")
     if kind == "user":
         return Owner(subject, name, "user")
-    project = _project(conn, subject)
+    ids = _provided(conn, subject)
+    project = _project(conn, ids)
     code = str(project.get("code") or "")
     if kind == "allocation" and code:
-        project = _project(conn, subject, f"project:{code}")
+        project = _project(conn, [*ids, *_provided(conn, f"project:{code}")])
     managers = tuple(map(str, project.get("managers") or ()))
-    return Owner(subject, str(project.get("pi") or ""), "pi", code, managers)
+    return Owner(subject, str(project.get("pi") or ""), "pi", code, managers, next(iter(ids), None))
 
 
-def _project(conn: Connection, *subjects: str) -> Mapping[str, Any]:
-    """Return the project as the newest request for one of some subjects says."""
-    ids: list[RequestId] = []
-    for subject in subjects:
-        kind = subject.partition(":")[0]
-        ids += rights.provided(conn, subject, _PROVIDING[kind]) if kind in _PROVIDING else []
+def _provided(conn: Connection, subject: str) -> list[RequestId]:
+    """Return the newest request that was done for an allocation or a project, in a list."""
+    action = _PROVIDING.get(subject.partition(":")[0])
+    return rights.provided(conn, subject, action) if action else []
+
+
+def _project(conn: Connection, ids: Collection[RequestId]) -> Mapping[str, Any]:
+    """Return the project as the newest of some requests says."""
     for _, record in sorted(request_rows.load(conn, ids).items(), reverse=True):
         with suppress(InvalidDocument, Fault):
             return crowds.whole(record.body, record.listed).values.get("project") or {}

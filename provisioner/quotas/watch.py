@@ -2,7 +2,8 @@
 
 Promises: a warning is made in the transaction that notes its level, so that it is told once,
 whatever is killed when. What hovers at a threshold gets one mail. Nobody is told anything unless
-the site has mail or a hook. Leaves out: sending (`notify`), and the words (templates).
+the site has mail or a hook. Receipts get the newest use. Leaves out: sending (`notify`), and the
+words (templates).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from provisioner.config.notify import Event
@@ -25,6 +26,7 @@ from provisioner.objects.states import MessageState
 from provisioner.outcome.results import moment
 from provisioner.quotas import gauges, levels
 from provisioner.quotas.gauges import Gauge, Owner
+from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,19 @@ _LAST = 5.0
 class Watch:
     """Works in its own thread between `start` and `stop`."""
 
-    def __init__(self, system: System, address: Callable[[Connection, str], str]) -> None:
-        """address: returns where a person gets mail, '' if nowhere."""
+    def __init__(
+        self,
+        system: System,
+        address: Callable[[Connection, str], str],
+        renew: Callable[[Collection[RequestId]], None],
+    ) -> None:
+        """address: returns where a person gets mail, '' if nowhere; renew: has the receipts of
+        requests written again."""
         self._system = system
         self._settings = system.config.quota
         self._notify = system.config.notify
         self._address = address
+        self._renew = renew
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quotas", daemon=True)
 
@@ -98,6 +107,8 @@ class Watch:
             figures.note(conn, used, now, self._settings.days)
             made = [m for g in warned for m in self._messages(conn, g, after[g.of].level, now)]
             messages.add(conn, made)
+        owners = [owner for gauge in read.gauges for owner in gauge.owners]
+        self._renew(dict.fromkeys(owner.request for owner in owners if owner.request))
         if warned:
             log.info("quotas: %d warnings of %d limits", len(made), len(read.gauges))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from provisioner.contract import InvalidRequest
@@ -121,24 +122,35 @@ def outputs(whole: object) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How much of a quota is used. space: bytes; files: their number; None if it is not known."""
+    """How much of a quota is used. space: bytes; files: their number; at: when that was read; None
+    if it is not known."""
 
     space: int | None = None
     files: int | None = None
+    at: datetime | None = None
 
 
 def use(whole: object) -> Use:
-    """Return the use in a receipt: `use`, with `space` and `files`, of the first step with one."""
+    """Return the use in a receipt: `use` (`space`, `files`, `at`) of the first step with one."""
     for step in _listed(whole, "steps") if isinstance(whole, dict) else ():
         values = step.get("use")
         if isinstance(values, dict):
-            return Use(_count(values.get("space")), _count(values.get("files")))
+            space, files = _count(values.get("space")), _count(values.get("files"))
+            return Use(space, files, _moment(values.get("at")))
     return Use()
 
 
 def _count(value: object) -> int | None:
     text = str(value)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def _place(found: re.Match[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from provisioner.coldfront.answering import answers
@@ -23,8 +24,8 @@ _PREFIXES = "KMGTPE"
 class Place:
     """What people need to know to use an allocation; each '' if it has no such thing.
 
-    where: the resource's name; used, used_files: of the quota; share: of the space, in percent, or
-    None if it is not known.
+    where: the resource's name; used, used_files: of the quota; share: of the space, in percent;
+    read: when the use was read; both None if not known.
     """
 
     allocation: int
@@ -35,6 +36,7 @@ class Place:
     used: str = ""
     used_files: str = ""
     share: int | None = None
+    read: datetime | None = None
     account: str = ""
 
 
@@ -64,6 +66,7 @@ def _place(row: Request, where: str) -> Place:
         used=size(use.space, space) if use.space is not None else "",
         used_files=str(use.files) if use.files is not None else "",
         share=_share(use.space, space),
+        read=use.at,
         # A receipt of a service before outputs has no account; the request has it.
         account=made.get("account") or str((asked.get("slurm") or {}).get("account") or ""),
     )

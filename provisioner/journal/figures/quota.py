@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from provisioner.contract import Key
 from provisioner.journal import bulk
-from provisioner.journal.dialect import upsert
+from provisioner.journal.dialect import chunks, upsert
 from provisioner.journal.schema import quota, quota_days
 
 Of = tuple[Key, str]
@@ -76,6 +76,17 @@ def note(conn: Connection, used: Mapping[Of, int], at: float, days: int) -> None
             rows,
         )
     conn.execute(delete(quota_days).where(quota_days.c.day < int(at // _DAY) - days))
+
+
+def newest(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[float, dict[str, int]]]:
+    """Return what was last read of objects, with the time: seconds since the epoch."""
+    found: dict[Key, tuple[float, dict[str, int]]] = {}
+    for part in chunks(keys):
+        some = select(quota_days).where(quota_days.c.key.in_(part)).order_by(quota_days.c.day)
+        for row in conn.execute(some):
+            at, used = found.get(row.key, (0.0, {}))
+            found[row.key] = max(at, row.at), {**used, row.what: row.used}
+    return found
 
 
 def points(conn: Connection, keys: Collection[Key]) -> dict[Of, Sequence[tuple[float, int]]]:

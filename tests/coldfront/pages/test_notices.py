@@ -184,10 +184,14 @@ def test_ready_says_where_the_directory_is_its_quota_and_its_use(
     site.fill_in(lacking, "Storage Quota (GB)", 4)
     site.decide(lacking, "approve")
     fileset = made("fileset", path="/gpfs/fs1/cf1", fileset="cf1")
-    ready(site, {**fileset, "use": {"space": 1_000_000_000, "files": 7}})
-    told = "The directory is /gpfs/fs1/cf1 , with a quota of 4 GB (1.0 GB, 25 %, used)."
+    at = (timezone.now() - datetime.timedelta(hours=3)).isoformat()
+    ready(site, {**fileset, "use": {"space": 1_000_000_000, "files": 7, "at": at}})
+    told = (
+        "The directory is /gpfs/fs1/cf1 , with a quota of 4 GB (1.0 GB, 25 %, used, 7 files, as of"
+    )
     page = site.get(f"/allocation/{lacking.pk}/")
     assert told in text(notice(page))
+    assert "3 hours ago)." in text(notice(page)).replace("\xa0", " ")
     assert 'value="25"' in section(page)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -14,14 +16,18 @@ from provisioner.coldfront.answering.answers import (
     Answer,
     Part,
     Stand,
+    Use,
     read,
     stand,
+    use,
     worst,
 )
+from provisioner.contract import Permanent
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome.outcomes import receipt_of
+from provisioner.outcome.uses import Uses
 from provisioner.request.documents import dump
 from provisioner.system.ulid import RequestId
 from tests.support.records import a_request
@@ -135,3 +141,43 @@ def test_a_user_who_was_left_out_is_known_by_their_place_in_the_list(key: str) -
     assert {place: part.message for place, part in answer.left_out.items()} == {
         1: "root is left out"
     }
+
+
+FILESET = StepRecord(
+    request=ID,
+    name="fileset",
+    instance="fs1",
+    state=StepState.DONE,
+    ended=86400.0,
+    objects=(ObjectRecord(key="k", item="", state=StepState.DONE, read_back={"present": True}),),
+)
+READ = Uses(lambda instance, state: {"space": 5, "files": 7})
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        ({}, Use(5, 7, datetime(1970, 1, 2, tzinfo=UTC))),
+        ({"k": (172800.0, {"space": 6})}, Use(6, None, datetime(1970, 1, 3, tzinfo=UTC))),
+        ({"k": (1.0, {"space": 6})}, Use(5, 7, datetime(1970, 1, 2, tzinfo=UTC))),
+    ],
+    ids=["what the step read", "what was read later", "what was read before the step"],
+)
+def test_use_is_read_as_the_service_writes_it(newest: Any, expected: Use) -> None:
+    uses = replace(READ, newest=lambda keys: newest).of([FILESET])
+    text = dump(receipt_of(replace(RECORD, state=RequestState.DONE), [FILESET], uses=uses))
+    answer = read(text.encode())
+    assert answer is not None
+    assert use(answer.whole) == expected
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-01-05", "2026-01-05T10:00:00", ["x"]])
+def test_a_time_of_use_that_is_none_is_left_out(at: object) -> None:
+    assert use({"steps": [{"use": {"space": 5, "at": at}}]}) == Use(5)
+
+
+def test_a_handler_that_cannot_tell_use_leaves_the_receipt_whole() -> None:
+    def fails(instance: str, state: object) -> dict[str, int]:
+        raise Permanent("no use")
+
+    assert Uses(fails).of([FILESET]) == {}
