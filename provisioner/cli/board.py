@@ -49,6 +49,11 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
+def one_line(text: str) -> str:
+    """Return a text without its line ends; `show` has it as it is."""
+    return " ".join(text.split())
+
+
 def rows(
     items: Sequence[Item],
     short: Mapping[RequestId, str],
@@ -133,7 +138,7 @@ def why(item: Item) -> list[str]:
     """Return why a request failed, and what to do."""
     where = item.where[0] if item.where and item.where[0] else ""
     lines = [f"{where}: {item.reason}" if where else item.reason]
-    return [text[:_LONGEST] for text in (*lines, item.advice) if text]
+    return [one_line(text)[:_LONGEST] for text in (*lines, item.advice) if text]
 
 
 def ended(records: Sequence[Record], short: Mapping[RequestId, str], now: float) -> Iterator[Line]:
@@ -189,5 +194,5 @@ def shape(shapes: Sequence[Shape]) -> Iterator[Line]:
         yield (
             (f"{each.total:6} {numbers}  ", ""),
             (f"{each.state} ", STYLES.get(each.state, "")),
-            (f"{each.cause} {where}{each.reason[:_LONGEST]}", ""),
+            (f"{each.cause} {where}{one_line(each.reason)[:_LONGEST]}", ""),
         )

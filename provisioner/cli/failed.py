@@ -1,6 +1,7 @@
 """The verb `failed`: what needs a person, grouped by its cause, with what to do about each.
 
-Promises: nothing is written. Leaves out: what a cause is (`failures`), and the retry itself
+Promises: nothing is written. Several causes are a table; one cause, and with --all each, has all
+that is known. Leaves out: what a cause is (`failures`), its row (`causes`), and the retry itself
 (`control`).
 """
 
@@ -8,13 +9,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import choosing, files, finding, site
-from provisioner.cli.board import span
+from provisioner.cli import causes, choosing, files, finding, paint, site
+from provisioner.cli.board import one_line, span
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import moment
@@ -23,9 +24,13 @@ from provisioner.contract import InvalidRequest
 if TYPE_CHECKING:
     from provisioner.inspection.failures import Cause, Failure
     from provisioner.inspection.worklist import Wanted
+    from provisioner.system.ulid import RequestId
 
 _NAMED = 5
 """The most subjects of a cause that are printed; --ids and --json list all."""
+
+_LISTED = 20
+"""The most requests of a cause that are listed; --ids and --json have all."""
 
 _CAUSE = re.compile("[0-9a-f]{6}")
 
@@ -41,10 +46,11 @@ def failed(
     name: str = typer.Argument("", metavar="[ID]", help="only this request, as `show` takes it"),
     cause: str = typer.Option("", help="only this cause, as `failed` prints it"),
     chosen: Filter = choosing.ALL,
+    everything: bool = typer.Option(False, "--all", help="all that is known of each cause"),
     ids: bool = typer.Option(False, "--ids", help="print only the ids of the requests, for xargs"),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
-    """Group what failed or was refused by its cause: how many, how old, who, and what to do."""
+    """Group what failed or was refused by its cause: how many, how old, who, and what to type."""
     wanted = choosing.wanted(chosen, cause)
     every = _every(cause)
     if name:
@@ -59,8 +65,7 @@ def failed(
     elif not groups:
         site.say(_nothing(every, wanted))
     else:
-        for line in _lines(groups, time.time()):
-            site.say(line)
+        paint.show(_lines(groups, _short(groups), everything))
 
 
 def _every(cause: str) -> list[Failure]:
@@ -124,40 +129,78 @@ def _need(count: int) -> str:
     return "1 request needs" if count == 1 else f"{count} requests need"
 
 
-def _lines(groups: Sequence[Cause], now: float) -> Iterator[str]:
+def _short(groups: Sequence[Cause]) -> Mapping[RequestId, str]:
+    """Return a short id of each request."""
+    from provisioner.journal.queries import lookup
+
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            ids = [failure.record.id for group in groups for failure in group.failures]
+            return lookup.short(conn, ids)
+    finally:
+        book.close()
+
+
+def _lines(
+    groups: Sequence[Cause], short: Mapping[RequestId, str], everything: bool
+) -> Iterator[paint.Line]:
+    """Yield a table of the causes; of one cause, or of each, all that is known."""
+    now = time.time()
     count = sum(len(group.failures) for group in groups)
     oldest = min(group.since for group in groups)
-    causes = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
-    yield f"{_need(count)} a person: {causes}, the oldest {span(now - oldest)} old"
-    for group in groups:
-        yield ""
-        yield from _of_group(group, now)
+    number = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
+    yield paint.line(f"{_need(count)} a person: {number}, the oldest {span(now - oldest)} old")
+    yield ()
+    if everything or len(groups) == 1:
+        for place, group in enumerate(groups):
+            yield from [()] if place else []
+            yield from (paint.line(text) for text in _whole(group, short, now))
+        return
+    yield from causes.table(groups, short, now)
+    yield ()
+    yield paint.line("all of one: provisioner failed CAUSE; of each: provisioner failed --all")
+    yield paint.line("what nobody will fix: provisioner dismiss --cause CAUSE")
 
 
-def _of_group(group: Cause, now: float) -> Iterator[str]:
+def _whole(group: Cause, short: Mapping[RequestId, str], now: float) -> Iterator[str]:
+    """Yield all that is known of a cause."""
     example, number = group.example, len(group.failures)
     where = f" {example.where}" if example.where else ""
     age = span(now - group.since)
     yield f"{group.id}  {number} x {example.record.state}: {example.kind}{where}, oldest {age}"
-    yield f"    such as: {example.message}"
-    if group.subjects:
-        more = len(group.subjects) - _NAMED
-        rest = f" and {more} more" if more > 0 else ""
-        yield f"    about: {', '.join(group.subjects[:_NAMED])}{rest}"
+    yield f"    such as: {one_line(example.message)}"
+    for word, names in (
+        ("about", group.subjects),
+        ("people", group.people),
+        ("projects", group.projects),
+    ):
+        if names:
+            yield f"    {word}: {_first(names)}"
     yield f"    asked for by: {', '.join(f'{who} ({n})' for who, n in group.writers.items())}"
     if example.expected:
-        yield f"    expected: {example.expected}"
+        yield f"    expected: {one_line(example.expected)}"
     if example.advice:
-        yield f"    what to do: {example.advice}"
-    yield f"    one of them: provisioner show {example.record.id}"
-    spool = site.config().spool
-    yield f"    its file: {files.place(spool, example.record) or 'gone; `show` has its text'}"
+        yield f"    what to do: {one_line(example.advice)}"
     yield f"    meaning, and how to fix it: {_RUNBOOK}#{example.kind}"
+    spool = site.config().spool
     if all(failure.record.set_aside for failure in group.failures):
         yield f"    when it is fixed: mv the file to {spool}/staging/, under its own name"
     else:
         yield f"    when it is fixed: provisioner retry --cause {group.id}"
     yield f"    if nobody will fix it: provisioner dismiss --cause {group.id}"
+    yield "    each of them: provisioner show ID, provisioner edit ID"
+    for failure in group.failures[:_LISTED]:
+        record = failure.record
+        file = files.place(spool, record) or f"{record.name} is gone; `show` has its text"
+        yield f"    {short[record.id]}  {span(now - failure.since):>6}  {file}"
+    if number > _LISTED:
+        yield f"    and {number - _LISTED} more: provisioner failed {group.id} --json"
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _plain(group: Cause) -> dict[str, Any]:
@@ -173,6 +216,8 @@ def _plain(group: Cause) -> dict[str, Any]:
         "oldest": moment(group.since),
         "writers": group.writers,
         "subjects": group.subjects,
+        "people": group.people,
+        "projects": group.projects,
         "ids": [failure.record.id for failure in group.failures],
         "files": [
             path

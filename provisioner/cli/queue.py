@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import board, choosing, paint, site
+from provisioner.cli import board, causes, choosing, paint, site
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import holds, moment, plain_waits, waits
@@ -24,6 +24,7 @@ from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.config.schema import Config
+    from provisioner.inspection.failures import Cause
     from provisioner.inspection.worklist import Item, Wanted
     from provisioner.journal.journal import Journal
     from provisioner.journal.records.request_rows import Record
@@ -32,6 +33,12 @@ _LANE = ("paused_by", "breaker_until", "breaker_reason")
 
 _AGAIN = 2.0
 """Seconds between two looks of --watch."""
+
+_ROWS = 20
+"""The most requests of each state that are listed, without --limit."""
+
+_MANY = 10
+"""More failures than this stand by cause, unless a filter or --limit asks for each."""
 
 _WAITS = 5
 """The most objects of one request that `queue` names; `show` names all."""
@@ -49,8 +56,8 @@ class Seen:
     now: seconds since the epoch; served_by: the process that serves the spool, or None; staged: the
     number of files not taken yet; misnamed: files that the service will never take; trouble: why
     the service takes no files, or ''; observing: why it writes to no backend, or ''; requests,
-    trouble_items: what waits, and what failed; held: for each held request, why it is held and who
-    may release it; short: a short id of each.
+    trouble_items: what waits, and what failed; causes: of what failed, if it stands by cause; held:
+    for each held request, why it is held and who may release it; short: a short id of each.
     """
 
     now: float
@@ -63,6 +70,7 @@ class Seen:
     lanes: Mapping[str, Mapping[str, Any]]
     requests: Sequence[Item]
     trouble_items: Sequence[Item]
+    causes: Sequence[Cause]
     waiting: Mapping[RequestId, Sequence[Mapping[str, Any]]]
     held: Mapping[RequestId, Mapping[str, Any]]
     ended: Sequence[Record]
@@ -75,14 +83,20 @@ class Showing:
     """How much of the queue is shown, and how."""
 
     limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="the most requests of each state to list")
-    ] = 20
+        int | None,
+        typer.Option(min=1, max=1000, help=f"the most requests of each state to list ({_ROWS})"),
+    ] = None
     ended: Annotated[
         int, typer.Option(min=0, max=1000, help="also list this many of the newest outcomes")
     ] = 0
     controls: Annotated[
         bool, typer.Option("--controls", help="also list requests that steer others, or lanes")
     ] = False
+
+    @property
+    def rows(self) -> int:
+        """The most requests of each state to list."""
+        return self.limit or _ROWS
 
 
 SHOWING = Showing()
@@ -121,7 +135,7 @@ def queue(
 
 def look(wanted: Wanted, showing: Showing) -> Seen:
     """Read journal and spool."""
-    from provisioner.inspection import worklist
+    from provisioner.inspection import failures, worklist
     from provisioner.journal.queries import lookup
     from provisioner.journal.records import object_rows, request_rows, step_rows
 
@@ -131,10 +145,10 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
     over = _newest_outcomes(book, showing)
     with book.reading() as conn:
         counts = request_rows.counts(conn)
-        failed = worklist.trouble(conn)
+        unfixed = failures.unfixed(conn)
         loaded = worklist.waiting(conn)
-        counts |= {str(s): sum(i.record.state == s for i in failed) for s in worklist.TROUBLE}
-        failed = [item for item in failed if wanted.fits(item)]
+        counts |= {str(s): sum(f.record.state == s for f in unfixed) for s in worklist.TROUBLE}
+        failed = list(filter(wanted.fits, map(worklist.item_of, reversed(unfixed))))
         loaded = [
             item
             for item in loaded
@@ -146,6 +160,7 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         rows = object_rows.lane_rows(conn)
         listed = [item.record.id for item in (*failed, *loaded)]
         short = lookup.short(conn, [*listed, *(record.id for record in over)])
+    by_cause = len(failed) > _MANY and wanted.everything and showing.limit is None
     lanes = {
         name: {
             "due": due.get(name, (0, 0))[0],
@@ -165,6 +180,7 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         lanes=lanes,
         requests=loaded,
         trouble_items=failed,
+        causes=failures.causes(unfixed) if by_cause else (),
         waiting=waiting,
         held=holds(settings, book, [item.record for item in loaded]),
         ended=over,
@@ -193,7 +209,7 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
                 "reason": item.reason,
                 "advice": item.advice,
             }
-            for part in board.shortened(seen.trouble_items, seen.showing.limit)
+            for part in board.shortened(seen.trouble_items, seen.showing.rows)
             for item in part
         ],
         "requests": [
@@ -202,7 +218,7 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
                 "waiting_for": plain_waits(seen.waiting[item.record.id]),
                 "held": seen.held.get(item.record.id),
             }
-            for item in seen.requests[: seen.showing.limit]
+            for item in seen.requests[: seen.showing.rows]
         ],
         "ended": [_plain(record, seen.short) for record in seen.ended],
     }
@@ -228,11 +244,15 @@ def _lines(seen: Seen) -> Iterator[paint.Line]:
     from provisioner.inspection import worklist
 
     yield from head(seen)
+    if seen.causes:
+        yield ()
+        yield from causes.table(seen.causes, seen.short, seen.now)
+        yield paint.line("each of them: provisioner queue --state failed,refused", "dim")
     yield from board.rows(
-        [*seen.trouble_items, *seen.requests],
+        [*(() if seen.causes else seen.trouble_items), *seen.requests],
         seen.short,
         reasons(seen),
-        seen.showing.limit,
+        seen.showing.rows,
         seen.now,
     )
     over = [r for r in seen.ended if seen.showing.controls or not worklist.is_control(r)]

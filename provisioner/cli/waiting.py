@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from provisioner.cli.board import span
+from provisioner.cli.board import one_line, span
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
 
@@ -66,7 +66,7 @@ def waits(
         by = ", ".join(hold["release"])
         but = f", but not {record.asker}, who sent it" if hold["second"] else ""
         return [
-            f"held {hold['why']}",
+            f"held {one_line(hold['why'])}",
             f"to release it: provisioner release {record.id}",
             f"may be released by: {by}{but}",
         ]
@@ -81,7 +81,7 @@ def waits(
             if waiting_object["error"]
             else "waiting for its turn"
         )
-        why = why.removeprefix(f"{waiting_object['object']}: ")
+        why = one_line(why).removeprefix(f"{waiting_object['object']}: ")
         if lane.get("paused_by"):
             lane_name = waiting_object["lane"]
             when = f" (lane {lane_name} is paused: provisioner unpause {lane_name})"

@@ -12,17 +12,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.admission.admission import ALARM
+from provisioner.inspection import glimpse
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, step_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import StepRecord
 from provisioner.objects.errors import Error
+from provisioner.request.subjects import Glimpse
 
 MOST = 100_000
 """The most failed or refused requests that are looked at, the oldest first."""
@@ -73,7 +75,7 @@ class Failure:
     """One request that needs a person.
 
     where: the handler, or the key of the request; advice: what to do; expected: what would be a
-    right value.
+    right value; nearest: the value that may have been meant.
     """
 
     record: Record
@@ -82,6 +84,12 @@ class Failure:
     message: str
     advice: str = ""
     expected: str = ""
+    nearest: str = ""
+
+    @property
+    def since(self) -> float:
+        """When it was accepted, or its file first refused: seconds since the epoch."""
+        return replaced.since(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ class Cause:
     @property
     def since(self) -> float:
         """When the oldest of them was accepted, or its file first refused."""
-        return min(replaced.since(failure.record) for failure in self.failures)
+        return min(failure.since for failure in self.failures)
 
     @property
     def writers(self) -> dict[str, int]:
@@ -108,9 +116,23 @@ class Cause:
 
     @property
     def subjects(self) -> list[str]:
-        """Whom and what they are about, each once, the oldest first."""
-        known = (failure.record.subject for failure in self.failures)
-        return list(dict.fromkeys(subject for subject in known if subject))
+        """Whom and what they are about, as far as it can be read, each once, the oldest first."""
+        return self._each(lambda seen: [seen.subject] if seen.subject else [])
+
+    @property
+    def people(self) -> list[str]:
+        """The people in them, each once, the oldest request's first."""
+        return self._each(lambda seen: sorted(seen.users))
+
+    @property
+    def projects(self) -> list[str]:
+        """The codes of their projects, each once, the oldest request's first."""
+        return self._each(lambda seen: [seen.project] if seen.project else [])
+
+    def _each(self, named: Callable[[Glimpse], Sequence[str]]) -> list[str]:
+        """Return what the requests name, each once."""
+        seen = (named(glimpse.of(failure.record)) for failure in self.failures)
+        return list(dict.fromkeys(name for names in seen for name in names))
 
 
 def unfixed(conn: Connection) -> list[Failure]:
@@ -140,10 +162,12 @@ def failure_of(record: Record, steps: Sequence[StepRecord], *, by_policy: bool) 
     problem = next(iter(record.problems or ()), {})
     key = re.sub(r"\.\d+|\[\d+\]", "", str(problem.get("key") or ""))
     kind = Kind.POLICY if by_policy else Kind.UNREADABLE if record.set_aside else Kind.WRONG
-    message, expected = (str(problem.get(name) or "") for name in ("message", "expected"))
+    message, expected, nearest = (
+        str(problem.get(name) or "") for name in ("message", "expected", "nearest")
+    )
     if kind == Kind.WRONG:
-        return Failure(record, kind, key, message, expected=expected)
-    return Failure(record, kind, key, message, advice=expected)
+        return Failure(record, kind, key, message, expected=expected, nearest=nearest)
+    return Failure(record, kind, key, message, advice=expected, nearest=nearest)
 
 
 def _kind(error: Error) -> Kind:

@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from provisioner.inspection import failures
-from provisioner.inspection.glimpse import Glimpse, glimpse
+from provisioner.inspection import failures, glimpse
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import OPEN, RequestState
+from provisioner.request.subjects import Glimpse
 
 ORDER = (
     RequestState.FAILED,
@@ -39,7 +39,7 @@ def about(record: Record) -> tuple[str, str]:
     """Return action and subject of a request, as far as they can be read."""
     if record.action:
         return record.action, record.subject
-    seen = glimpse(record.body, record.listed)
+    seen = glimpse.of(record)
     return seen.action, seen.subject
 
 
@@ -65,7 +65,7 @@ class Item:
     @property
     def glimpse(self) -> Glimpse:
         """What its file names; read each time."""
-        return glimpse(self.record.body, self.record.listed)
+        return glimpse.of(self.record)
 
     @property
     def about(self) -> tuple[str, str]:
@@ -110,8 +110,8 @@ class Wanted:
             and self.writer in ("", record.writer, record.on_behalf_of)
             and (self.since is None or item.since >= self.since)
             and (self.before is None or item.since < self.before)
-            and (not self.user or self.user in _people(item))
-            and (not self.project or self.project in _projects(item))
+            and (not self.user or self.user in item.glimpse.users)
+            and (not self.project or self.project == item.glimpse.project)
         )
 
 
@@ -119,16 +119,6 @@ def _names(subject: str) -> set[str]:
     """Return a subject, each part of it, and the name of each part."""
     parts = subject.split("/")
     return {subject, *parts, *(part.partition(":")[2] for part in parts)}
-
-
-def _people(item: Item) -> set[str]:
-    parts = (part.partition(":") for part in item.record.subject.split("/"))
-    return {name for kind, _, name in parts if kind == "user"} | item.glimpse.users
-
-
-def _projects(item: Item) -> set[str]:
-    kind, _, name = item.record.subject.partition(":")
-    return {name if kind == "project" else "", item.glimpse.project}
 
 
 def is_control(record: Record) -> bool:
@@ -149,11 +139,10 @@ def item_of(failure: failures.Failure) -> Item:
 
 def _advice(failure: failures.Failure) -> str:
     """Return what to do about a failure, as a sentence."""
-    problem = next(iter(failure.record.problems or ()), {})
     if failure.advice:
         return f"what to do: {failure.advice}"
-    if problem.get("nearest"):
-        return f"did you mean {problem['nearest']}?"
+    if failure.nearest:
+        return f"did you mean {failure.nearest}?"
     return f"expected: {failure.expected}" if failure.expected else ""
 
 

@@ -1,14 +1,19 @@
 """Subjects: the people, projects and allocations that requests are about.
 
-Promises: the one description of their keys. Leaves out: what a request asks for (`actions`).
+Promises: the one description of their keys. `glimpse` never raises, and believes nothing: what it
+returns is shown, searched and compared, and no claim follows from it. Leaves out: what a request
+asks for (`actions`).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from provisioner.request.documents import InvalidDocument, parse
 from provisioner.request.values import (
     AbsolutePath,
     Code,
@@ -201,3 +206,54 @@ class Manifest(Part):
     file: Code = Field(description="its name in staging")
     size: Count = Field(description="its bytes")
     sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What a file names. users: all people in it; project: a project's code, or ''."""
+
+    action: str = ""
+    subject: str = ""
+    users: frozenset[str] = frozenset()
+    project: str = ""
+
+
+def glimpse(body: bytes, listed: str | None = None) -> Glimpse:
+    """Return what a file seems to be about, even if it is no valid request.
+
+    listed: the users of its companion, a name a line.
+    """
+    more = frozenset((listed or "").split())
+    try:
+        value = parse(body).value
+    except InvalidDocument as error:
+        value = error.document.value if error.document is not None else {}
+    if not isinstance(value, dict):
+        return Glimpse(users=more)
+    user, allocation, project = (_inner(value, key) for key in ("user", "allocation", "project"))
+    membership = _inner(value, "membership")
+    joined = _inner(membership, "allocation")
+    subjects = (
+        ("user", user.get("name")),
+        ("allocation", allocation.get("id") or joined.get("id")),
+        ("project", project.get("code")),
+        ("request", value.get("request")),
+        ("lane", value.get("lane")),
+    )
+    subject = next((f"{kind}:{name}" for kind, name in subjects if isinstance(name, str)), "")
+    codes = (_inner(part, "project").get("code") for part in (allocation, joined))
+    code = next((code for code in (project.get("code"), *codes) if isinstance(code, str)), "")
+    users = {user.get("name"), membership.get("user"), *_listed(allocation), *_listed(project)}
+    named = frozenset(name for name in users if isinstance(name, str))
+    action = value.get("action")
+    return Glimpse(action if isinstance(action, str) else "", subject, named | more, code)
+
+
+def _inner(value: dict[str, Any], key: str) -> dict[str, Any]:
+    inner = value.get(key)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _listed(value: dict[str, Any]) -> Iterator[str]:
+    users = value.get("users")
+    yield from (name for name in users if isinstance(name, str)) if isinstance(users, list) else ()

@@ -66,10 +66,50 @@ def test_failures_are_grouped_by_their_cause_the_most_frequent_first(desk: Desk)
 def test_each_cause_says_who_what_and_what_to_do(desk: Desk) -> None:
     out = desk("failed").out
     assert "6 requests need a person: 3 causes" in out
-    assert "about: allocation:11, allocation:12, allocation:13" in out
-    assert "docs/runbook.md#backend" in out
+    assert re.search(r"^\w{6} +2 +\d+ s  failed: slurm-a: there is no QOS 'supporters'$", out, re.M)
+    assert re.search(r"who  jdoe; CF21, CF22; asked for by \w+$", out, re.M)
+    assert re.search(r"fix  did you mean hpc-storage\? expected: one of", out, re.M)
+    assert re.search(r"type  provisioner edit \w{6} --wait$", out, re.M)
     [command] = re.findall(r"provisioner (retry --cause \w+)", out)[1:2]
     desk(*command.split())
+
+
+@pytest.mark.parametrize("verb", ["failed", "queue"])
+def test_thirty_failures_of_five_kinds_fit_a_screen_of_80_by_40(tmp_path: Path, verb: str) -> None:
+    desk = Desk(tmp_path / "box")
+    desk.serve(user("jdoe"), user("asmith"))
+    wrong = [NO_RESOURCE.replace("id: 1", f"id: {number}") for number in range(101, 113)]
+    sizes = [storage().replace("1TiB", f"{number}TX") for number in range(1, 9)]
+    names = [user(f"Guest{number}") for number in range(5)]
+    missing = [compute(number, "supporters") for number in range(140, 144)]
+    desk.serve(*wrong, *sizes, *names, *missing, storage().replace("title", "titel"))
+    lines = desk(verb).out.splitlines()
+    told = [line for line in lines if not line.startswith("idle lanes")]
+    assert len(told) <= 40
+    assert max(map(len, told)) <= 80
+    counts = re.findall(r"^\w{6} +(\d+) +\d+ s  ", "\n".join(lines), re.M)
+    assert counts == ["12", "8", "5", "4", "1"]
+
+
+def test_all_of_a_cause_is_told_of_one_or_if_it_is_asked_for(desk: Desk) -> None:
+    [wrong, backend, typo] = desk("failed", "--json").json
+    one = desk("failed", wrong["cause"]).out
+    assert "about: allocation:11, allocation:12, allocation:13" in one
+    assert all(file in one for file in wrong["files"])
+    each = desk("failed", "--all").out
+    assert "docs/runbook.md#backend" in each
+    assert (wrong["people"], wrong["projects"]) == (["jdoe"], ["CF1"])
+    assert typo["subjects"] == ["user:jdoe"]
+    assert all(cause["cause"] in each for cause in (wrong, backend, typo))
+
+
+def test_what_many_failures_are_is_told_one_by_one_if_it_is_asked_for(desk: Desk) -> None:
+    desk.serve(*[NO_RESOURCE.replace("id: 1", f"id: {number}") for number in range(30, 40)])
+    assert "CAUSE   COUNT" in desk("queue").out
+    for more in (["--state", "failed,refused"], ["--limit", "20"]):
+        out = desk("queue", *more).out
+        assert "allocation:39" in out
+        assert "CAUSE   COUNT" not in out
 
 
 @pytest.mark.parametrize(

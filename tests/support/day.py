@@ -36,12 +36,13 @@ _PATIENCE = 40.0
 _SCENE = re.compile(r"<!-- scene: (\S+) -->")
 _SAME = (
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b"), "ID"),
-    (re.compile(r"^  [0-9a-z]{6}(?=  )", re.M), "  ID"),
+    (re.compile(r"^ +[0-9a-z]{6}(?=  )", re.M), "  ID"),
+    (re.compile(r"(?<= edit )[0-9a-z]{6}\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?"), "TIME"),
     (re.compile(r"\b[\d.]+ (ms|s|min|h|d)\b"), "AGE"),
     (re.compile(r"\bprocess \d+"), "process N"),
     # The service takes files in the order of their inodes: which one is the first may differ.
-    (re.compile(r"\b(allocation:1|guest|student|course|gpu)\d*", re.I), r"\1N"),
+    (re.compile(r"\b(allocation:1|CF01|guest|student|course|gpu)\d*", re.I), r"\1N"),
     (re.compile(r"\b(oldest|backup|due|open|later)=[\d.]+"), r"\1=N"),
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r" +$", re.M), ""),
