@@ -93,8 +93,7 @@ def read(system: System) -> Read:
         if able(handler, Counted):
             counted.setdefault(handler.counted_by(), []).append(name)
         if able(handler, Meters):
-            with system.journal.reading() as conn:
-                keys = object_rows.all_keys(conn, [name])
+            keys = _ours(system, [name])
             if keys:
                 with _apart(name, unread):
                     meters.update(handler.metered(keys))
@@ -154,10 +153,17 @@ def _of_owners(
 
 
 def _states(system: System, instances: Collection[str]) -> Mapping[Key, State]:
+    keys = _ours(system, instances)
+    with system.journal.reading() as conn:
+        return object_rows.states(conn, keys)
+
+
+def _ours(system: System, instances: Collection[str]) -> Sequence[Key]:
+    """Return the objects of instances, except what is another's, whoever asked for it."""
     with system.journal.reading() as conn:
         keys = object_rows.all_keys(conn, instances)
         foreign = object_rows.never_ours(conn, keys)
-        return object_rows.states(conn, [key for key in keys if key not in foreign])
+    return [key for key in keys if key not in foreign]
 
 
 def _path(system: System, key: Key, state: State | None) -> str:

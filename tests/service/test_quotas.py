@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from contextlib import closing
 from email import message_from_bytes
@@ -18,7 +19,7 @@ from provisioner.journal.records import object_rows
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.wiring import build
-from tests.support.cli_site import Desk, of_user, sample, served
+from tests.support.cli_site import Desk, of_user, sample, served, storage, user
 
 DAY = 86400.0
 TIB = 2**30  # in KiB
@@ -224,6 +225,30 @@ def test_a_closed_home_warns_nobody(desk: Desk) -> None:
     homes(desk, asmith=of(91))
     desk.serve(of_user("suspend", "asmith"))
     assert quotas(desk, "asmith", what="space") == []
+
+
+def test_a_home_that_is_another_persons_says_nothing_of_who_asked_for_it(desk: Desk) -> None:
+    homes(desk, asmith=of(20))
+    taken = desk.root / "home/bob"
+    taken.mkdir(mode=0o700)
+    status, [owners] = taken.stat(), desk.root.rglob("owners.jsonl")
+    note = [f"{status.st_dev}:{status.st_ino}", {"uid": 29999, "gid": 29999}]
+    with owners.open("a") as file:
+        file.write(f"\n{json.dumps(note)}\n")
+    rows = json.loads((desk.root / "gpfs/faults.json").read_text())["users"]
+    rows["29999"] = of(91)
+    (desk.root / "gpfs/faults.json").write_text(json.dumps({"users": rows}))
+    desk.serve(user("bob"))
+    assert "belongs to 29999" in desk("status", "bob", code=None).out
+    assert quotas(desk, "bob", what="space") == []
+
+
+def test_a_fileset_that_is_not_ours_says_nothing_of_who_asked_for_it(desk: Desk) -> None:
+    made = subprocess.run([desk.root / "gpfs/bin/mmcrfileset", "fs1", "cf9"], check=True)
+    assert made.returncode == 0
+    desk.serve(storage("CF9"))
+    assert quotas(desk, "CF0003", what="space") != []
+    assert quotas(desk, "fs1/fileset/cf9", what="space") == []
 
 
 def test_homes_whose_users_nobody_counts_are_named(desk: Desk) -> None:
