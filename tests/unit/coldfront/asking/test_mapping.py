@@ -22,7 +22,7 @@ from provisioner.coldfront.asking.mapping import (
     suspend,
     unused,
 )
-from provisioner.coldfront.asking.wanted import Document, Wanted
+from provisioner.coldfront.asking.wanted import Document, Wanted, without_leavers
 from provisioner.manifests import manifest
 from provisioner.request.request import parse_request
 
@@ -330,3 +330,27 @@ def test_access_is_taken_and_given_back_under_one_cause() -> None:
     taken, given = asked(Wanted(suspend(42, "Revoked"))), asked(Wanted(resume(42)))
     assert taken["cause"] == given["cause"] == manifest.CAUSE
     assert taken["reason"] == "the allocation is Revoked in ColdFront"
+
+
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [(("cgray", "jjames"), {"managers": ["jjames"]}), (("cgray",), {})],
+    ids=["a manager who stays", "a manager who left"],
+)
+def test_a_repeated_request_names_no_manager_who_left(
+    users: tuple[str, ...], expected: dict[str, list[str]]
+) -> None:
+    named = {"code": "CF0003", "pi": "cgray", "managers": ["jjames"]}
+    last = {
+        "action": "project.provision",
+        "project": {**named, "users": ["cgray", "jjames", "sfoster"]},
+    }
+    found = without_leavers(last, Wanted(None, ("fill in something",), users)).document
+    assert found is not None
+    rest = {"code": "CF0003", "pi": "cgray", "users": list(users)}
+    assert found["project"] == {**rest, **expected}
+
+
+def test_managers_with_names_that_no_account_has_are_left_out() -> None:
+    facts = dataclasses.replace(PROJECT, managers=("jjames", "-rf"))
+    assert asked(provision_project(facts, Options()))["project"]["managers"] == ["jjames"]
