@@ -43,12 +43,12 @@ from provisioner.contract import (
 _LARGEST = 2**32 - 2
 """Largest id; the next number means "no id" (chown(2))."""
 
-_AT_ONCE = 1000
+_AT_ONCE = 2000
 """The most names in one call."""
 
 _FEWER = 8
-"""Parts into which the service divides a call that took too long: three more rounds of calls find
-one slow name among 500."""
+"""Parts into which the service divides a call that took too long: four more rounds of calls find
+one slow name among 2,000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,17 @@ Arguments: how many files, the files, then those of getent: a database and keys.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Entry = dict[str, list[str]]
+
+_DN = re.compile(r'\{"dn": "([^"\\]*)"')
+"""How a line begins whose DN needs no escaping."""
+
+_STRING = re.compile(r'"([^"\\]*)"')
 
 FOUND, UNKNOWN_DATABASE, NOT_FOUND = 0, 1, 2
 
@@ -26,7 +32,9 @@ def main(arguments: list[str]) -> int:
     if not query or query[0] not in lines:
         print(f"Unknown database: {' '.join(query[:1])}", file=sys.stderr)
         return UNKNOWN_DATABASE
-    known = list(lines[query[0]]([entries_of(file) for file in files]))
+    # A group's members are other entries; a user is one that has the name or number somewhere.
+    asked = frozenset(query[1:]) if query[0] == "passwd" else frozenset()
+    known = list(lines[query[0]]([entries_of(file, asked) for file in files]))
     if len(query) == 1:
         sys.stdout.writelines(line + "\n" for line in known)
         return FOUND
@@ -83,28 +91,39 @@ def first(entry: Entry, name: str) -> str:
     return values[0] if values else ""
 
 
-def entries_of(file: str) -> dict[str, Entry]:
+def entries_of(file: str, asked: frozenset[str] = frozenset()) -> dict[str, Entry]:
     """Return the entries in a directory's file: it has a line for each write; the last of a DN
-    counts. A directory that is away has none, as sssd knows nobody new without its server."""
-    entries: dict[str, Entry] = {}
+    counts. A directory that is away has none, as sssd knows nobody new without its server.
+
+    asked: only entries with one of these values; empty: all.
+    """
+    newest: dict[str, str] = {}
     if not Path(file).exists():
-        return entries
+        return {}
     with open(file, encoding="utf-8") as lines:
         for line in lines:
             if not line.endswith("\n"):
                 break
-            write = json.loads(line)
-            if "dn" not in write:
-                continue
-            dn = write["dn"].lower()
-            if write["entry"] is None:
-                entries.pop(dn, None)
-            else:
-                entries[dn] = {
-                    name.lower(): [value for value in values if isinstance(value, str)]
-                    for name, values in write["entry"].items()
-                }
+            begins = _DN.match(line)
+            dn = begins[1] if begins else json.loads(line).get("dn")
+            if dn is not None:
+                newest[dn.lower()] = line
+    entries: dict[str, Entry] = {}
+    for dn, line in newest.items():
+        if asked and "\\" not in line and not _may_be(line, asked):
+            continue  # to parse thousands for one would take most of the time
+        entry = json.loads(line)["entry"]
+        if entry is not None:
+            entries[dn] = {
+                name.lower(): [value for value in values if isinstance(value, str)]
+                for name, values in entry.items()
+            }
     return entries
+
+
+def _may_be(line: str, asked: frozenset[str]) -> bool:
+    """Return True if a line may be of a user with one of some names and numbers."""
+    return "uidnumber" in line.lower() and not asked.isdisjoint(_STRING.findall(line))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Promises: the same path as a real request, up to the first write. Leaves out: wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from provisioner.convergence.converge import Outcome
 from provisioner.convergence.existing import Look, look
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import keepsakes, ledger, object_rows, request_rows
-from provisioner.journal.records.keepsakes import NOTHING
+from provisioner.journal.records.keepsakes import NOTHING, Shelved
 from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
 from provisioner.objects.states import OPEN, Adoption
@@ -291,48 +291,54 @@ def everything(system: System, instances: Collection[str] = ()) -> list[Standing
     """
     asked = set(instances) or set(system.handlers)
     with system.journal.reading() as conn:
-        keys = object_rows.all_keys(conn, asked)
-        unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
-    return standing_of(system, [key for key in keys if key not in unbound])
+        shelved = keepsakes.shelved_at(conn, asked)
+        held = ledger.claims_at(conn, asked)
+    bound = {key: one for key, one in shelved.items() if held.get(key) != ()}
+    return list(_standing(system, bound, held))
 
 
 def standing_of(system: System, keys: Sequence[Key]) -> list[Standing]:
     """Return the state of objects of the ledger."""
     with system.journal.reading() as conn:
         held = ledger.claims_of(conn, keys)
-        kept = keepsakes.of(conn, keys)
-        instances = object_rows.instances_of(conn, keys)
-        adoptions = object_rows.adoptions_of(conn, keys)
+        shelved = keepsakes.shelved(conn, keys)
         waiting = [key for key, claims in held.items() if not claims]
         named = ledger.requests_of(conn, waiting)
         records = request_rows.load(conn, set(named.values()))
         unbound = {key: records[one] for key, one in named.items() if one in records}
-    listed: list[Standing] = []
-    for instance in sorted(set(instances.values())):
-        items = [
-            kept.get(key, NOTHING).item(key, held.get(key, ()), adoptions.get(key))
-            for key in keys
-            if instances[key] == instance
-        ]
+    return [
+        replace(
+            standing, missing=(), writes=(), error=_not_due(standing.key, unbound.get(standing.key))
+        )
+        if held.get(standing.key) == ()
+        else standing
+        for standing in _standing(system, shelved, held)
+    ]
+
+
+def _standing(
+    system: System, shelved: Mapping[Key, Shelved], held: Mapping[Key, tuple[Claim, ...]]
+) -> Iterator[Standing]:
+    """Yield the state of objects. shelved: what the ledger has of each; held: its claims."""
+    by_instance: dict[str, list[Item]] = {}
+    for key in sorted(shelved):
+        known = shelved[key]
+        item = known.kept.item(key, held.get(key, ()), known.adoption)
+        by_instance.setdefault(known.instance, []).append(item)
+    for instance, items in sorted(by_instance.items()):
         for seen in _dry(system, instance, items):
             item, planned = seen.outcome.item, _planned(seen)
-            if held.get(item.key) == ():
-                waits = _not_due(item.key, unbound.get(item.key))
-                planned = replace(planned, changes=(), error=waits)
-            listed.append(
-                Standing(
-                    item.key,
-                    instance,
-                    item.claims,
-                    planned.state,
-                    planned.changes,
-                    planned.error,
-                    seen.writes if planned.error is None else (),
-                    not item.open,
-                    item.adoption,
-                )
+            yield Standing(
+                item.key,
+                instance,
+                item.claims,
+                planned.state,
+                planned.changes,
+                planned.error,
+                seen.writes if planned.error is None else (),
+                not item.open,
+                item.adoption,
             )
-    return listed
 
 
 def _not_due(key: Key, request: request_rows.Record | None) -> Error:

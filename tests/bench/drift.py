@@ -8,6 +8,7 @@ counted for a tenth of the users, and for all: they grow with the pages of a lis
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import tempfile
 import time
@@ -46,9 +47,15 @@ OF_PROJECT = 100
 
 @dataclass(frozen=True)
 class Figures:
-    """What a round took. calls: to programs and directories, by what was called."""
+    """What a round took.
+
+    seconds: by the clock; processor: of a processor, in the service and in the emulated programs
+    that it runs: a busy machine changes it less; calls: to programs and directories, by what was
+    called.
+    """
 
     seconds: float
+    processor: tuple[float, float]
     objects: int
     calls: Counter[str]
     looks: tuple[Look, ...]
@@ -98,6 +105,12 @@ def counting(calls: Counter[str]) -> Iterator[None]:
         Connection.search = search  # type: ignore[method-assign]
 
 
+def processor() -> tuple[float, float]:
+    """Return the seconds of a processor that this process and its programs have used."""
+    programs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time(), programs.ru_utime + programs.ru_stime
+
+
 def look(root: Path, users: int) -> Figures:
     """Make a sandbox with users, and walk a round."""
     sandbox.make(root)
@@ -117,11 +130,12 @@ def look(root: Path, users: int) -> Figures:
     calls: Counter[str] = Counter()
     rounds = Rounds(system)
     with counting(calls):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), processor()
         looks = rounds.walk(time.time())
-        took = time.perf_counter() - began
+        took, after = time.perf_counter() - began, processor()
     system.journal.close()
-    return Figures(took, sum(one.looked for one in looks), calls, tuple(looks))
+    used = (after[0] - before[0], after[1] - before[1])
+    return Figures(took, used, sum(one.looked for one in looks), calls, tuple(looks))
 
 
 def main() -> None:
@@ -136,6 +150,8 @@ def main() -> None:
         f"drift, {users} users in {len(BACKENDS)} backends: {large.seconds:.1f} s for "
         f"{large.objects} objects   (aim {AIM:g} s)"
     )
+    own, programs = large.processor
+    print(f"  of a processor: {own:.1f} s in the service, {programs:.1f} s in emulated programs")
     for one in large.looks:
         print(f"  {one.instance + ':':10} {one.looked:6} objects in {one.seconds:5.2f} s")
     print(f"  calls, for {max(1, users // 10)} users and for {users}   (aim: only pages grow)")

@@ -106,6 +106,9 @@ def _show_user(data: Slurmdbd, words: list[str]) -> None:
     options = options_of(words)
     names = names_of(options.get("name", ""))
     clusters = names_of(options.get("cluster", "")) or data.clusters
+    of_user: dict[tuple[str, str], list[Row]] = {}
+    for row in data.matching() if "withassoc" in words else ():
+        of_user.setdefault((row["cluster"], row["user"]), []).append(row)
     rows = [
         {
             "user": user,
@@ -119,16 +122,12 @@ def _show_user(data: Slurmdbd, words: list[str]) -> None:
         if not names or user in names
         for cluster in clusters
         if cluster in known["default"]
-        for assoc in (_assocs(data, cluster, user) if "withassoc" in words else ()) or [_NONE]
+        for assoc in of_user.get((cluster, user), [_NONE])
     ]
     _print(rows, options)
 
 
 _NONE: Row = {"account": "", "partition": ""}
-
-
-def _assocs(data: Slurmdbd, cluster: str, user: str) -> list[Row]:
-    return data.matching(cluster=[cluster], account=[], user=[user], partition=[])
 
 
 def _show_account(data: Slurmdbd, words: list[str]) -> None:

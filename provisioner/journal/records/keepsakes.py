@@ -7,7 +7,7 @@ write is durable with that transaction. Leaves out: what was last read, and when
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,18 @@ _SAVE_APPLIED = _THE_OBJECT.values(applied=bindparam("b_value"))
 
 _OF = select(objects.c.key, *COLUMNS).where(objects.c.key.in_(IDS))
 
+_SHELVED = select(objects.c.key, objects.c.instance, objects.c.adoption, *COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """An object as the ledger has it, besides its claims: its handler's instance, how it was taken
+    over, and what is saved of it."""
+
+    instance: str
+    adoption: Adoption | None
+    kept: Kept
+
 
 def kept(row: Any) -> Kept:
     """Return what is saved of an object. row: one with `COLUMNS`."""
@@ -76,6 +88,23 @@ def of(conn: Connection, keys: Collection[Key]) -> dict[Key, Kept]:
     for part in chunks(keys):
         keepsakes |= {row.key: kept(row) for row in conn.execute(_OF, {"b_ids": part})}
     return keepsakes
+
+
+def shelved(conn: Connection, keys: Collection[Key]) -> dict[Key, Shelved]:
+    """Return what the ledger has of objects besides their claims; unknown ones are left out."""
+    found: dict[Key, Shelved] = {}
+    for part in chunks(keys):
+        found |= _shelved(conn.execute(_SHELVED.where(objects.c.key.in_(IDS)), {"b_ids": part}))
+    return found
+
+
+def shelved_at(conn: Connection, instances: Collection[str]) -> dict[Key, Shelved]:
+    """Return the same of all objects of some instances, in one query."""
+    return _shelved(conn.execute(_SHELVED.where(objects.c.instance.in_(list(instances)))))
+
+
+def _shelved(rows: Iterable[Any]) -> dict[Key, Shelved]:
+    return {row.key: Shelved(row.instance, row.adoption, kept(row)) for row in rows}
 
 
 def save(conn: Connection, former: Former) -> None:

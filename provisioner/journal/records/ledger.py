@@ -77,9 +77,10 @@ _OF_ROOTS = _PAIRS.where(claims.c.root.in_(IDS))
 _OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(IDS))
 
 
-_CLAIMS_OF = select(
-    claims.c.key, claims.c.claimant, claims.c.want, claims.c.source, claims.c.request
-).where(claims.c.key.in_(IDS))
+_CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source, claims.c.request)
+
+
+_CLAIMS_OF = _CLAIMS.where(claims.c.key.in_(IDS))
 
 
 _BIND = (
@@ -304,6 +305,16 @@ def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim,
     rows: list[Any] = []
     for part in chunks(keys):
         rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
+    return _counting(conn, rows)
+
+
+def claims_at(conn: Connection, instances: Collection[str]) -> dict[Key, tuple[Claim, ...]]:
+    """Return the same of all objects of some instances, in one query."""
+    there = _CLAIMS.join_from(claims, objects, objects.c.key == claims.c.key)
+    return _counting(conn, conn.execute(there.where(objects.c.instance.in_(list(instances)))).all())
+
+
+def _counting(conn: Connection, rows: Sequence[Any]) -> dict[Key, tuple[Claim, ...]]:
     closed = _suspended(conn, {row.claimant for row in rows})
     counting: dict[Key, list[Claim]] = {}
     for key, claimant, want, source, request in rows:
