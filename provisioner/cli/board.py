@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from provisioner.cli.paint import Line, line
+from provisioner.cli.words import one_line, span
 from provisioner.inspection.worklist import BOUNDS, ORDER, TROUBLE, Item, Shape
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
@@ -38,20 +39,6 @@ _LONGEST = 160
 
 _OLDEST = 4
 """One row of so many is for the oldest, if a list of failures is shortened."""
-
-
-def span(seconds: float) -> str:
-    """Return a duration for a person, in the largest unit of which it has at least two."""
-    whole = max(0, round(seconds))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if whole >= 2 * size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
-def one_line(text: str) -> str:
-    """Return a text without its line ends; `show` has it as it is."""
-    return " ".join(text.split())
 
 
 def rows(

@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from provisioner.cli.board import STYLES, one_line, span
+from provisioner.cli.board import STYLES
 from provisioner.cli.paint import Line, line
+from provisioner.cli.words import one_line, span
 from provisioner.inspection.failures import Kind
 from provisioner.system.ulid import RequestId
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import causes, choosing, files, finding, paint, site
-from provisioner.cli.board import one_line, span
+from provisioner.cli import choosing, files, finding, paint, site
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import moment
+from provisioner.cli.words import one_line, span
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ def _lines(
             yield from [()] if place else []
             yield from (paint.line(text) for text in _whole(group, short, now))
         return
+    from provisioner.cli import causes
+
     yield from causes.table(groups, short, now)
     yield ()
     yield paint.line("all of one: provisioner failed CAUSE; of each: provisioner failed --all")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from provisioner.cli import site
-from provisioner.cli.board import span
 from provisioner.cli.waiting import moment
+from provisioner.cli.words import span
 from provisioner.contract import ConfigError, InvalidRequest, validation
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import board, causes, choosing, paint, site
+from provisioner.cli import choosing, paint, site
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import holds, moment, plain_waits, waits
@@ -122,6 +122,7 @@ def queue(
         if not (wanted.everything or seen.trouble_items or seen.requests):
             yield paint.line("nothing that failed or waits matches the filter")
 
+    from provisioner.cli import board
     from provisioner.inspection import worklist
 
     if as_json:
@@ -190,6 +191,8 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
 
 
 def _plain_seen(seen: Seen) -> dict[str, Any]:
+    from provisioner.cli import board
+
     return {
         "served_by": seen.served_by,
         "staging": seen.staged,
@@ -241,6 +244,7 @@ def head(seen: Seen) -> Iterator[paint.Line]:
 
 
 def _lines(seen: Seen) -> Iterator[paint.Line]:
+    from provisioner.cli import board, causes
     from provisioner.inspection import worklist
 
     yield from head(seen)

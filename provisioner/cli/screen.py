@@ -22,6 +22,7 @@ from textual.worker import get_current_worker
 
 from provisioner.cli import board, paint
 from provisioner.cli.queue import Seen, head, reasons
+from provisioner.cli.words import span
 from provisioner.contract import Fault
 from provisioner.inspection.worklist import ORDER, Item
 from provisioner.system.ulid import RequestId
@@ -191,7 +192,7 @@ class Top(App[None]):
 
     def _cells(self, item: Item, now: float) -> tuple[str, ...]:
         record, (action, subject) = item.record, item.about
-        age, ident = board.span(now - item.since), self._seen.short[record.id]
+        age, ident = span(now - item.since), self._seen.short[record.id]
         why = " ".join(" ".join(self._why[record.id][:1]).split())[:_REASON]
         return ident, str(record.state), age, action, subject, record.asker, why
 

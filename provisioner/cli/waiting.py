@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from provisioner.cli.board import one_line, span
+from provisioner.cli.words import one_line, span
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
 

@@ -7,6 +7,8 @@ its own. Everything but the lines and the homes is computed from the files.
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser
@@ -330,3 +332,10 @@ def test_what_tests_stand_on_is_in_one_folder(path: Path) -> None:
 def test_a_module_of_tests_takes_nothing_from_another(path: Path) -> None:
     taken = {name for name in imports(path) if ".test_" in name}
     assert taken == set()
+
+
+def test_a_verb_that_reads_no_journal_does_not_wait_for_the_database_to_be_loaded() -> None:
+    said = "import sys, provisioner.cli.main; print(*sys.modules)"
+    command = [sys.executable, "-c", said]
+    run = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert not {"sqlalchemy", "jinja2", "yaml"} & set(run.stdout.split())
