@@ -135,6 +135,7 @@ class Service:
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
         gc.set_threshold(GARBAGE)
+        threads.share_memory()
 
     def wake(self) -> None:
         """Look for files in staging."""

@@ -1,4 +1,4 @@
-"""Threads of the service: the lanes', and how any of them starts.
+"""Threads of the service: the lanes', how any of them starts, and from where they take memory.
 
 Promises: where the host allows no more threads, the start waits until it does, and says so once.
 Leaves out: what a thread does.
@@ -6,6 +6,7 @@ Leaves out: what a thread does.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -17,6 +18,20 @@ log = logging.getLogger(__name__)
 
 _PAUSE = 1.0
 """Seconds between tries to start a thread."""
+
+_ARENA_MAX = -8
+"""`M_ARENA_MAX` of malloc.h (glibc 2.10, mallopt(3))."""
+
+
+def share_memory() -> None:
+    """Have all threads take memory from one place, before any starts; with glibc alone.
+
+    With one place for each thread, as glibc has it, what one thread no longer needs is kept from
+    the others. Python runs one thread at a time, so that none waits for another one there.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)
 
 
 def started(start: Callable[[], None], stopping: threading.Event) -> bool:

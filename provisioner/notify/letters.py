@@ -15,9 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -133,6 +131,10 @@ def envelope(
     to: a plain address; message_id: of the message in the outbox, the same whenever it is sent.
     Raises ValueError if the address is not one.
     """
+    # Loaded with the first mail: most sites' services send none, and would keep it in memory.
+    from email.headerregistry import Address
+    from email.policy import SMTP
+
     if not is_address(to):
         raise ValueError(f"{to!r} is not a mail address")
     mail = EmailMessage(policy=SMTP)

@@ -76,7 +76,8 @@ class Record:
     @classmethod
     def from_row(cls, row: Row[Any]) -> Record:
         """Make one from a row of the table, by the names of its columns."""
-        return cls(**row._mapping)
+        # Its mapping would look each column up by itself.
+        return cls(**dict(zip(row._fields, row, strict=True)))
 
     @property
     def outcome(self) -> str:

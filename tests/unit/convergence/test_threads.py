@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -72,3 +74,25 @@ def test_a_handler_that_gets_no_thread_is_tried_again() -> None:
         fault = unexpected("Accounts.apply")
     assert isinstance(fault, Transient)
     assert "TasksMax" in fault.advice
+
+
+PROGRAM = """
+import ctypes, threading
+from provisioner.convergence import threads as service
+service.share_memory()
+together = threading.Barrier(4)
+def work():
+    some = bytearray(100_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+def test_threads_take_memory_from_one_place() -> None:
+    run = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True)
+    assert run.stdout.count(b"<heap nr=") == 1
