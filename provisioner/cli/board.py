@@ -144,13 +144,22 @@ def ended(records: Sequence[Record], short: Mapping[RequestId, str], now: float)
         )
 
 
-def lanes(rows: Mapping[str, Mapping[str, Any]], now: float) -> Iterator[Line]:
-    """Yield the lanes that do something, a line each, and the idle ones together."""
+def lanes(
+    rows: Mapping[str, Mapping[str, Any]], kept: Mapping[str, int], now: float
+) -> Iterator[Line]:
+    """Yield the lanes that do something, a line each, and the idle ones together.
+
+    kept: how many requests wait for a lane that is away.
+    """
     idle = [name for name, row in rows.items() if _is_idle(row, now)]
     for name, row in rows.items():
         if name not in idle:
             style = "yellow" if row["paused_by"] or row["breaker_until"] else ""
-            text = f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}"
+            many = kept.get(name, 0)
+            wait = "1 request waits" if many == 1 else f"{many} requests wait"
+            waiting = f", {wait} for it" if many else ""
+            text = f"lane {name}: {row['due']} due, {row['later']} later{waiting}"
+            text += _lane_state(row, now)
             yield line(text, style)
     if idle:
         yield line(f"idle lanes: {', '.join(idle)}", "dim")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provisioner.cli import choosing, files, site, submitting
+from provisioner.cli import choosing, files, finding, site, submitting
 from provisioner.cli.choosing import Filter
 from provisioner.cli.finding import looked_up
 from provisioner.cli.options import Sending, flattened
 from provisioner.contract import ConfigError, InvalidRequest, validation
 from provisioner.objects.states import ENDED, RequestState
+from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.journal.records.request_rows import Record
@@ -193,8 +194,10 @@ def _steer(verb: str, meant: Sequence[Meant], reason: str, sending: Sending) -> 
     elif len(meant) == 1:
         submitting.send(f"{verb}.yaml", bodies[0], sending)
     elif meant:
+        short = finding.short([record.id for record in records])
         asked = [
-            Asked(each.name, f"{verb}.yaml", body) for each, body in zip(meant, bodies, strict=True)
+            Asked(short.get(RequestId(each.name), each.name), f"{verb}.yaml", body)
+            for each, body in zip(meant, bodies, strict=True)
         ]
         if following:
             retrying.follow(records, asked, sending)

@@ -20,6 +20,7 @@ from provisioner.agent.client import Agent
 from provisioner.cli import doctor_mail, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.queue import full, releasing
+from provisioner.cli.words import one_line
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.journal import facts
@@ -330,10 +331,13 @@ def _show(results: list[Finding]) -> None:
     console = Console(soft_wrap=True)
     for finding in results:
         level = (f"{finding.level.value:8}", _COLOURS[finding.level])
-        text = site.printable(f"{finding.subject}: {finding.message}").replace("\n", "\n        ")
+        # Each mistake of a configuration has a line; what others report is one.
+        wrong = finding.subject == "configuration"
+        message = finding.message if wrong else one_line(finding.message)
+        text = site.printable(f"{finding.subject}: {message}").replace("\n", "\n        ")
         console.print(Text.assemble(level, text))
         if finding.advice and finding.level is not Level.OK:
-            console.print(Text(site.printable(f"        what to do: {finding.advice}")))
+            console.print(Text(site.printable(f"        what to do: {one_line(finding.advice)}")))
     counts = Counter(finding.level for finding in results)
     errors, warnings = _many(counts[Level.ERROR], "error"), _many(counts[Level.WARNING], "warning")
     console.print(Text(f"{errors}, {warnings}, {counts[Level.OK]} ok"))

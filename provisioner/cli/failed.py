@@ -65,7 +65,8 @@ def failed(
     elif not groups:
         site.say(_nothing(every, wanted))
     else:
-        paint.show(_lines(groups, _short(groups), everything))
+        listed = [failure.record.id for group in groups for failure in group.failures]
+        paint.show(_lines(groups, finding.short(listed), everything))
 
 
 def _every(cause: str) -> list[Failure]:
@@ -127,19 +128,6 @@ def _nothing(every: Sequence[Failure], wanted: Wanted) -> str:
 
 def _need(count: int) -> str:
     return "1 request needs" if count == 1 else f"{count} requests need"
-
-
-def _short(groups: Sequence[Cause]) -> Mapping[RequestId, str]:
-    """Return a short id of each request."""
-    from provisioner.journal.queries import lookup
-
-    book = site.journal(site.config())
-    try:
-        with book.reading() as conn:
-            ids = [failure.record.id for group in groups for failure in group.failures]
-            return lookup.short(conn, ids)
-    finally:
-        book.close()
 
 
 def _lines(

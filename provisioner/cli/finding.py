@@ -6,6 +6,7 @@ which names are looked up (`lookup`).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from provisioner.cli import site
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from provisioner.journal.journal import Journal
     from provisioner.journal.queries.lookup import Seeker
     from provisioner.journal.records.request_rows import Record
+    from provisioner.system.ulid import RequestId
 
 
 def looked_up(name: str) -> Record | None:
@@ -50,6 +52,20 @@ def find(book: Journal, name: str) -> Record:
             "not taken yet is in staging",
         )
     return record
+
+
+def short(ids: Collection[RequestId]) -> Mapping[RequestId, str]:
+    """Return the short ids of some requests; none if there are none to look up."""
+    from provisioner.journal.queries import lookup
+
+    if not ids:
+        return {}
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            return lookup.short(conn, ids)
+    finally:
+        book.close()
 
 
 def seeker() -> Seeker:

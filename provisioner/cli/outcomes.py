@@ -158,11 +158,19 @@ def _followed(
 
 
 def explained(book: Journal, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """Return outcomes, those of failed requests with the first step that failed."""
+    """Return outcomes with short ids, those of failed requests with the first step that failed."""
+    from provisioner.journal.queries import lookup
+
     failed = [each.id for each in outcomes.values() if each.state == RequestState.FAILED]
     causes = _causes(book, failed)
+    with book.reading() as conn:
+        short = lookup.short(conn, [RequestId(each.id) for each in outcomes.values() if each.id])
     return {
-        place: replace(each, text=causes.get(each.id) or each.text)
+        place: replace(
+            each,
+            id=short.get(RequestId(each.id), each.id),
+            text=causes.get(each.id) or each.text,
+        )
         for place, each in outcomes.items()
     }
 

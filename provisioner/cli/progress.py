@@ -221,25 +221,23 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
 
 
 def wait_for_request(
-    request: RequestId, timeout: float, still: Callable[[Connection, Record], str]
+    name: str,
+    look: Callable[[Connection], Record | None],
+    timeout: float,
+    still: Callable[[Connection, Record], str],
 ) -> Exit:
     """Print the steps of a request that was tried again until it is over; return the exit code.
 
-    still: returns what it still waits for after a try, or ''. Raises Unavailable as `wait_for`.
+    look: returns the request, once it is there; still: returns what it still waits for after a try,
+    or ''. Raises Unavailable as `wait_for`.
     """
-    from provisioner.journal.records import request_rows
-
     book = site.journal(site.config())
-
-    def look(conn: Connection) -> Record | None:
-        return request_rows.load(conn, [request]).get(request)
-
     try:
-        code = _wait_for_record(book, look, _until(Path(request), timeout), still)
+        code = _wait_for_record(book, look, _until(Path(name), timeout), still)
     finally:
         book.close()
     if code is None:
-        raise _late(Path(request), timeout)
+        raise _late(Path(name), timeout)
     return code
 
 

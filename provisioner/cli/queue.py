@@ -17,7 +17,7 @@ import typer
 from provisioner.cli import choosing, paint, site
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
-from provisioner.cli.waiting import holds, moment, plain_waits, waits
+from provisioner.cli.waiting import Waits, brief, holds, kept_by, moment, plain_waits, waits
 from provisioner.contract import ConfigError
 from provisioner.objects.states import ENDED
 from provisioner.system.ulid import RequestId
@@ -255,20 +255,20 @@ def _lines(seen: Seen) -> Iterator[paint.Line]:
     yield from board.rows(
         [*(() if seen.causes else seen.trouble_items), *seen.requests],
         seen.short,
-        reasons(seen),
+        reasons(seen, brief),
         seen.showing.rows,
         seen.now,
     )
     over = [r for r in seen.ended if seen.showing.controls or not worklist.is_control(r)]
     yield from board.ended(over, seen.short, seen.now)
     yield ()
-    yield from board.lanes(seen.lanes, seen.now)
+    yield from board.lanes(seen.lanes, kept_by(seen.waiting, seen.lanes), seen.now)
 
 
-def reasons(seen: Seen) -> dict[RequestId, Sequence[str]]:
+def reasons(seen: Seen, told: Waits = waits) -> dict[RequestId, Sequence[str]]:
     """Return what each open request waits for, at most some lines each."""
     return {
-        item.record.id: waits(
+        item.record.id: told(
             item.record,
             seen.waiting[item.record.id],
             seen.lanes,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import finding, site
 from provisioner.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -25,13 +25,15 @@ def register(app: typer.Typer) -> None:
 
 
 def removal(
-    subject: str = typer.Argument(..., help="user:NAME, project:CODE or allocation:ID"),
+    subject: str = typer.Argument(
+        ..., help="user:NAME, project:CODE or allocation:ID; or the name alone"
+    ),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """List what an admin would remove of a subject, and where; nothing is done."""
     from provisioner.cards import removal as removals
 
-    found = removals.of(site.reading(), subject)
+    found = removals.of(site.reading(), finding.subject(subject))
     if as_json:
         site.print_json(_plain(found))
     else:

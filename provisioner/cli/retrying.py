@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import outcomes, progress, site, submitting
+from provisioner.cli import files, outcomes, progress, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending
 from provisioner.cli.outcomes import Asked, Outcome
@@ -39,13 +40,14 @@ def follow(targets: Sequence[Record], asked: Sequence[Asked], sending: Sending) 
 
     since, at = ulid.new()[:10], time.time()
     began = time.monotonic()
+    digests = _digests(targets)
     book = site.journal(site.config())
     try:
         with progress.screen("requests") as (say, advance):
             steered = outcomes.sent(asked, since, sending, advance)
             known = {one.place: target for one, target in zip(asked, targets, strict=True)}
             tried = {place: known[place] for place, each in steered.items() if each.code == Exit.OK}
-            looking = _Looking(book, tried, since, at)
+            looking = _Looking(book, tried, digests, since, at)
             left = max(0.0, sending.timeout - (time.monotonic() - began))
             seen = outcomes.until_over({p: p for p in tried}, left, advance, looking.look)
             seen = {**steered, **outcomes.explained(book, seen)}
@@ -61,10 +63,15 @@ def follow(targets: Sequence[Record], asked: Sequence[Asked], sending: Sending) 
 
 @dataclass(frozen=True, slots=True)
 class _Looking:
-    """What to look at. tried: what each row is about; since, at: when the retries were sent."""
+    """What to look at.
+
+    tried: what each row is about; digests: of each refused file; since, at: when the retries were
+    sent.
+    """
 
     book: Journal
     tried: Mapping[str, Record]
+    digests: Mapping[RequestId, str]
     since: str
     at: float
 
@@ -72,9 +79,8 @@ class _Looking:
         """Return how each request stands, as far as it was taken again."""
         from provisioner.journal.records import request_rows
 
-        refused = [r.name for r in self.tried.values() if r.state == RequestState.REFUSED]
         with self.book.reading() as conn:
-            anew = request_rows.named(conn, refused, self.since)
+            anew = _sent_again(conn, list(self.tried.values()), self.digests, self.since)
             now = request_rows.load(conn, [record.id for record in self.tried.values()])
             return {
                 place: self._outcome(conn, place, record)
@@ -91,11 +97,61 @@ class _Looking:
 
 
 def _now(
-    before: Record, now: Mapping[RequestId, Record], anew: Mapping[str, Record]
+    before: Record, now: Mapping[RequestId, Record], anew: Mapping[RequestId, Record]
 ) -> Record | None:
     """Return the request that counts after a retry; a refused one is sent again under a new id."""
-    refused = before.state == RequestState.REFUSED
-    return anew.get(before.name) if refused else now.get(before.id)
+    return (anew if before.state == RequestState.REFUSED else now).get(before.id)
+
+
+def _digests(targets: Sequence[Record]) -> dict[RequestId, str]:
+    """Return the SHA-256 of each refused file as it is now: somebody may have corrected it."""
+    spool = site.config().spool
+    return {
+        record.id: _digest(files.path_of(spool, record)) or record.digest
+        for record in targets
+        if record.state == RequestState.REFUSED
+    }
+
+
+def _digest(file: Path) -> str:
+    """Return the SHA-256 of a file; '' if the caller cannot read it."""
+    import hashlib
+
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _sent_again(
+    conn: Connection, targets: Sequence[Record], digests: Mapping[RequestId, str], since: str
+) -> dict[RequestId, Record]:
+    """Return what each refused file became: the new request of its writer, name and content."""
+    from provisioner.journal.queries import lookup
+
+    refused = sorted((one for one in targets if one.id in digests), key=lambda one: one.id)
+    names = {name for record in refused for name in _names(record)}
+    new = lookup.named_since(conn, names, since)
+    became: dict[RequestId, Record] = {}
+    for record in refused:
+        fitting = (
+            one
+            for name in _names(record)
+            for one in new
+            if (one.uid, one.name) == (record.uid, name)
+            # A file that cannot be read has no digest.
+            and one.digest in (digests[record.id], "")
+        )
+        if (one := next(fitting, None)) is not None:
+            became[record.id] = one
+            new.remove(one)
+    return became
+
+
+def _names(record: Record) -> tuple[str, str]:
+    """Return the names that a refused file may have in staging, the more special one first."""
+    stem, dot, ending = record.name.rpartition(".")
+    return f"{stem}-{record.id}{dot}{ending}", record.name
 
 
 def still_waits(conn: Connection, record: Record, since: float) -> str:
@@ -126,10 +182,12 @@ def still_waits(conn: Connection, record: Record, since: float) -> str:
 
 def follow_one(target: Record, body: bytes, sending: Sending) -> None:
     """Retry one request, and print its steps until it is over or still waits."""
+    from provisioner.journal.records import request_rows
     from provisioner.system import ulid
 
     since, at = ulid.new()[:10], time.time()
     began = time.monotonic()
+    digests = _digests([target])
     place = target.id
     steered = outcomes.sent([Asked(place, "retry.yaml", body)], since, sending, lambda *_: None)
     [outcome] = steered.values()
@@ -138,10 +196,13 @@ def follow_one(target: Record, body: bytes, sending: Sending) -> None:
         raise typer.Exit(outcomes.worst([outcome]))
     left = max(0.0, sending.timeout - (time.monotonic() - began))
 
-    def still(conn: Connection, record: Record) -> str:
-        return still_waits(conn, record, at)
+    def look(conn: Connection) -> Record | None:
+        if target.id in digests:
+            return _sent_again(conn, [target], digests, since).get(target.id)
+        return request_rows.load(conn, [target.id]).get(target.id)
 
-    if target.state == RequestState.REFUSED:
-        staged = submitting.open_door().staging / target.name
-        raise typer.Exit(progress.wait_for(staged, since, left))
-    raise typer.Exit(progress.wait_for_request(target.id, left, still))
+    def still(conn: Connection, record: Record) -> str:
+        # A file that was sent again is new: it waits as any other.
+        return "" if target.id in digests else still_waits(conn, record, at)
+
+    raise typer.Exit(progress.wait_for_request(target.id, look, left, still))

@@ -5,10 +5,12 @@ Promises: reads only. Leaves out: who asks for it (`queue`, `show`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from provisioner.cli.words import one_line, span
+from provisioner.cli import site
+from provisioner.cli.words import one_line, span, when
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
 
@@ -71,8 +73,8 @@ def waits(
             f"may be released by: {by}{but}",
         ]
     if record.state == RequestState.SCHEDULED:
-        left = span((record.not_before or now) - now)
-        return [f"until its not_before, in {left}"]
+        start = record.not_before or now
+        return [f"until its not_before, {when(start)}, in {span(start - now)}"]
     lines = []
     for waiting_object in waiting:
         lane = lanes.get(waiting_object["lane"], {})
@@ -84,13 +86,64 @@ def waits(
         why = one_line(why).removeprefix(f"{waiting_object['object']}: ")
         if lane.get("paused_by"):
             lane_name = waiting_object["lane"]
-            when = f" (lane {lane_name} is paused: provisioner unpause {lane_name})"
+            again = f" (lane {lane_name} is paused: provisioner unpause {lane_name})"
         elif waiting_object["error"] and waiting_object["due"] is not None:
             # An object whose backend is away becomes due when the lane tries the backend again.
             away = waiting_object["error"]["type"] == "Unavailable"
             at = max(waiting_object["due"], (lane.get("breaker_until") or 0) if away else 0)
-            when = f" (retry in {span(at - now)})"
+            again = f" (retry in {span(at - now)})"
         else:
-            when = ""
-        lines.append(f"{waiting_object['object']}: {why}{when}")
+            again = ""
+        lines.append(f"{waiting_object['object']}: {why}{again}")
     return lines
+
+
+Waits = Callable[
+    [
+        "Record",
+        Sequence[Mapping[str, Any]],
+        Mapping[str, Mapping[str, Any]],
+        Mapping[str, Any] | None,
+        float,
+    ],
+    list[str],
+]
+"""Tells what an open request waits for: `waits`, or `brief`."""
+
+
+def brief(
+    record: Record,
+    waiting: Sequence[Mapping[str, Any]],
+    lanes: Mapping[str, Mapping[str, Any]],
+    hold: Mapping[str, Any] | None,
+    now: float,
+) -> list[str]:
+    """Return what `waits` does, with a lane that is away only named: its own line says why."""
+    away = [each for each in waiting if _is_away(each, lanes)]
+    if hold is not None or not away:
+        return waits(record, waiting, lanes, hold, now)
+    counts = Counter(each["lane"] for each in away)
+    named = [
+        f"{site.many(number, 'object')} of lane {lane}, which is away: see below"
+        for lane, number in counts.items()
+    ]
+    others = [each for each in waiting if not _is_away(each, lanes)]
+    return [*named, *waits(record, others, lanes, hold, now)]
+
+
+def kept_by(
+    waiting: Mapping[RequestId, Sequence[Mapping[str, Any]]],
+    lanes: Mapping[str, Mapping[str, Any]],
+) -> Mapping[str, int]:
+    """Return how many requests wait for each lane that is away."""
+    return Counter(
+        lane
+        for objects in waiting.values()
+        for lane in {each["lane"] for each in objects if _is_away(each, lanes)}
+    )
+
+
+def _is_away(waiting_object: Mapping[str, Any], lanes: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return True if an object waits for a backend that is away."""
+    error, lane = waiting_object["error"], lanes.get(waiting_object["lane"], {})
+    return bool(error and error["type"] == "Unavailable" and lane.get("breaker_until"))

@@ -1,9 +1,11 @@
-"""Words of rows: durations, and texts on one line.
+"""Words of rows: durations, dates, and texts on one line.
 
-Promises: imports nothing, as each verb is loaded with the program. Leaves out: dates.
+Promises: imports nothing of the project, as each verb is loaded with the program.
 """
 
 from __future__ import annotations
+
+import time
 
 
 def span(seconds: float) -> str:
@@ -18,3 +20,8 @@ def span(seconds: float) -> str:
 def one_line(text: str) -> str:
     """Return a text without its line ends; `show` has it as it is."""
     return " ".join(text.split())
+
+
+def when(seconds: float) -> str:
+    """Return a time as people write it, with its zone."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

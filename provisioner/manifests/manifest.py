@@ -89,7 +89,7 @@ def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Ke
     objects, raises: as in `read`.
     """
     try:
-        document = json.loads(body[place.start : place.end])
+        document = json.loads(body[place.start : place.end], object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"line {place.number} of the manifest: {error}") from None
     if objects and isinstance(document, dict) and document.keys() == {"object"}:
@@ -100,6 +100,16 @@ def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Ke
             expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
         )
     return _request({"action": document.pop("action"), **document})
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON mapping. Raises ValueError for a key that is there twice: one would be lost."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return document
 
 
 Verdict = Literal["ask", "same", "newer", "others", "held", "wrong", "suspend", "suspended"]
@@ -221,19 +231,22 @@ def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
 class Tally:
     """The result of a comparison, in numbers of subjects.
 
-    resumed: how many of the listed ones were suspended for being left out.
+    resumed: how many of the listed ones were suspended for being left out; refused: how many lines
+    are asked for and refused by policy.
     """
 
     counts: Counter[Verdict] = field(default_factory=Counter)
     resumed: int = 0
+    refused: int = 0
 
     def text(self) -> str:
         """Return it as one line."""
-        n = self.counts
+        n, asked = self.counts, self.counts["ask"] - self.refused
         return (
-            f"{n['ask']} requested, {n['suspend']} suspended, {self.resumed} resumed, "
+            f"{asked} requested, {n['suspend']} suspended, {self.resumed} resumed, "
             f"{n['same']} as listed; left alone: {n['newer']} claimed later, {n['others']} of "
-            f"other writers, {n['held']} with a held request, {n['wrong']} that are wrong"
+            f"other writers, {n['held']} with a held request, {n['wrong']} that are wrong; "
+            f"refused by policy: {self.refused}"
         )
 
 

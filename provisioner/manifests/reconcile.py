@@ -113,6 +113,7 @@ class Reconcile:
         self._verdicts.append(_CODES[verdict])
         self._fingerprints.append(now.fingerprint)
         self._tally.counts[verdict] += 1
+        self._tally.refused += verdict == "ask" and candidate.forbidden is not None
         if _back(verdict, now, request.subject):
             self._tally.resumed += 1
             self._acting.append(number)

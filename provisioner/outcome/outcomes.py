@@ -16,6 +16,7 @@ from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.outcome import results
 from provisioner.request.documents import Problem
+from provisioner.request.subjects import glimpse
 
 OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
 """Asks an instance's handler for the outputs of a state."""
@@ -81,7 +82,14 @@ def result_of(
         retry=f"provisioner retry {record.id}" if again else "",
         on_behalf_of=record.on_behalf_of,
         fixed_by=record.fixed_by,
+        about="" if record.action else _about(record),
     )
+
+
+def _about(record: request_rows.Record) -> str:
+    """Return what a refused file seems to be about; '' if it cannot be read."""
+    seen = glimpse(record.body, record.listed)
+    return " ".join(filter(None, (seen.action, seen.subject)))
 
 
 def _step_of(step: step_rows.StepRecord) -> results.StepResult:

@@ -63,7 +63,8 @@ class StepResult:
 class Result:
     """A request at its end. problems: what was wrong with the file, or is worth knowing, each with
     `message` and, if known, `line`, `key`, `expected`, `nearest`; retry: the command to try again,
-    or ''; fixed_by: the later request that put it right, its own id if its file was sent again.
+    or ''; fixed_by: the later request that put it right, its own id if its file was sent again;
+    about: what a refused file seems to be about, or ''.
     """
 
     id: RequestId
@@ -79,6 +80,7 @@ class Result:
     retry: str
     on_behalf_of: str | None = None
     fixed_by: RequestId | None = None
+    about: str = ""
 
 
 def render(result: Result) -> str:
@@ -104,7 +106,8 @@ def moment(seconds: float) -> str:
 
 def _sentences(result: Result) -> list[str]:
     """Return what happened and what to do, one line each."""
-    what = f"{result.action} of {result.subject}" if result.action else result.name
+    about = f" ({_clean(result.about)})" if result.about else ""
+    what = f"{result.action} of {result.subject}" if result.action else f"{result.name}{about}"
     opening = _OPENINGS.get(result.outcome, f"{result.outcome.capitalize()}.")
     lines = [f"{opening} {what}, asked for by {_asker(result)}."]
     if result.steps:
@@ -181,6 +184,7 @@ def plain(result: Result) -> dict[str, Json]:
         "request": _clean(result.name),
         "action": result.action,
         "subject": result.subject,
+        **({"about": _clean(result.about)} if result.about else {}),
         "writer": result.writer,
         **({"on_behalf_of": result.on_behalf_of} if result.on_behalf_of else {}),
         "outcome": result.outcome,

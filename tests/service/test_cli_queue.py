@@ -234,3 +234,28 @@ def test_show_tells_what_happened_in_the_order_of_time(desk: Desk) -> None:
     times, kinds = zip(*(re.findall(r"^# (\S+Z)  (\w+)", line)[0] for line in story), strict=True)
     assert list(times) == sorted(times)
     assert (kinds[0], kinds[-1]) == ("accepted", "failed")
+
+
+def test_a_backend_that_is_away_is_told_once_with_how_many_wait_for_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    desk.break_off("ad.json")
+    for name in ("anna", "bert", "carl"):
+        desk("submit", "-", stdin=user(name).encode())
+    desk("run", "--drain", "--patience", "2", code=None)
+    out = desk("queue").out
+    assert out.count("FileNotFoundError") == 1
+    assert re.search(
+        r"^lane directory-campus\.test: .*, 3 requests wait for it, backend away", out, re.M
+    )
+    assert out.count("1 object of lane directory-campus.test, which is away: see below") == 3
+
+
+def test_a_reason_of_several_lines_is_one_in_the_queue_and_whole_in_show(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    desk("submit", desk.file("held.yaml", "not_before: 2099-01-01T00:00:00Z\n" + user("later")))
+    desk("run", "--drain", "--patience", "1", code=None)
+    desk("hold", "held.yaml", "--reason", "first line\n  second line")
+    desk("run", "--drain", "--patience", "1", code=None)
+    out = desk("queue").out
+    assert re.search(r"^    held .*first line second line$", out, re.M)
+    assert "first line\\n  second line" in str(desk.show("held.yaml"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.cli_site import SERVED, Desk, clean, sample, served, user
+from tests.support.cli_site import SERVED, Desk, clean, sample, served, storage, user
 
 DOCUMENT = Path(__file__).parents[2] / "docs/cli.md"
 
@@ -127,7 +127,7 @@ def test_the_queue_says_for_what_each_request_waits(desk: Desk) -> None:
     assert re.search(rf"^1 held, the oldest .*\n  {short(held)} ", said, re.M)
     assert f"    to release it: provisioner release {held}\n" in said
     assert re.search(rf"^1 scheduled, the oldest .*\n  {short(late)} ", said, re.M)
-    assert re.search(r"    until its not_before, in \d+ d\n", said)
+    assert re.search(r"    until its not_before, 2126-01-01 \d\d:00 UTC, in \d+ d\n", said)
     assert "no service on this host serves the spool: `provisioner run`" in said
 
 
@@ -194,7 +194,10 @@ def test_an_object_whose_backend_is_away_is_tried_again_when_the_lane_is(tmp_pat
     desk("run", "--drain", "--patience", "0.5", code=5)
     said = desk("queue").out
     assert re.search(r"lane slurm: .*, backend away, next try in \d+ s: .*refused", said)
-    assert re.search(r"slurm-a/account/cf0003: .*refused \(retry in \d+ s\)", said)
+    assert re.search(r"\d object.* of lane slurm, which is away: see below", said)
+    assert re.search(
+        r"slurm-a/account/cf0003: .*refused \(retry in \d+ s\)", desk("show", "compute.yaml").out
+    )
     assert clean(said) and clean(desk("show", "compute.yaml").out)
 
 
@@ -274,3 +277,25 @@ def test_times_are_told_to_programs_in_one_way(desk: Desk) -> None:
     moments.append(desk.show("waits.yaml")["result"]["accepted"])
     for moment in moments:
         assert time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S") and moment.endswith("Z")
+
+
+def test_what_was_refused_says_whom_it_seems_to_be_about_which_line_and_what_to_type(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path / "site")
+    wrong = user("jdoe").replace("user.provision", "user.provison")
+    refused = desk.serve(wrong)
+    assert desk.show(refused)["result"]["about"] == "user.provison user:jdoe"
+    out = desk("show", refused).out
+    assert "(user.provison user:jdoe), asked for by" in out
+    assert "# Line 2, action: " in out
+    assert f"# Its file: {desk.spool}/failed/{refused}-" in out
+    assert f"provisioner retry {refused}" in out
+
+
+def test_a_mistake_that_only_the_service_finds_has_its_line(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.serve(user("jdoe"))
+    refused = desk.serve(storage().replace("hpc-storage", "hpc-storge"))
+    out = " ".join(desk("show", refused).out.replace("#", " ").split())
+    assert "Line 5, allocation.resource: there is no resource 'hpc-storge'" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def test_a_retried_cause_ends_with_a_table_and_a_sum(live: Desk) -> None:
     *rows, closing = live("retry", "--all", "--wait", code=3).out.splitlines()
     assert closing.startswith("2 done, 1 refused; ") or closing.startswith("1 refused, 2 done; ")
     assert len(rows) == 3
+    assert not re.search("[0-9A-Z]{26}", "".join(rows))
+    ids = [row.split()[0] for row in rows if " done " in row]
+    assert [live.show(name)["state"] for name in ids] == ["done", "done"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_no_retry_is_offered_for_what_lies_in_quarantine(desk: Desk) -> None:
     out = desk("failed").out
     [aside] = desk("failed", "--ids").out.split()
     file = desk.spool / "quarantine" / f"{aside}-link.yaml"
-    assert f"its file: {file}" in out
+    assert str(file) in out
     assert "retry --cause" not in out
     assert f"mv {file} {desk.spool}/staging/" in desk("retry", aside, code=3).err
     assert f"left out: {aside} was never read" in desk("retry", "--all").err
@@ -116,7 +120,7 @@ def test_the_path_of_a_failed_file_is_shown(desk: Desk) -> None:
     refused = desk.serve(NO_RESOURCE)
     [file] = [p for p in (desk.spool / "failed").iterdir() if not p.name.endswith(".result.yaml")]
     assert f"# Its file: {file}" in desk("show", refused).out
-    assert f"its file: {file}" in desk("failed", refused).out
+    assert str(file) in desk("failed", refused).out
     assert desk.show(refused)["file"] == str(file)
     [cause] = desk("failed", "--json").json
     assert cause["files"] == [str(file)]
@@ -162,3 +166,19 @@ def test_each_of_many_retries_has_its_row_however_fast_they_are_taken(live: Desk
     *rows, closing = live("retry", "--all", "--wait", code=1).out.splitlines()
     assert closing.startswith("9 failed; ")
     assert len(rows) == 9
+
+
+def test_two_refused_files_of_one_name_show_their_own_outcomes(live: Desk) -> None:
+    for place, code in (("a", 3), ("b", 3)):
+        (live.root / place).mkdir()
+        path = live.root / place / "same.yaml"
+        path.write_text(NO_RESOURCE.replace("id: 1", f"id: 3{place == 'b':d}"))
+        live("submit", str(path), "--wait", code=code)
+    first, second = sorted((live.spool / "failed").glob("*-same.yaml"))
+    second.write_text(second.read_text().replace("hpc-storge", "hpc-storage"))
+    *rows, _ = live("retry", "--all", "--wait", code=3).out.splitlines()
+    outcomes = {row.split()[0]: row.split()[1] for row in rows}
+    assert outcomes == {
+        first.name[20:26].lower(): "refused",
+        second.name[20:26].lower(): "done",
+    }

@@ -182,6 +182,13 @@ def test_a_removal_says_what_it_could_not_read(desk: Desk) -> None:
     assert any(line.startswith("not read, so look again: slurm-a/assoc/") for line in lines)
 
 
+def test_a_removal_takes_a_name_alone_and_asks_back_if_it_is_several(desk: Desk) -> None:
+    assert told(desk, "jdoe") == told(desk, "user:jdoe")
+    desk.serve(storage("jdoe").replace("id: 1", "id: 7"))
+    asked = desk("removal", "jdoe", code=3).err
+    assert "'jdoe' is 2 subjects; expected user:jdoe or project:jdoe" in asked
+
+
 def test_a_removal_of_nobody_says_so(desk: Desk) -> None:
     assert told(desk, "user:nobody", code=3) == [
         "no backend has anything of user:nobody that a request claims"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -281,6 +282,28 @@ def test_a_wrong_manifest_is_refused_whole(site: Site, what: str) -> None:
     assert found.state == "refused"
     assert why in told(found)
     assert members(site) == set()
+
+
+def test_a_key_that_a_line_has_twice_refuses_the_whole_and_is_named(site: Site) -> None:
+    first = json.dumps(entry(1, "ann"))
+    twice = json.dumps(entry(2, "bob")).replace('"id": 2', '"id": 9, "id": 2')
+    data = f"{first}\n{twice}\n".encode()
+    named = {"file": "all.jsonl", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    put(site, "all.jsonl", data)
+    request = {"provisioner": 1, "action": "reconcile", "manifest": named}
+    put(site, "reconcile.json", json.dumps(request).encode())
+    site.take()
+    site.drain()
+    found = newest(site, "reconcile.json")
+    assert found.state == "refused"
+    assert told(found) == "line 2 of the manifest: the key 'id' is there twice"
+    assert members(site) == set()
+
+
+def test_lines_that_policy_refuses_are_counted_apart(site: Site) -> None:
+    found = reconcile(site, entry(1, "ann"), entry(2, "bob", "daemon"))
+    assert "1 requested, 0 suspended" in told(found)
+    assert "refused by policy: 1" in told(found)
 
 
 def test_a_manifest_that_is_not_there_is_told(site: Site) -> None:

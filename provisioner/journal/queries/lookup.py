@@ -112,6 +112,18 @@ def beginning_with(conn: Connection, beginning: str, limit: int) -> list[Record]
     return _select(conn, _begins(requests.c.id, beginning.upper()), limit)[::-1]
 
 
+def named_since(conn: Connection, names: Collection[str], since: str) -> list[Record]:
+    """List the requests whose files had some names, the oldest first.
+
+    since: the beginning of a ULID.
+    """
+    found: list[Record] = []
+    for part in chunks(names):
+        statement = select(requests).where(requests.c.name.in_(part), requests.c.id >= since)
+        found += map(Record.from_row, conn.execute(statement))
+    return sorted(found, key=lambda record: record.id)
+
+
 def subjects(conn: Connection, beginning: str, limit: int) -> list[str]:
     """List people, projects and allocations of accepted requests that begin with a text."""
     statement = (
