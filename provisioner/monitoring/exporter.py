@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 FRESH = 5.0
 """Seconds for which figures are not read again."""
 
-_EVENTS = 5000
-"""Events that are looked at together."""
+_OUTCOMES = 500
+"""Outcomes that are looked at together."""
 
 _SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 _LAST = 5.0
@@ -134,7 +134,7 @@ class Exporter:
             if self._seen < 0:
                 self._seen = read.last_event
             while self._seen < read.last_event:
-                listed, self._seen = figures.ended_after(conn, self._seen, _EVENTS)
+                listed, self._seen = figures.ended_after(conn, self._seen, _OUTCOMES)
                 for one in listed:
                     self._count(one)
         return read

@@ -33,8 +33,8 @@ from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
-PORTION = 200
-"""Events that are looked at in one transaction."""
+PORTION = 50
+"""Outcomes that are looked at in one transaction."""
 
 ON_A_SHELF = 25
 """Outcomes whose requests are in memory together: each may be as long as a request can be."""

@@ -170,7 +170,7 @@ _REFUSED = ("Permanent", "Transient", "Unknown")
 def ended_after(conn: Connection, seq: int, most: int) -> tuple[list[Ended], int]:
     """Return the outcomes after an event, and the number of the last event that was looked at.
 
-    most: events that are looked at.
+    most: outcomes in the list.
     """
     found = news.after(conn, seq, most)
     if found is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from provisioner.journal import audit, facts
 from provisioner.journal.schema import events, requests
@@ -60,30 +60,42 @@ def through(conn: Connection, seq: int) -> None:
 def waiting(conn: Connection) -> bool:
     """Return True if there are events that nobody has looked at."""
     seen = facts.get(conn, facts.TOLD)
-    return seen is not None and (conn.scalar(select(func.max(events.c.seq))) or 0) > int(seen)
+    return seen is not None and _last(conn) > int(seen)
 
 
 def portion(conn: Connection, most: int) -> News | None:
-    """Return the oldest part of the news; None if there is none.
-
-    most: events that are looked at; few of them are outcomes.
-    """
+    """Return the oldest part of the news; None if there is none. most: outcomes in it."""
     seen = facts.get(conn, facts.TOLD)
     return None if seen is None else after(conn, int(seen), most)
 
 
+_OUTCOMES = (
+    select(events.c.seq, events.c.at, events.c.request, events.c.kind)
+    .where(
+        events.c.seq > bindparam("b_seq"),
+        events.c.kind.in_(ENDED),
+        events.c.request.is_not(None),
+    )
+    .order_by(events.c.seq)
+    .limit(bindparam("b_most"))
+)
+
+
 def after(conn: Connection, seq: int, most: int) -> News | None:
     """Return the outcomes after an event; None if nothing happened since."""
-    rows = conn.execute(
-        select(events.c.seq, events.c.at, events.c.request, events.c.kind)
-        .where(events.c.seq > seq)
-        .order_by(events.c.seq)
-        .limit(most)
-    ).all()
-    if not rows:
+    rows = conn.execute(_OUTCOMES, {"b_seq": seq, "b_most": most}).all()
+    # Few events are outcomes: those behind the last one of a part that is not full have none.
+    last = rows[-1].seq if len(rows) == most else _last(conn)
+    if last <= seq:
         return None
-    ends = [row for row in rows if row.request is not None and row.kind in ENDED]
-    return News([Outcome(r.seq, r.request, r.kind, r.at) for r in ends], rows[-1].seq)
+    return News([Outcome(r.seq, r.request, r.kind, r.at) for r in rows], last)
+
+
+def _last(conn: Connection) -> int:
+    return conn.scalar(_LAST) or 0
+
+
+_LAST = select(func.max(events.c.seq))
 
 
 def ended_since(conn: Connection, since: float) -> dict[str, int]:
