@@ -318,10 +318,6 @@ class Acceptance:
                 keys = ledger.withdraw(self.conn, held, self.now)
                 gone[candidate.submission.ulid] = object_rows.instances_of(self.conn, keys)
         ledger.claim(self.conn, entries, self._terms.lanes, owner, self.now)
-        adopting = {c.submission.ulid for c in wave if c.request is not None and c.request.adopt}
-        if adopting:
-            adopted = {e.key for e in entries if owner[e.claimant][0] in adopting}
-            object_rows.set_adoption(self.conn, adopted, None)
         return gone
 
     def _control(self, judged: Judged) -> None:

@@ -6,6 +6,7 @@ Leaves out: how the engine drives a handler (`converge`), and what any backend l
 
 from provisioner.contract.claims import by_age, disagree, given_back, values_by_claimant
 from provisioner.contract.handler import (
+    ADOPTS,
     CLOSED_HOME,
     OWNING,
     Adapted,
@@ -65,6 +66,7 @@ from provisioner.contract.parameters import (
 )
 
 __all__ = [
+    "ADOPTS",
     "CLOSED_HOME",
     "OWNING",
     "Adapted",

@@ -94,6 +94,9 @@ class Claim:
     order: str = ""
 
 
+ADOPTS = "adopts"
+"""The engine's own word in a want: its request says `adopt: true`. Handlers leave it alone."""
+
 OWNING = frozenset({"adopt", "mark"})
 """Verbs of changes that only note who owns an object."""
 

@@ -6,7 +6,9 @@ was asked for fails, and says who can. Leaves out: closing and opening objects (
 
 from __future__ import annotations
 
-from provisioner.contract import InvalidRequest
+from collections.abc import Collection
+
+from provisioner.contract import InvalidRequest, Key
 from provisioner.controls.effects import Command, Effect
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import beforehand, subjects
@@ -18,7 +20,7 @@ def suspend(conn: Connection, command: Command) -> Effect:
     subject = command.request.subject
     beforehand.check(conn, subject, command.writer, _cause(command))
     ledger.suspend(conn, subject, command.writer, _cause(command), command.id, command.now)
-    effect = _touched(conn, command)
+    effect = _touched(conn, command, _left(conn, subject))
     if effect.unmatched:
         effect.notes.append("the suspension stays in force: later requests do not make anything")
     return effect
@@ -30,6 +32,7 @@ def resume(conn: Connection, command: Command) -> Effect:
     Raises InvalidRequest if the writer suspended the subject for other causes, or others did.
     """
     subject, cause = command.request.subject, _cause(command)
+    left_open = _left(conn, subject)
     lifted = ledger.resume(conn, subject, command.writer, cause)
     if command.seeker.others:
         left = ledger.reasons(conn, subject)
@@ -50,7 +53,7 @@ def resume(conn: Connection, command: Command) -> Effect:
         if not ledger.keys_of(conn, subject):
             why = f"{why}, and {_nothing(conn, command)}"
         return Effect(unmatched=True, notes=[f"{subject}: {why}"])
-    effect = _touched(conn, command)
+    effect = _touched(conn, command, left_open)
     effect.unmatched = False
     if left:
         effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
@@ -60,19 +63,28 @@ def resume(conn: Connection, command: Command) -> Effect:
 def withdraw(conn: Connection, command: Command) -> Effect:
     """Take back what a subject claims."""
     subject = command.request.subject
-    keys = ledger.withdraw(conn, ledger.claimed(conn, [subject])[subject], command.now)
-    if keys:
+    claimed = ledger.claimed(conn, [subject])[subject]
+    if claimed:
+        keys = ledger.withdraw(conn, claimed, command.now)
         return Effect(keys=object_rows.instances_of(conn, keys))
     subjects.check_letters(conn, subject)
     return Effect(unmatched=True, notes=[_nothing(conn, command, "was")])
 
 
-def _touched(conn: Connection, command: Command) -> Effect:
-    """Make a subject's objects due; without any, say so."""
+def _left(conn: Connection, subject: str) -> set[Key]:
+    """Return what a suspension of a subject leaves as it is: adopted objects that differ, and that
+    others keep open."""
+    return ledger.as_found(conn, ledger.keys_of(conn, subject))
+
+
+def _touched(conn: Connection, command: Command, left: Collection[Key]) -> Effect:
+    """Make a subject's objects due, but for those that are left as they are; without any, say
+    so."""
     keys = ledger.keys_of(conn, command.request.subject)
-    object_rows.touch(conn, keys, command.now)
     if keys:
-        return Effect(keys=object_rows.instances_of(conn, keys))
+        due = set(keys).difference(left)
+        object_rows.touch(conn, due, command.now)
+        return Effect(keys=object_rows.instances_of(conn, due))
     return Effect(unmatched=True, notes=[_nothing(conn, command)])
 
 

@@ -17,12 +17,13 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, lookup, replaced
 from provisioner.journal.records import (
     companion_rows,
+    ledger,
     object_rows,
     request_rows,
     step_moves,
     step_rows,
 )
-from provisioner.objects.states import OPEN, RUNNING, Adoption, RequestState, StepState
+from provisioner.objects.states import OPEN, RUNNING, RequestState, StepState
 from provisioner.request.request import Request
 from provisioner.system.ulid import RequestId
 
@@ -76,7 +77,7 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
     While the service only observes, the reconcile waits for nothing: it is repeated every hour, and
     the objects may not change for weeks.
     """
-    left = object_rows.adopted_among(conn, keys, Adoption.DIFFERS)
+    left = ledger.as_found(conn, keys)
     again = set(keys) - left
     object_rows.look_again(conn, again, now)
     effect = Effect(keys=object_rows.instances_of(conn, again))

@@ -42,14 +42,14 @@ class Look:
 
 def guarded(handler: Handler, item: Item) -> bool:
     """Return True if an object may only be looked at: an adopted one, but to take access away, and
-    to give it back."""
+    to give it back, unless a claim says `adopt: true`."""
+    if item.takes_over:
+        return False
     if item.claims and not item.open:
         return item.adoption == Adoption.SEEN
     if item.reopens and able(handler, Reopens):
         return False
-    return item.adoption in (Adoption.NEW, Adoption.SEEN) or (
-        item.adoption == Adoption.DIFFERS and item.open
-    )
+    return item.adoption in (Adoption.NEW, Adoption.SEEN) or item.as_found
 
 
 def as_taken(item: Item) -> Item:

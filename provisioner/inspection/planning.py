@@ -81,7 +81,7 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
                 users = {claim.item for claim in step.claims} or None
                 bound = system.router.bind(request, step.name, outputs, users)
             unsettled = tuple(need for need in step.needs if need not in settled)
-            done = _after(unsettled, _plan_step(conn, system, bound, request.adopt))
+            done = _after(unsettled, _plan_step(conn, system, bound))
             steps.append(done)
             if all(map(_settled, done.objects)):
                 settled.add(step.name)
@@ -110,13 +110,10 @@ def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
     return replace(step, objects=objects)
 
 
-def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> PlannedStep:
-    """Return the plan of one step. adopt: the request takes over objects that differ."""
+def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
     kept = keepsakes.of(conn, [claim.key for claim in step.claims])
-    adoptions = (
-        {} if adopt else object_rows.adoptions_of(conn, [claim.key for claim in step.claims])
-    )
+    adoptions = object_rows.adoptions_of(conn, [claim.key for claim in step.claims])
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
@@ -145,15 +142,18 @@ def _plan_withdrawn(
     held = ledger.claims_of(conn, keys)
     still = {key for key, _ in ledger.pairs(conn, keys) - gone}
     kept = keepsakes.of(conn, keys)
-    # An adopted object goes like any other; an object that was only recorded as known stays.
     adoptions = object_rows.adoptions_of(conn, keys)
-    adoptions = {key: how for key, how in adoptions.items() if how == Adoption.SEEN}
     by_instance: dict[str, list[Item]] = {}
     for key, instance in object_rows.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
         if not left and key in still:
             continue  # steps that are not due yet claim it; it stays unchanged until then
-        item = kept.get(key, NOTHING).item(key, left, adoptions.get(key))
+        adoption = adoptions.get(key)
+        if adoption == Adoption.NEW and not left:
+            adoption = Adoption.DIFFERS  # it goes, although nobody has compared it
+        item = kept.get(key, NOTHING).item(key, left, adoption)
+        if item.as_found:
+            continue
         by_instance.setdefault(instance, []).append(item)
     return [
         PlannedStep(

@@ -119,18 +119,13 @@ class Adoption:
                 raise InvalidRequest(f"no handler serves {key}", expected=", ".join(self._lanes))
 
     def _take(self) -> Iterator[None]:
-        adopted = (
-            states.Adoption.OURS
-            if self._errand.request.values["differing"]
-            else states.Adoption.NEW
-        )
         for some in self._errand.listing.again(self._acting):
             with self._follower.commit(self._errand) as commit:
                 following = list(self._unchanged(commit.conn, some))
                 accepted = commit.follow(following)
                 taken = [c for c in following if c.submission.ulid in accepted]
                 keys = {c.key for line in taken for step in line.planned for c in step.claims}
-                object_rows.set_adoption(commit.conn, keys, adopted)
+                object_rows.set_adoption(commit.conn, keys, states.Adoption.NEW)
                 self._taken += len(taken)
                 self._objects += len(keys)
             yield

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from provisioner.admission.candidates import Candidate, Foresee, MeantBy, everybody, judge
-from provisioner.contract import Key
+from provisioner.contract import Json, Key
 from provisioner.manifests import manifest
 from provisioner.manifests.manifest import Place
 from provisioner.request.documents import InvalidDocument, Problem
@@ -75,12 +75,18 @@ class Listing:
     """What a manifest lists. subjects: the number of each line's subject, counted from 0."""
 
     def __init__(
-        self, whose: Submission, file: str, body: bytes, router: Router, rights: Rights | None
+        self,
+        whose: Submission,
+        file: str,
+        body: bytes,
+        router: Router,
+        rights: Rights | None,
+        also: Mapping[str, Json] | None = None,
     ) -> None:
         """whose: who asks for the lines; file: the manifest's name.
 
         rights: those of the sender. None means adoption: lines may name objects, and one that
-        cannot be followed refuses the whole.
+        cannot be followed refuses the whole. also: what each request says beside its line.
         """
         self._whose = whose
         self._file = file
@@ -88,6 +94,7 @@ class Listing:
         self._router = router
         self._adopting = rights is None
         self._rights = rights or _ADOPTING
+        self._also = also
         self._starts = array("Q")
         self._ends = array("Q")
         self.subjects: dict[str, int] = {}
@@ -122,7 +129,7 @@ class Listing:
 
     def _judged(self) -> Iterator[Candidate]:
         for place in manifest.places(self._body):
-            line = manifest.read_line(self._body, place, objects=self._adopting)
+            line = manifest.read_line(self._body, place, objects=self._adopting, also=self._also)
             if not isinstance(line, bytes):
                 self.objects.append(line)
                 continue
@@ -135,7 +142,7 @@ class Listing:
 
     def _judge(self, number: int) -> Candidate:
         place = Place(0, self._starts[number], self._ends[number])
-        line = manifest.read_line(self._body, place)
+        line = manifest.read_line(self._body, place, also=self._also)
         assert isinstance(line, bytes)
         return self._read(number, line)
 

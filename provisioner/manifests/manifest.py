@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from provisioner.contract import InvalidRequest, Key, make_key
+from provisioner.contract import InvalidRequest, Json, Key, make_key
 from provisioner.contract.late import fits
 from provisioner.journal.records.ledger import Held
 from provisioner.request.request import Request
@@ -83,10 +83,12 @@ def read(body: bytes, *, objects: bool = False) -> Lines:
     return lines
 
 
-def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Key:
+def read_line(
+    body: bytes, place: Place, *, objects: bool = False, also: Mapping[str, Json] | None = None
+) -> bytes | Key:
     """Turn a line into the text of a request, or the key of the object that it names.
 
-    objects, raises: as in `read`.
+    objects, raises: as in `read`; also: what the request says beside the line.
     """
     try:
         document = json.loads(body[place.start : place.end], object_pairs_hook=_once)
@@ -99,7 +101,7 @@ def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Ke
             f"line {place.number} of the manifest is not a provision",
             expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
         )
-    return _request({"action": document.pop("action"), **document})
+    return _request({"action": document.pop("action"), **document, **(also or {})})
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

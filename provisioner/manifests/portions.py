@@ -201,7 +201,8 @@ class Portions:
         as_of = request.values["as_of"]
         claimed_moment = ulids.first(as_of.timestamp()) if as_of is not None else record.id
         rights = None if adopting else Rights(partial(self._foresee, submission), self._meant)
-        listing = Listing(whose, file, body, self._router, rights)
+        also = {"adopt": True} if adopting and request.values["differing"] else None
+        listing = Listing(whose, file, body, self._router, rights, also)
         moment = Moment(min(claimed_moment, record.id), record.id, self._follower.followed)
         return Errand(submission, request, listing, moment)
 

@@ -19,14 +19,13 @@ from provisioner.controls.effects import Effect
 from provisioner.controls.verbs import look_again
 from provisioner.journal.queries import holdings
 from provisioner.journal.queries import subjects as claiming
-from provisioner.journal.records import object_rows
+from provisioner.journal.records import ledger, object_rows
 from provisioner.manifests import manifest, standings, weighing
 from provisioner.manifests.following import Commit, Errand, Follower, left_alone
 from provisioner.manifests.listing import child, portions
 from provisioner.manifests.manifest import Standing, Verdict
 from provisioner.manifests.weighing import Toll
 from provisioner.objects.losses import Pair, Shift
-from provisioner.objects.states import Adoption
 from provisioner.policy.review import Review, outlines
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
@@ -273,7 +272,7 @@ class Reconcile:
     def _touch(self, subjects: Sequence[str]) -> None:
         with self._follower.commit(self._errand) as commit:
             keys = claiming.keys_of(commit.conn, subjects)
-            left = object_rows.adopted_among(commit.conn, keys, Adoption.DIFFERS)
+            left = ledger.as_found(commit.conn, keys)
             object_rows.look_again(commit.conn, keys - left, commit.now)
 
     def _ended(self, commit: Commit, awaited: set[Key]) -> Effect:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from provisioner.contract import Claim, Key, Scalar, State
+from provisioner.contract import ADOPTS, Claim, Key, Scalar, State
 from provisioner.objects.applied import Applied
 from provisioner.objects.states import Adoption
 
@@ -42,6 +42,11 @@ class Item:
         return any(not claim.suspended for claim in self.claims)
 
     @property
+    def takes_over(self) -> bool:
+        """Return True if a claim on it comes from a request that says `adopt: true`."""
+        return any(claim.want.get(ADOPTS) for claim in self.claims)
+
+    @property
     def untouched(self) -> bool:
         """Return True if nobody claims it any more, and nothing was ever done with it.
 
@@ -51,13 +56,19 @@ class Item:
         return not (self.claims or self.awaited or self.begun or self.prior or self.adoption)
 
     @property
+    def as_found(self) -> bool:
+        """Return True if it differed when it was adopted, a claim keeps it open, and nobody has
+        said that it may be changed."""
+        return self.adoption == Adoption.DIFFERS and self.open and not self.takes_over
+
+    @property
     def reopens(self) -> bool:
         """Return True if it may have differed when a suspension closed it, and no suspension is
         left.
 
-        It opens as it was, whatever its claims want: nobody has said that it may be changed.
+        It opens as it was, whatever its claims want.
         """
-        return self.adoption == Adoption.DIFFERS and self.open and self.prior is not None
+        return self.as_found and self.prior is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioner.contract import Fault, Handler, InvalidRequest, Key, Scalar, Want
+from provisioner.contract import ADOPTS, Fault, Handler, InvalidRequest, Key, Scalar, Want
 from provisioner.contract.abilities import Adapts, Lodges, able
 from provisioner.contract.late import steps_of
 from provisioner.request.documents import InvalidDocument, Problem
@@ -152,8 +152,16 @@ class Rendering:
 
 
 def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
-    """Return a handler's claims; a request that adopts says so to handlers that can take over."""
-    if not adopt or "adopt" in given:
+    """Return a handler's claims. Those of a request that adopts say so, also to a handler that can
+    take over: the leave goes with them if the request is cancelled."""
+    if not adopt:
+        return handler.claims(given)
+    wants = _taking(handler, given)
+    return {key: {**want, ADOPTS: True} for key, want in wants.items()}
+
+
+def _taking(handler: Handler, given: Mapping[str, Any]) -> Mapping[Key, Want]:
+    if "adopt" in given:
         return handler.claims(given)
     try:
         return handler.claims({**given, "adopt": True})

@@ -9,31 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.config import schema
 from provisioner.inspection import drift
 from provisioner.journal import audit
 from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
-from tests.support.adopting import adopt, child, claims, found, observing, portals, thing
+from tests.support.adopting import adopt, child, claims, found, observing, portals, release, thing
 from tests.support.engine_site import Killed, Site, allocation, membership
 from tests.support.manifest_site import Line, entry, newest, put, reconcile, told
 
 PORTAL = 4711
-RELEASE = "provisioner: 1\naction: journal.release\n"
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return observing(tmp_path)
-
-
-def release(site: Site) -> None:
-    """Let what is wanted be written."""
-    path = site.root / "provisioner.yaml"
-    path.write_text(path.read_text().replace("mode: observe", "mode: converge"))
-    site.config = schema.load(path)
-    site.start()
-    site.request(RELEASE, "release.yaml")
 
 
 def test_what_fits_becomes_the_subject_s_and_no_backend_is_written(site: Site) -> None:

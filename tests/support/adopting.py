@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from provisioner.config import schema
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from tests.support.engine_site import Site
 from tests.support.manifest_site import Line, newest, put
+
+RELEASE = "provisioner: 1\naction: journal.release\n"
 
 MORE = """\
 mode: observe
@@ -65,3 +68,12 @@ def child(site: Site, number: int = 1) -> Record:
 
 def thing(key: str) -> Line:
     return {"object": key}
+
+
+def release(site: Site) -> None:
+    """Let what is wanted be written."""
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace("mode: observe", "mode: converge"))
+    site.config = schema.load(path)
+    site.start()
+    site.request(RELEASE, "release.yaml")

@@ -28,7 +28,8 @@ from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, lies_in, upsert
 from provisioner.journal.records import object_rows
 from provisioner.journal.schema import claims, objects, step_objects, suspensions
-from provisioner.objects.states import StepState
+from provisioner.objects.items import Item
+from provisioner.objects.states import Adoption, StepState
 from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
@@ -171,7 +172,8 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
     """Take claims back, and make their objects due. Return the keys.
 
     An object in conflict since its first try belongs to somebody else: it was claimed, but never
-    ours, and stays unchanged. An adopted object becomes due even if it was not as wanted.
+    ours, and stays unchanged. So does an adopted object that differs, while somebody else wants it
+    open.
     """
     if not gone:
         return []
@@ -184,16 +186,25 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
     named = {key for key, _ in gone}
     foreign = object_rows.never_ours(conn, named)
     unschedule_unclaimed(conn, foreign)
-    keys = sorted(named - foreign)
+    keys = sorted(named - foreign - as_found(conn, named))
     object_rows.touch(conn, keys, now)
-    object_rows.end_adoption(conn, keys)
+    object_rows.leave(conn, set(keys) - claims_of(conn, keys).keys())
     return keys
+
+
+def as_found(conn: Connection, keys: Collection[Key]) -> set[Key]:
+    """Return the adopted objects among some that differ and stay as they are."""
+    differ = object_rows.adopted_among(conn, keys, Adoption.DIFFERS)
+    held = claims_of(conn, differ).items()
+    items = [Item(key, claims, adoption=Adoption.DIFFERS) for key, claims in held]
+    return {item.key for item in items if item.as_found}
 
 
 def unschedule_unclaimed(conn: Connection, keys: Collection[Key]) -> None:
     """Stop scheduling objects that nobody claims and no request waits for.
 
-    The ledger forgets those that were never ours: a run over all objects would close them.
+    The ledger forgets those that were never ours: a run over all objects would close them. What an
+    adoption listed stays in it, as an object that nobody claims.
     """
     claimed = select(claims.c.key).where(claims.c.key == objects.c.key).exists()
     awaited = (
@@ -201,12 +212,16 @@ def unschedule_unclaimed(conn: Connection, keys: Collection[Key]) -> None:
         .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
         .exists()
     )
+    free = ~claimed & ~awaited
+    listed = objects.c.adoption.in_([Adoption.NEW, Adoption.DIFFERS])
+    begun = (objects.c.converged > 0) | objects.c.applied.is_not(None)
     for part in chunks(keys):
-        conn.execute(
-            update(objects).where(objects.c.key.in_(part), ~claimed, ~awaited).values(due=None)
-        )
+        some = update(objects).where(objects.c.key.in_(part), free)
+        conn.execute(some.values(due=None))
+        conn.execute(some.where(listed, ~begun).values(adoption=Adoption.SEEN))
     for part in chunks(object_rows.never_ours(conn, keys)):
-        conn.execute(delete(objects).where(objects.c.key.in_(part), ~claimed, ~awaited))
+        unknown = free & objects.c.adoption.is_(None)
+        conn.execute(delete(objects).where(objects.c.key.in_(part), unknown))
 
 
 def suspend(

@@ -293,11 +293,11 @@ def set_adoption(conn: Connection, keys: Collection[Key], adoption: Adoption | N
         conn.execute(update(objects).where(objects.c.key.in_(part)).values(adoption=adoption))
 
 
-def end_adoption(conn: Connection, keys: Collection[Key]) -> None:
-    """Make adopted objects that nobody claims any more ordinary ones, so that they are closed."""
-    adopted = objects.c.adoption.in_([Adoption.NEW, Adoption.DIFFERS])
+def leave(conn: Connection, keys: Collection[Key]) -> None:
+    """Let objects that nobody claims any more be closed, also adopted ones that nobody compared."""
     for part in chunks(keys):
-        conn.execute(update(objects).where(objects.c.key.in_(part), adopted).values(adoption=None))
+        new = objects.c.key.in_(part), objects.c.adoption == Adoption.NEW
+        conn.execute(update(objects).where(*new).values(adoption=Adoption.DIFFERS))
 
 
 def adoptions_of(conn: Connection, keys: Collection[Key]) -> dict[Key, Adoption]:

@@ -9,6 +9,7 @@ import pytest
 
 from provisioner.config.schema import load
 from provisioner.contract import (
+    ADOPTS,
     InvalidRequest,
     Key,
     Want,
@@ -84,10 +85,12 @@ def test_what_a_step_did_not_give_is_no_part_of_a_text(site: Site) -> None:
 
 def test_a_request_that_adopts_says_so_to_every_handler(site: Site) -> None:
     found = routed(site).route(user(head="adopt: true\n"))
-    assert [step.claims[0].want for step in found] == [{"adopt": True}, {"adopt": True}]
+    assert [step.claims[0].want for step in found] == [{"adopt": True, ADOPTS: True}] * 2
 
 
-def test_a_request_that_adopts_does_not_trouble_a_gate_that_takes_nothing_over(site: Site) -> None:
+def test_a_request_that_adopts_says_so_in_its_claims_and_not_to_a_gate_that_takes_nothing_over(
+    site: Site,
+) -> None:
     class Gate(Claimant):
         def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
             if "adopt" in params:
@@ -99,7 +102,10 @@ def test_a_request_that_adopts_does_not_trouble_a_gate_that_takes_nothing_over(s
     handlers = {"x": Claimant("x"), "y": Gate("y")}
     kinds = {name: section.use for name, section in config.handlers.items()}
     found = Router(config, handlers, kinds).route(user(head="adopt: true\n"))
-    assert [step.claims[0].want for step in found] == [{"adopt": True}, {}]
+    assert [step.claims[0].want for step in found] == [
+        {"adopt": True, ADOPTS: True},
+        {ADOPTS: True},
+    ]
 
 
 LATE = '{item: "{{ user.name }}", uid: "{{ steps.first.output.uid }}"}'
