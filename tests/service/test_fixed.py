@@ -97,6 +97,19 @@ def test_the_corrected_file_of_one_that_could_not_be_read_puts_it_right(site: Si
     assert unfixed(site) == []
 
 
+def test_of_two_wrong_files_of_one_name_only_that_of_the_same_subject_is_put_right(
+    site: Site,
+) -> None:
+    for number in (1, 2):
+        text = allocation(number, "ann").replace("allocation.provision", "allocation.provison")
+        site.request(text, "first.yaml")
+    first, _ = unfixed(site)
+    site.request(allocation(2, "ann"), "first.yaml")
+    assert unfixed(site) == [first]
+    site.request(allocation(1, "ann"), "first.yaml")
+    assert unfixed(site) == []
+
+
 def test_a_file_name_that_everybody_uses_puts_nothing_right(site: Site) -> None:
     site.request(WRONG, "request.yaml")
     site.request(allocation(1, "ann"), "request.yaml")

@@ -7,6 +7,7 @@ transaction. Leaves out: the remarks about it (`remarks`), and moving files (`fi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import UNFIXED, claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.request.request import InvalidFile, parse_request
+from provisioner.request.subjects import glimpse
 from provisioner.system.ulid import LENGTH, RequestId
 
 DISMISSED = "dismissed"
@@ -58,9 +60,8 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
 
     A request does so if it says that it replaces the failed one, or one that says so; if it asked
     the same for the same subject, and if that is a suspension or its end, for the same cause of the
-    same writer; or if it is the failed one's file, moved into staging by hand. It
-    also does if it has the same writer and file name, and the failed one could not be read, or was
-    tried again.
+    same writer; or if it is the failed one's file, moved into staging by hand. It also does if it
+    is that file, corrected (`_of_files`).
     """
     if not done or conn.scalar(_ANY) is None:
         return
@@ -71,27 +72,56 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
         wanted: dict[tuple[str, ...], RequestId] = {("id", i): by for i, by in named.items()}
         for row in fixing:
             moved = ("moved", str(row.uid), row.name[:LENGTH])
-            of_file = ("file", str(row.uid), row.name)
-            for key in (_asked(row), moved, of_file):
+            for key in (_asked(row), moved):
                 wanted.setdefault(key, row.id)
         for column, values in (
             (requests.c.id, {*named, *(row.name[:LENGTH] for row in fixing)}),
             (requests.c.subject, {row.subject for row in fixing if row.subject}),
-            (requests.c.name, {row.name for row in fixing}),
         ):
             for row in conn.execute(_UNFIXED.where(column.in_(values))).all():
-                vague = not row.subject and row.name not in _EVERYBODYS
                 keys = [("id", row.id), ("moved", str(row.uid), row.id)]
                 keys += [_asked(row)] if row.subject else []
-                keys += [("file", str(row.uid), row.name)] if vague or row.fixed_by else []
                 by = min((wanted[key] for key in keys if key in wanted), default=row.id)
                 if by > row.id:
                     fixed[row.id] = by
+        names = {row.name for row in fixing}
+        failed = conn.execute(_UNFIXED.where(requests.c.name.in_(names))).all()
+        fixed = {**_of_files(failed, fixing), **fixed}
     if not fixed:
         return
     conn.execute(_FIX, [{"b_id": failed, "b_by": by} for failed, by in fixed.items()])
     events = [audit.Event(failed, "fixed", f"by {by}") for failed, by in sorted(fixed.items())]
     audit.append(conn, events, now)
+
+
+def _of_files(failed: Sequence[Any], fixing: Sequence[Any]) -> dict[RequestId, RequestId]:
+    """Return which failed requests are put right by a corrected file: of their writer and name.
+
+    They could not be read, or were tried again. Of several of one name, only those are put right
+    whose file seems to be about what the corrected one is about.
+    """
+    vague = [
+        row for row in failed if row.fixed_by or (not row.subject and row.name not in _EVERYBODYS)
+    ]
+    alike = Counter((row.uid, row.name) for row in vague)
+    fixed: dict[RequestId, RequestId] = {}
+    for row in vague:
+        corrected = (
+            by.id
+            for by in sorted(fixing, key=lambda each: each.id)
+            if (by.uid, by.name) == (row.uid, row.name)
+            and by.id > row.id
+            and (alike[row.uid, row.name] == 1 or _is_about(row, by.subject))
+        )
+        if (by := next(corrected, None)) is not None:
+            fixed[row.id] = by
+    return fixed
+
+
+def _is_about(row: Any, subject: str) -> bool:
+    """Return True if a failed request is about a subject, or about nothing that can be read."""
+    about = row.subject or glimpse(row.body or b"").subject
+    return about.partition("/")[0] in ("", subject.partition("/")[0])
 
 
 def _asked(row: Any) -> tuple[str, ...]:
@@ -236,7 +266,8 @@ _ANY = select(requests.c.id).where(text(UNFIXED)).limit(1)
 _ACCESS = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
 """Actions that are about one of several suspensions: of a writer, for a cause."""
 
-_SAID = case((requests.c.action.in_(_ACCESS), requests.c.body)).label("body")
+_SAID = case((requests.c.action.in_((*_ACCESS, "")), requests.c.body)).label("body")
+"""The text of a request whose row alone does not say what it asked for."""
 
 _ASKED = (
     *(requests.c.id, requests.c.action, requests.c.subject, requests.c.writer, _SAID),
