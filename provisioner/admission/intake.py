@@ -89,10 +89,12 @@ class Intake:
 def together(submissions: Sequence[Submission]) -> Iterator[list[Submission]]:
     """Cut a batch into parts that are judged and committed together."""
     some: list[Submission] = []
+    size = 0
     for submission in submissions:
         some.append(submission)
-        if sum(len(each.body) for each in some) >= TOGETHER:
+        size += len(submission.body)
+        if size >= TOGETHER:
             yield some
-            some = []
+            some, size = [], 0
     if some:
         yield some

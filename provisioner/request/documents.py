@@ -316,19 +316,26 @@ def dump(value: object) -> str:
     return "\n".join(lines) + "\n"
 
 
+_PLAIN_DATA = (int, float, type(None), list, tuple)
+"""Asked first: to ask whether a value is a Mapping takes long."""
+
+
 def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
     """Write a value; lead: the beginning of its first line (`key:` or `-`)."""
     if isinstance(value, str):
         text = _string(value)
         lines.append(f"{lead} {text}" if lead else f"{indent}{text}")
-    elif isinstance(value, dict | Mapping) and value:  # dict: a check for Mapping is slow
+    elif value and (
+        isinstance(value, dict)
+        or (not isinstance(value, _PLAIN_DATA) and isinstance(value, Mapping))
+    ):
         first = lead
         if lead and not lead.endswith("-"):
             lines.append(lead)
             first = ""
         for key, inner in value.items():
             head = f"{first} " if first else indent
-            _emit_entry(inner, indent, lines, f"{head}{_string(str(key))}:")
+            _emit(inner, indent + "  ", lines, f"{head}{_string(str(key))}:")
             first = ""
     elif isinstance(value, list | tuple) and value:
         if lead:
@@ -338,10 +345,6 @@ def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
     else:
         text = _scalar(value)
         lines.append(f"{lead} {text}" if lead else f"{indent}{text}")
-
-
-def _emit_entry(value: object, indent: str, lines: list[str], lead: str) -> None:
-    _emit(value, indent + "  ", lines, lead)
 
 
 def _escaped(found: re.Match[str]) -> str:
