@@ -26,6 +26,7 @@ from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
 from provisioner.convergence import threads
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
+from provisioner.idle.rounds import Rounds
 from provisioner.inspection import failures
 from provisioner.inspection.daily_report import Reporter
 from provisioner.journal.journal import JournalBroken, JournalFull
@@ -71,8 +72,7 @@ SWITCH = 0.001
 """Seconds that a busy thread may keep the interpreter, so that an arriving file need not wait."""
 
 GARBAGE = 50_000
-"""New objects before the collector looks for cycles among them. With Python's 700, that would take
-a tenth of the time for a batch, which makes tens of thousands of objects and no cycle."""
+"""New objects before the collector looks for cycles: with 700, that takes a tenth of a batch."""
 
 
 class Service:
@@ -122,6 +122,7 @@ class Service:
         longest = {name: lane_patience.longest for name, lane_patience in patience.items()}
         self.clock = Clock(self._journal, longest)
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
+        self.idle = Rounds(system, self.courier.address, self.clock.dated)
         self.lanes = {
             name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
             for name, some in lanes_of(system.handlers).items()
@@ -152,7 +153,7 @@ class Service:
         notifier = notifier or Notifier({})
         self.recover()
         with ExitStack() as running:
-            reading = (self.metrics, self.courier, self.reporter, self.quotas)
+            reading = (self.metrics, self.courier, self.reporter, self.quotas, self.idle)
             for part in (*reading, self.copier, self.keeper):
                 if threads.started(part.start, self._stopping):
                     running.callback(part.stop)

@@ -94,6 +94,7 @@ class Tools:
     scancel: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 120.0
+    sacct: Sequence[str] = ("sacct",)
 
     def associations(self, accounts: Collection[str]) -> list[Association]:
         """Return the associations of accounts; without any account, of the whole cluster."""
@@ -187,9 +188,24 @@ class Tools:
 
     def version(self) -> str:
         """Return slurmdbd's version, `24.11.5`; '' if it does not say."""
-        text = self._ask([*self.sacctmgr, "show", "config"], "slurmdbd")
-        found = _VERSION.search(text)
+        found = _VERSION.search(self.config())
         return found[1] if found else ""
+
+    def config(self) -> str:
+        """Return slurmdbd's settings, one a line."""
+        return self._ask([*self.sacctmgr, "show", "config"], "slurmdbd")
+
+    def ended(self, first: int, last: int) -> list[tuple[str, str]]:
+        """Return (user, end) of each job from so many days ago to so many; an end is in seconds
+        since the epoch, or a word for a job that is not over."""
+        window = [f"--starttime=now-{first}days", f"--endtime=now-{last}days" if last else ""]
+        argv = [*self.sacct, "-X", "-n", "-P", "--allusers", f"--clusters={self.cluster}"]
+        argv += [*filter(None, window), "--format=User,End"]
+        text = self._ask(argv, "slurmdbd", {"SLURM_TIME_FORMAT": "%s"})
+        if text and not text.endswith("\n"):
+            raise Unavailable(f"{' '.join(argv)[:150]}: its output was cut off")
+        rows = (line.partition("|") for line in text.splitlines())
+        return [(user, end) for user, _, end in rows]
 
     def failed_uids(
         self, users: Collection[str], accounts: Collection[str]
@@ -296,9 +312,9 @@ class Tools:
         rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
         return [row + [""] * (len(columns) - len(row)) for row in rows]
 
-    def _ask(self, argv: Sequence[str], daemon: str) -> str:
+    def _ask(self, argv: Sequence[str], daemon: str, more: Mapping[str, str] | None = None) -> str:
         """Run a command that only reads, and return its output. Raises Unavailable."""
-        done = self.run(argv, timeout=self.timeout, env=self.environment)
+        done = self.run(argv, timeout=self.timeout, env={**self.environment, **(more or {})})
         if done.timed_out:
             raise Unavailable(
                 f"{_shown(done)} gave no answer within {self.timeout:g} s",

@@ -14,6 +14,7 @@ from typing import Any, cast
 from handlers.slurm import access
 from handlers.slurm.client import Association, Tools, by_name, contradicted, doubled
 from handlers.slurm.doctor import check_slurm
+from handlers.slurm.jobs import last_jobs
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import holds, sets
 from handlers.slurm.limits.limits import Limits
@@ -46,6 +47,7 @@ from provisioner.contract import (
     Scalar,
     Site,
     State,
+    Uses,
     Want,
     adapted,
     by_age,
@@ -87,6 +89,7 @@ class Slurm:
             settings.scancel if settings.on_suspend == "cancel" else (),
             environment,
             settings.timeout,
+            settings.sacct,
         )
 
     # Wants.
@@ -303,6 +306,10 @@ class Slurm:
         write(self._tools, changes)
 
     # The rest.
+
+    def last_used(self, since: float, now: float) -> Uses:
+        """Return when people last had a job on the cluster."""
+        return last_jobs(self._tools, since, now)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return everything except protected names and names that no request could have."""

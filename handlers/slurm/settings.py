@@ -59,6 +59,9 @@ class Settings(BaseModel):
         description="program, to find failed uid lookups and partitions; empty: no search for them",
     )
     squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
+    sacct: tuple[str, ...] = Field(
+        ("sacct",), description="program, to see when people last had a job; only for `idle`"
+    )
     scancel: tuple[str, ...] = Field(
         ("scancel",), description="program, to end jobs; only with `on_suspend: cancel`"
     )

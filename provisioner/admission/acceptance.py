@@ -199,7 +199,7 @@ class Acceptance:
 
         It does not count as its own duplicate; '' for new requests.
         """
-        history = duplicates.look_up(self.conn, wave, besides)
+        history = duplicates.look_up(self.conn, wave, self.now, besides)
         rulings = self._rule(wave, answers)
         judged = []
         for candidate in wave:

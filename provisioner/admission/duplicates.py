@@ -8,10 +8,12 @@ and asking policy (`review`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provisioner.admission.candidates import Candidate, expired
+from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import precedents, subjects
 from provisioner.journal.queries.precedents import Known
@@ -19,6 +21,7 @@ from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
+from provisioner.system import users
 from provisioner.system.ulid import RequestId
 
 
@@ -40,16 +43,20 @@ class Verdict:
 class Precedents:
     """What was accepted before with the ids, orders and signed bytes of a wave.
 
-    in_vain: why a request that follows from a date, and is judged again, follows from none.
+    in_vain: why a request that follows from a date, and is judged again, follows from none;
+    unfounded: why those of the service that close idle people do not any more, by their own id.
     """
 
     known: Mapping[tuple[str, str], Known]
     orders: Mapping[tuple[str, str], int]
     signed: Mapping[tuple[str, str], Known]
     in_vain: str = ""
+    unfounded: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
-def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> Precedents:
+def look_up(
+    conn: Connection, wave: Sequence[Candidate], now: float, besides: str = ""
+) -> Precedents:
     """Look up what was accepted before. besides: a request that is ignored, being judged again."""
     wave = [c for c in wave if c.forbidden is None]
     read = [(c.submission.writer, c.request) for c in wave if c.request is not None]
@@ -60,7 +67,10 @@ def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> P
     bodies = [(c.submission.writer, c.submission.sha256) for c in wave if c.submission.signed]
     orders, signed = precedents.highest_orders(conn, keys), precedents.taken(conn, bodies)
     in_vain = subjects.ended_in_vain(conn, RequestId(besides)) if besides else ""
-    return Precedents(others, orders, signed, in_vain)
+    service = users.user_name(os.geteuid())
+    own = [request_id for writer, request_id in ids if writer == service]
+    unfounded = {(service, one): why for one, why in idle.in_vain(conn, own, now).items()}
+    return Precedents(others, orders, signed, in_vain, unfounded)
 
 
 def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
@@ -97,8 +107,9 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
     late = expired(request, now)
     if late is not None:
         return Verdict(RequestState.REFUSED, (late,))
-    if before.in_vain:
-        return Verdict(RequestState.SUPERSEDED, (Problem(None, "", before.in_vain),))
+    in_vain = before.in_vain or before.unfounded.get((submission.writer, request.id or ""), "")
+    if in_vain:
+        return Verdict(RequestState.SUPERSEDED, (Problem(None, "", in_vain),))
     if request.order is not None:
         highest = before.orders.get((submission.writer, request.order.key))
         if highest is not None and request.order.number < highest:

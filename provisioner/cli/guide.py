@@ -14,8 +14,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("suspend", "resume", "grant", "revoke", "set-quota"),
     ),
     "See what happens": (
-        *("queue", "top", "failed", "show", "status", "list", "quota", "removal", "drift"),
-        *("audit", "mail", "health"),
+        *("queue", "top", "failed", "show", "status", "list", "quota", "idle", "removal"),
+        *("drift", "audit", "mail", "health"),
     ),
     "Steer what happens": (
         *("retry", "edit", "dismiss", "hold", "release", "cancel"),
@@ -87,6 +87,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "removal": (
         ("provisioner removal user:jdoe", "what to remove by hand, if jdoe asks for that"),
+    ),
+    "idle": (
+        ("provisioner idle", "who will be warned or closed because they use nothing, and when"),
+        ("provisioner idle jdoe --all", "when jdoe last used something, and which source says so"),
     ),
     "quota": (
         ("provisioner quota", "how full everything is, the fullest first"),

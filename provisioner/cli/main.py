@@ -24,6 +24,7 @@ from provisioner.cli import (
     failed,
     health,
     helping,
+    idle,
     listing,
     mail,
     many,
@@ -68,7 +69,7 @@ app = typer.Typer(
     "but it found nothing to do.",
 )
 for module in (
-    *(serving, submitting, many, asking, queue, top, failed, reading, listing, quota),
+    *(serving, submitting, many, asking, queue, top, failed, reading, listing, quota, idle),
     *(auditing, control, editing, moving, recovery, mail, health, removing),
 ):
     module.register(app)

@@ -32,6 +32,10 @@ class Event(StrEnum):
     """A request failed or was refused."""
     QUOTA_WARNING = "quota_warning"
     """A quota is nearly full, in grace, or full."""
+    IDLE_WARNING = "idle_warning"
+    """A person is closed soon, because nobody saw them use anything."""
+    IDLE_STOPPED = "idle_stopped"
+    """Nobody is closed for being idle, because a source or the number of people is in doubt."""
     DIGEST = "digest"
     """What was done, what waits and what failed since yesterday."""
 

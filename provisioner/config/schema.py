@@ -22,9 +22,10 @@ from pydantic import (
 )
 
 from provisioner.config.drift import DriftConfig
+from provisioner.config.idle import IdleConfig
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
 from provisioner.config.metrics import MetricsConfig
-from provisioner.config.notify import NotifyConfig
+from provisioner.config.notify import Event, NotifyConfig
 from provisioner.config.part import Part
 from provisioner.config.policy import PolicyConfig
 from provisioner.config.quota import QuotaConfig
@@ -206,6 +207,9 @@ class Config(Part):
     quota: QuotaConfig = Field(
         default_factory=QuotaConfig, description="when people are warned that a quota fills"
     )
+    idle: IdleConfig = Field(
+        default_factory=IdleConfig, description="when people who use nothing are warned and closed"
+    )
     metrics: MetricsConfig = Field(
         default_factory=MetricsConfig, description="where Prometheus reads metrics"
     )
@@ -221,6 +225,24 @@ class Config(Part):
                 "has `drift.repair` and `policy.signatures.required`: the service does not sign "
                 "its own requests; set `drift.repair: false`, and repair by `provisioner drift "
                 "--repair --sign KEY`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _idle_in_silence(self) -> Self:
+        if self.idle.after is None:
+            return self
+        told = bool(self.notify.channels) and Event.IDLE_WARNING in self.notify.events
+        if not told:
+            raise ValueError(
+                "has `idle.after`, and no way to warn people: set `notify.mail` or `notify.hook`, "
+                "and leave idle_warning in `notify.events`"
+            )
+        signatures = self.policy.signatures
+        if signatures is not None and signatures.required:
+            raise ValueError(
+                "has `idle.after` and `policy.signatures.required`: the service does not sign its "
+                "own requests; `provisioner idle` shows whom to suspend"
             )
         return self
 

@@ -19,6 +19,7 @@ from provisioner.contract.handler import (
     Meter,
     Scalar,
     State,
+    Uses,
     Want,
 )
 
@@ -239,6 +240,19 @@ class Counted(Protocol):
     def owner(self, key: Key, state: State) -> int | None:
         """Return the uid whose use counts for an object; None for nobody's, as while it is closed.
         Pure."""
+        ...
+
+
+@runtime_checkable
+class Witnesses(Protocol):
+    """A handler whose backend knows when people last used it; people who do not are closed."""
+
+    def last_used(self, since: float, now: float) -> Uses:
+        """Return when people last used the backend, read in calls that do not grow with them.
+
+        since, now: seconds since the epoch. Who is not named did not use it since then. So it
+        raises a Fault if the answer is not whole, or does not go back so far.
+        """
         ...
 
 

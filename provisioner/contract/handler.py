@@ -141,6 +141,18 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Uses:
+    """When people last used a backend.
+
+    last: seconds since the epoch by name, of all whom the backend saw; lag: seconds by which a use
+    may be later than what is noted of it.
+    """
+
+    last: Mapping[str, float]
+    lag: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """What is used of one limit.
 

@@ -6,13 +6,16 @@ was asked for fails, and says who can. Leaves out: closing and opening objects (
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from provisioner.contract import InvalidRequest, Key
 from provisioner.controls.effects import Command, Effect
+from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import beforehand, subjects
 from provisioner.journal.records import ledger, object_rows
+from provisioner.system import users
 
 
 def suspend(conn: Connection, command: Command) -> Effect:
@@ -34,6 +37,8 @@ def resume(conn: Connection, command: Command) -> Effect:
     subject, cause = command.request.subject, _cause(command)
     left_open = _left(conn, subject)
     lifted = ledger.resume(conn, subject, command.writer, cause)
+    if not lifted and cause == idle.CAUSE:
+        lifted = ledger.resume(conn, subject, users.user_name(os.geteuid()), cause)
     if command.seeker.others:
         left = ledger.reasons(conn, subject)
     else:

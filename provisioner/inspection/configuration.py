@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioner.config.schema import Config, examined
 from provisioner.contract import ConfigError, Handler, validation
-from provisioner.contract.abilities import Counted, MetersUsers, able
+from provisioner.contract.abilities import Counted, MetersUsers, Witnesses, able
 from provisioner.request import places
 from provisioner.request.documents import Problem, advised, in_order
 from provisioner.routing.routes import tried
@@ -42,6 +42,7 @@ def _parts(config: Config) -> Iterator[tuple[places.Path, Problem]]:
     yield from _resources(config)
     yield from _routes(config)
     yield from _schedules(config)
+    yield from _idle(config)
     yield from _counting(config)
 
 
@@ -115,6 +116,24 @@ def _counting(config: Config) -> Iterator[tuple[places.Path, Problem]]:
             listed = f"one of {', '.join(able_to)}" if able_to else "a `gpfs_fileset`"
             problem = Problem(None, "", why, listed, validation.nearest(by, able_to))
             yield ("handlers", name, "quotas"), problem
+
+
+def _idle(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    """Find sources of last use that are neither a program nor a handler that knows it."""
+    named = [name for name, one in config.idle.sources.items() if one.program is None]
+    able_ones = list(config.handlers)
+    if named:
+        with suppress(ConfigError):  # which has a problem of its own
+            handlers = build(config).handlers
+            able_ones = [name for name, one in handlers.items() if able(one, Witnesses)]
+    for name in named:
+        if name not in able_ones:
+            why = f"there is no handler {name!r}"
+            if name in config.handlers:
+                why = f"{name!r} does not know when people last used it"
+            listed = f"one of {', '.join(able_ones)}, or " if able_ones else ""
+            near = validation.nearest(name, able_ones)
+            yield ("idle", "sources", name), Problem(None, "", why, f"{listed}a `program`", near)
 
 
 def _whole(config: Config) -> list[Problem]:

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from provisioner.config.drift import DriftConfig
+from provisioner.config.idle import IdleConfig, SourceConfig
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import HookConfig, MailConfig, NotifyConfig
@@ -50,6 +51,7 @@ def example() -> str:
         "retention": _options(RetentionConfig),
         "notify": _notify(),
         "quota": _options(QuotaConfig),
+        "idle": _idle(),
         "metrics": _options(MetricsConfig),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }
@@ -83,6 +85,17 @@ def _notify() -> list[str]:
     for name, field in NotifyConfig.model_fields.items():
         if name in parts:
             lines += [*_comment(field), *_named(name, _options(parts[name]))]
+        else:
+            lines += _option(name, field, _default(field))
+    return lines
+
+
+def _idle() -> list[str]:
+    """Return the options of idle people, with those of one source."""
+    lines: list[str] = []
+    for name, field in IdleConfig.model_fields.items():
+        if name == "sources":
+            lines += [*_comment(field), *_named(name, _named("vpn", _options(SourceConfig)))]
         else:
             lines += _option(name, field, _default(field))
     return lines

@@ -46,8 +46,11 @@ configuration says that anybody is told."""
 DIGESTED = "digested"
 """When operators last got their daily digest, in seconds since the epoch."""
 
+IDLE = "idle"
+"""The last round of looking for idle people, as JSON: when it was, and what was in doubt."""
 
-NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, TOLD, DIGESTED})
+
+NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, TOLD, DIGESTED, IDLE})
 """All names. The program writes no other, so another name means damage."""
 
 

@@ -219,9 +219,18 @@ def _fifteenth(db: sqlite3.Connection) -> None:
     )
 
 
+def _sixteenth(db: sqlite3.Connection) -> None:
+    """Version 16: who uses nothing, and what they were warned of."""
+    db.execute(
+        "CREATE TABLE idle (person TEXT NOT NULL, since FLOAT, stage INTEGER, told FLOAT, "
+        "message TEXT, heard BOOLEAN NOT NULL, asked TEXT, seen FLOAT, spared FLOAT, "
+        "PRIMARY KEY (person))"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
-    _twelfth, _thirteenth, _fourteenth, _fifteenth,
+    _twelfth, _thirteenth, _fourteenth, _fifteenth, _sixteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

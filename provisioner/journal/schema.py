@@ -307,6 +307,20 @@ drift = Table(
     Column("asked", Float, doc="when a repair was last asked for"),
 )
 
+idle = Table(
+    "idle",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("since", Float, doc="when they were first warned; null: they are not"),
+    Column("stage", Integer, doc="how many days before the end they were last warned"),
+    Column("told", Float, doc="when that was"),
+    Column("message", Text, doc="the warning's id"),
+    Column("heard", Boolean, nullable=False, doc="a server or the hook took that warning"),
+    Column("asked", Text, doc="the own id of the service's request that closes them"),
+    Column("seen", Float, doc="when all sources last said that they are idle"),
+    Column("spared", Float, doc="when they were opened, or their closing was cancelled"),
+)
+
 quota = Table(
     "quota",
     metadata,

@@ -93,6 +93,8 @@ _DIGEST = {
     "given_up": 1,
 }
 
+_QUIET = {**_DIGEST, "oldest": None, "causes": [], "open": {}, "drift": [], "given_up": 0}
+
 _QUOTA = {
     "object": "fs1/fileset/cf0003",
     "what": "space",
@@ -105,6 +107,19 @@ _QUOTA = {
     "full": False,
     "days": 12,
     "project": "CF0003",
+}
+
+_IDLE = {
+    "closes": "2026-12-29",
+    "days": 30,
+    "last": "2026-01-28",
+    "after": 365,
+    "problems": [],
+}
+
+_DOUBT = {
+    **dict.fromkeys(("closes", "days", "last", "after")),
+    "problems": ["ad: search below DC=campus,DC=test: no answer in 30 s"],
 }
 
 _ITEMS = [
@@ -162,6 +177,11 @@ def of(name: str) -> Sequence[Mapping[str, Any]]:
                 _facts(name, "asker", failure=_FAILURE),
                 _facts(name, "operator", failure={**_FAILURE, "state": "failed"}),
             ]
+        case Event.IDLE_WARNING:
+            never = {**_IDLE, "last": None}
+            return [_facts(name, "user", idle=one, request=None) for one in (_IDLE, never)]
+        case Event.IDLE_STOPPED:
+            return [_facts(name, "operator", idle=_DOUBT, request=None)]
         case Event.QUOTA_WARNING:
             grace = {**_QUOTA, "grace": "6 days", "hard": "6 TiB", "days": None}
             full = {**_QUOTA, "what": "files", "full": True, "used": "2,000,000", "soft": None}
@@ -171,17 +191,6 @@ def of(name: str) -> Sequence[Mapping[str, Any]]:
                 _facts(name, "user", quota={**full, "project": None}, request=None),
             ]
         case Event.DIGEST:
-            quiet = {
-                **_DIGEST,
-                "oldest": None,
-                "causes": [],
-                "open": {},
-                "drift": [],
-                "given_up": 0,
-            }
-            return [
-                _facts(name, "operator", digest=_DIGEST, request=None),
-                _facts(name, "operator", digest=quiet, request=None),
-            ]
+            return [_facts(name, "operator", digest=d, request=None) for d in (_DIGEST, _QUIET)]
         case _:
             return [_facts(name, "operator", items=_ITEMS, request=None)]

@@ -78,6 +78,7 @@ def real() -> Cluster:
             "sacctmgr": [program("sacctmgr")],
             "scontrol": [],
             "squeue": [program("squeue")],
+            "sacct": [program("sacct")],
         }
     )
 

@@ -30,7 +30,7 @@ LINES = (
     "controls convergence recovery",
     "policy testing",
     "admission wiring",
-    "inspection manifests monitoring notify quotas",
+    "idle inspection manifests monitoring notify quotas",
     "cards service",
     "cli",
 )

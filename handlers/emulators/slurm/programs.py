@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FAILED = 4294967294
 """The uid that slurmctld stores for a user whom it could not look up."""
 
-PROGRAMS = ("sacctmgr", "scontrol", "squeue", "scancel")
+PROGRAMS = ("sacctmgr", "scontrol", "squeue", "scancel", "sacct")
 
 _LAUNCHER = """\
 #!{python} -IS
@@ -79,6 +79,8 @@ def _command(
         return _scontrol, "reconfigure" in arguments
     if program == "squeue":
         return _squeue, False
+    if program == "sacct":
+        return _sacct, False
     if program == "scancel":
         return _scancel, True
     return sacctmgr.run, sacctmgr.writes(arguments)
@@ -170,3 +172,21 @@ def _scancel(data: Slurmdbd, arguments: Sequence[str]) -> None:
         elif job_state(job) == "COMPLETING":
             kept.append(job)
     data.jobs = kept
+
+
+def _sacct(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    """Print jobs of all users as `--format=User,End` with SLURM_TIME_FORMAT=%s does."""
+    options = options_of([word.lstrip("-") for word in arguments])
+    if options["clusters"] not in data.clusters:
+        return  # as 22.05.8, which exits with 0
+    since, until = (_ago(options.get(name, "now")) for name in ("starttime", "endtime"))
+    for job in data.jobs if options.get("endtime", "now") == "now" else ():
+        print(f"{job['user']}|Unknown")
+    for job in data.past:
+        if since <= float(job["end"]) <= until:
+            print(f"{job['user']}|{job['end']}")
+
+
+def _ago(text: str) -> float:
+    days = text.removeprefix("now").removeprefix("-").removesuffix("days")
+    return time.time() - 86400.0 * int(days or "0")

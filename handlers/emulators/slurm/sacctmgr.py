@@ -152,6 +152,7 @@ def _show_qos(data: Slurmdbd, words: list[str]) -> None:
 def _show_config(data: Slurmdbd, words: list[str]) -> None:
     """Show the lines, of about eighty, that the handler reads."""
     print("SlurmDBD configuration:")
+    print(f"PurgeJobAfter          = {data.purged}")
     print("SLURMDBD_VERSION       = 22.05.8")
 
 

@@ -44,6 +44,9 @@ class Slurmdbd:
         self.failed: list[str] = kept["failed"]
         # `account`, `user`, perhaps `state`, `partition`, `ends`, `array` (how many elements).
         self.jobs: list[dict[str, str]] = kept["jobs"]
+        # Jobs of the past: `user`, `end` in seconds since the epoch.
+        self.past: list[dict[str, str]] = kept.get("past", [])
+        self.purged: str = kept.get("purged", "NONE")
         # A new slurmdbd has this QOS.
         self.qos: list[str] = kept.get("qos", ["normal"])
         self.partitions: list[str] = kept.get("partitions", ["main"])
@@ -62,6 +65,8 @@ class Slurmdbd:
             "assocs": list(self._associations.values()),
             "failed": self.failed,
             "jobs": self.jobs,
+            "past": self.past,
+            "purged": self.purged,
             "qos": self.qos,
             "partitions": self.partitions,
             "failed_rows": self.failed_rows,

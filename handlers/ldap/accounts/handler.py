@@ -13,6 +13,7 @@ from typing import Any
 from handlers.ldap.accounts.claims import Claims, lets_in
 from handlers.ldap.accounts.dialect import Dialect, Maker, NewAccount
 from handlers.ldap.accounts.entries import Entries
+from handlers.ldap.accounts.logons import last_logons
 from handlers.ldap.accounts.plan import Planner, as_before
 from handlers.ldap.accounts.settings import AccountSettings
 from handlers.ldap.accounts.standing import shut_out
@@ -36,6 +37,7 @@ from provisioner.contract import (
     Scalar,
     Site,
     State,
+    Uses,
     Want,
     adapted,
     split_key,
@@ -153,6 +155,10 @@ class Accounts:
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Return the state of accounts, read by name, some hundreds in a search."""
         return self._entries.observe(keys)
+
+    def last_used(self, since: float, now: float) -> Uses:
+        """Return when people last logged on; the directory forgets none of it."""
+        return last_logons(self._directory, self._dialect.schema)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return the accounts of our container that a request could name."""

@@ -13,6 +13,7 @@ from handlers.ldap.accounts.dialect import Dialect
 from handlers.ldap.accounts.entries import Entries
 from handlers.ldap.accounts.expected import Expected
 from handlers.ldap.accounts.handler import OUTPUTS
+from handlers.ldap.accounts.logons import last_logons
 from handlers.ldap.accounts.settings import AccountSettings
 from handlers.ldap.accounts.standing import shut_out
 from handlers.ldap.directory.client import Directory
@@ -29,6 +30,7 @@ from provisioner.contract import (
     Scalar,
     Site,
     State,
+    Uses,
     Want,
     adapted,
 )
@@ -125,6 +127,10 @@ class LookedUp:
             for key, state in states.items()
         }
         return {key: sorted(names) for key, names in others.items() if names}
+
+    def last_used(self, since: float, now: float) -> Uses:
+        """Return when people last logged on; the directory forgets none of it."""
+        return last_logons(self._directory, self._dialect.schema)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return nothing: none of these accounts is ours."""

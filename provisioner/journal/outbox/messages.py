@@ -21,7 +21,7 @@ from provisioner.objects.states import MessageState
 MAIL, HOOK = "mail", "hook"
 
 KEYS = (
-    *("account", "allocation", "ends", "failure", "digest", "items", "quota"),
+    *("account", "allocation", "ends", "failure", "digest", "items", "quota", "idle"),
     *("suspended", "again"),
 )
 """Keys that every message has, also where an event says nothing of them."""

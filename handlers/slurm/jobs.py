@@ -1,0 +1,72 @@
+"""When people last had a job, from slurmdbd's records.
+
+Promises: some calls for each cluster, of a month each, however many people there are: sacct takes
+no list of names, as one that does not resolve makes it fail. Who has a job that runs uses
+the cluster now. Raises a Fault if records do not go back far enough (slurmdbd.conf(5),
+PurgeJobAfter), or if sacct shows jobs of fewer than two people: under PrivateData=jobs, one who is
+no operator sees their own and no error. Leaves out: logins. Source: sacct(1).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from handlers.slurm.client import Tools
+from provisioner.contract import Permanent, Unavailable, Uses
+
+MONTH = 30
+"""Days of jobs in one call: some 30 bytes a job, and 32 MiB of output at most."""
+
+_DAY = 86400.0
+_PURGED = re.compile(r"^PurgeJobAfter\s*=\s*(\S.*?)\s*$", re.MULTILINE)
+_TERM = re.compile(r"(\d+)\s*(hour|day|month)s?\b", re.IGNORECASE)
+_DAYS = {"hour": 1 / 24, "day": 1.0, "month": 28.0}
+_TO_COME = ("Unknown", "None", "")
+
+
+def last_jobs(tools: Tools, since: float, now: float) -> Uses:
+    """Return when each person's last job ended; now for those who have one."""
+    days = math.ceil((now - since) / _DAY)
+    _check_kept(tools.config(), days)
+    last: dict[str, float] = {}
+    for near in range(0, days, MONTH):
+        for user, end in tools.ended(min(days, near + MONTH), near):
+            if user:
+                last[user] = max(last.get(user, 0.0), _moment(tools.cluster, end, now))
+    if len(last) < 2:
+        raise Unavailable(
+            f"sacct shows jobs of {len(last)} people on {tools.cluster} in {days} days",
+            advice="check that the service's user is an operator (`sacctmgr show user NAME`), as "
+            "others see only their own jobs under PrivateData=jobs",
+        )
+    return Uses(last)
+
+
+def _moment(cluster: str, end: str, now: float) -> float:
+    if end in _TO_COME:
+        return now
+    if not end.isdigit():
+        raise Unavailable(
+            f"sacct of {cluster} prints the time {end[:40]!r} and not seconds",
+            advice="check that what stands before it in `sacct` passes SLURM_TIME_FORMAT on",
+        )
+    return float(end)
+
+
+def _check_kept(config: str, days: int) -> None:
+    """Raise a Fault if slurmdbd forgets jobs earlier, or does not say."""
+    found = _PURGED.search(config)
+    if found and found[1].upper() == "NONE":
+        return
+    term = _TERM.match(found[1]) if found else None
+    if term is None:
+        raise Unavailable(
+            "slurmdbd does not say for how long it keeps jobs",
+            advice="look for PurgeJobAfter in `sacctmgr show config`",
+        )
+    if int(term[1]) * _DAYS[term[2].lower()] < days:
+        raise Permanent(
+            f"slurmdbd forgets jobs after {term[0]}, and {days} days are asked for",
+            advice="raise PurgeJobAfter in slurmdbd.conf, lower `idle.after`, or remove the source",
+        )

@@ -1,0 +1,159 @@
+"""Idle people: what each was warned of, and which request of the service closes them.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: who is idle
+(`provisioner.idle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, case, delete, func, select
+
+from provisioner.journal import bulk
+from provisioner.journal.dialect import chunks, upsert
+from provisioner.journal.schema import claims, idle, messages, requests, suspensions
+from provisioner.objects.states import MessageState, RequestState
+from provisioner.system import ulid
+
+CAUSE = "idle"
+"""The cause for which the service suspends people who use nothing. Whoever may resume a person may
+lift it: nobody decided it about them."""
+
+FRESH = 3 * 86400.0
+"""Seconds for which it counts that all sources said that somebody is idle."""
+
+BEGINS = "idle-"
+"""How the own ids of the service's requests begin that close somebody."""
+
+_USER = "user:"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a person who is or was idle. Times in seconds since the epoch.
+
+    since: when they were first warned; stage, told, message, heard: the last warning, and whether
+    it was taken; asked: the own id of the request that closes them; seen: when all sources last
+    agreed; spared: when they were opened, or their closing was cancelled.
+    """
+
+    person: str
+    since: float | None = None
+    stage: int | None = None
+    told: float | None = None
+    message: str | None = None
+    heard: bool = False
+    asked: str | None = None
+    seen: float | None = None
+    spared: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of a request of the service's. ended: seconds since the epoch."""
+
+    id: str
+    state: RequestState
+    ended: float | None
+
+
+def kept(conn: Connection) -> dict[str, Kept]:
+    """Return what is known, by person."""
+    return {row.person: Kept(**row._mapping) for row in conn.execute(select(idle))}
+
+
+def put(conn: Connection, rows: Collection[Kept], gone: Collection[str]) -> None:
+    """Write what is known of people, and forget others."""
+    statement = upsert(idle)
+    names = [column.name for column in idle.columns if column.name != "person"]
+    fresh = {name: statement.excluded[name] for name in names}
+    if rows:
+        bulk.run(
+            conn,
+            statement.on_conflict_do_update(index_elements=["person"], set_=fresh),
+            [asdict(row) for row in rows],
+        )
+    for part in chunks(gone):
+        conn.execute(delete(idle).where(idle.c.person.in_(part)))
+
+
+def people(conn: Connection) -> dict[str, float]:
+    """Return since when each person is served: the newest request for their own account, or else
+    the newest for a place in a project or an allocation."""
+    own = func.max(case((claims.c.leaf == claims.c.root, claims.c.request)))
+    statement = (
+        select(claims.c.leaf, func.coalesce(own, func.max(claims.c.request)))
+        .where(claims.c.leaf.startswith(_USER))
+        .group_by(claims.c.leaf)
+    )
+    return {
+        leaf.removeprefix(_USER): ulid.timestamp(request).timestamp()
+        for leaf, request in conn.execute(statement)
+    }
+
+
+def suspended(conn: Connection) -> set[str]:
+    """Return the people who are suspended, for whatever cause."""
+    found = conn.scalars(
+        select(suspensions.c.subject).where(suspensions.c.subject.startswith(_USER)).distinct()
+    )
+    return {subject.removeprefix(_USER) for subject in found}
+
+
+def closings(conn: Connection, source: str, cause: str) -> dict[str, float]:
+    """Return whom a source has suspended for a cause, and since when."""
+    rows = conn.execute(
+        select(suspensions.c.subject, suspensions.c.since).where(
+            suspensions.c.source == source,
+            suspensions.c.cause == cause,
+            suspensions.c.subject.startswith(_USER),
+        )
+    )
+    return {row.subject.removeprefix(_USER): row.since for row in rows}
+
+
+def asked(conn: Connection, writer: str, ids: Collection[str]) -> dict[str, Asked]:
+    """Return the newest request under each of some own ids of a writer that is no duplicate."""
+    found: dict[str, Asked] = {}
+    for part in chunks(ids):
+        rows = conn.execute(
+            select(requests.c.writer_id, requests.c.id, requests.c.state, requests.c.ended)
+            .where(
+                requests.c.writer == writer,
+                requests.c.writer_id.in_(part),
+                requests.c.duplicate_of.is_(None),
+            )
+            .order_by(requests.c.id)
+        )
+        found.update({r.writer_id: Asked(r.id, r.state, r.ended) for r in rows})
+    return found
+
+
+def taken(conn: Connection, ids: Collection[str]) -> set[str]:
+    """Return those of some messages that were sent, by themselves or in a summary."""
+    found: set[str] = set()
+    for part in chunks(ids):
+        sent = messages.c.state.in_([MessageState.SENT, MessageState.MERGED])
+        found.update(conn.scalars(select(messages.c.id).where(messages.c.id.in_(part), sent)))
+    return found
+
+
+def in_vain(conn: Connection, ids: Collection[str], now: float) -> Mapping[str, str]:
+    """Return why requests that close idle people must not be followed any more, by their own id.
+
+    now: seconds since the epoch. Left out are those whose condition still holds.
+    """
+    some = [own for own in ids if own.startswith(BEGINS)]
+    seen: dict[str, float | None] = {}
+    for part in chunks(some):
+        rows = conn.execute(select(idle.c.asked, idle.c.seen).where(idle.c.asked.in_(part)))
+        seen.update({row.asked: row.seen for row in rows})
+    found: dict[str, str] = {}
+    for own in some:
+        if own not in seen:
+            found[own] = "the person was seen, opened or exempted since"
+        elif not 0 <= now - (seen[own] or 0.0) < FRESH:
+            found[own] = "the sources of last use have not agreed on it for three days"
+    return found

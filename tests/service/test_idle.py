@@ -1,0 +1,293 @@
+"""People who use nothing: warned, closed by a request of the service's, and opened again."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from provisioner.journal.records import ledger, request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.objects.states import MessageState
+from provisioner.system import ulid
+from tests.support.clocks import Clocks
+from tests.support.engine_site import Site, control, membership, user
+from tests.support.mail_site import queue, tell
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    # Ids that other tests see are not of a time to come.
+    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
+    return Clocks(monkeypatch)
+
+
+def seen(root: Path, **days: float) -> None:
+    """Let the site's program say how many days ago people used something."""
+    lines = [f"{name}\t{_date(ago)}\n" for name, ago in days.items()]
+    (root / "homes").write_text("#!/bin/sh\nprintf '" + "".join(lines).replace("\n", "\\n") + "'\n")
+    (root / "homes").chmod(0o755)
+
+
+def _date(ago: float) -> str:
+    return datetime.fromtimestamp(time.time() - ago * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+NOTIFY = """\
+notify:
+  mail:
+    directory: mail
+    sender: hpc@campus.test
+    domain: campus.test
+    operators: [ops@campus.test]
+    digest: ""
+"""
+
+
+def config(root: Path, more: str = "", *, source: str = "") -> str:
+    homes = f"{{program: [{root / 'homes'}]{source}}}"
+    (root / "mail").mkdir(exist_ok=True)
+    return NOTIFY + (
+        f"idle:\n  after: 180\n  warn: [30, 7, 1]\n  cap: 2\n  sources: {{homes: {homes}}}\n{more}"
+    )
+
+
+def mails(site: Site, to: str, subject: str) -> int:
+    """Count the mails to somebody about something."""
+    read = [message_from_bytes(p.read_bytes()) for p in (site.root / "mail").iterdir()]
+    return sum(m["To"] == to and subject in " ".join(str(m["Subject"]).split()) for m in read)
+
+
+@pytest.fixture
+def site(tmp_path: Path, clocks: Clocks) -> Site:
+    """A site where ann and bob came long ago."""
+    made = Site(tmp_path, config(tmp_path))
+    for name in ("ann", "bob"):
+        made.request(user(name, uid=7), f"{name}.yaml")
+    seen(tmp_path, ann=0, bob=0)
+    return made
+
+
+def walk(site: Site) -> None:
+    """Let a round take place, and what follows from it."""
+    tell(site)
+    site.service.idle.walk(time.time())
+    site.take()
+    site.drain()
+    tell(site)
+
+
+def live(site: Site, clocks: Clocks, days: float, *, step: float = 1.0, bob: bool = True) -> None:
+    """Let some days pass with a round on each, on which bob uses something."""
+    for _ in range(int(days / step)):
+        clocks.go(step * DAY)
+        began = (site.root / "began").stat().st_mtime if (site.root / "began").exists() else 0.0
+        seen(site.root, **({"bob": 0.0} if bob else {}), ann=(time.time() - began) / DAY)
+        walk(site)
+
+
+def leave(site: Site) -> None:
+    """Let ann use something for the last time."""
+    (site.root / "began").touch()
+    os.utime(site.root / "began", (time.time(), time.time()))
+
+
+def reasons(site: Site, name: str) -> list[str]:
+    with site.system.journal.reading() as conn:
+        return ledger.reasons(conn, f"user:{name}")
+
+
+def newest(site: Site, name: str) -> Record:
+    with site.system.journal.reading() as conn:
+        found = request_rows.newest(conn, name, "")
+    assert found is not None
+    return found
+
+
+def warnings(site: Site) -> list[int]:
+    """List for how many days ann was warned before."""
+    found = [m for m in queue(site) if m.event == "idle_warning" and m.person == "ann"]
+    return [m.facts["idle"]["days"] for m in sorted(found, key=lambda m: m.made)]
+
+
+def test_who_uses_nothing_is_warned_three_times_and_then_closed(site: Site, clocks: Clocks) -> None:
+    leave(site)
+    live(site, clocks, 150, step=50)
+    assert warnings(site) == []
+    live(site, clocks, 31)
+    assert warnings(site) == [30, 7, 1]
+    assert reasons(site, "ann") == []
+    live(site, clocks, 3)
+    assert reasons(site, "ann") == ["root: idle"]
+    assert reasons(site, "bob") == []
+    assert site.limit("first/account/ann") == "0"
+    closing = newest(site, "idle-ann.json")
+    assert (closing.state, closing.action) == ("done", "user.suspend")
+    assert mails(site, "ann@campus.test", "because it is not used") == 3
+
+
+def test_a_use_between_two_warnings_clears_them(site: Site, clocks: Clocks) -> None:
+    leave(site)
+    live(site, clocks, 150, step=50)
+    live(site, clocks, 20)
+    assert warnings(site) == [30]
+    leave(site)
+    live(site, clocks, 140, step=20)
+    assert (warnings(site), reasons(site, "ann")) == ([30], [])
+    live(site, clocks, 20)
+    assert warnings(site) == [30, 30]
+
+
+def to_the_end(site: Site, clocks: Clocks) -> None:
+    """Let ann be closed."""
+    leave(site)
+    live(site, clocks, 150, step=50)
+    live(site, clocks, 34)
+
+
+def test_an_operator_opens_who_was_closed_and_they_stay_open(site: Site, clocks: Clocks) -> None:
+    to_the_end(site, clocks)
+    site.request(user("ann", "resume", cause="idle"), "back.yaml")
+    assert site.limit("first/account/ann") == "7"
+    live(site, clocks, 10)
+    assert (reasons(site, "ann"), warnings(site)) == ([], [30, 7, 1])
+    live(site, clocks, 142, step=71)
+    assert warnings(site) == [30, 7, 1, 30]
+
+
+def test_a_source_that_may_opens_who_is_seen_again(tmp_path: Path, clocks: Clocks) -> None:
+    site = Site(tmp_path, config(tmp_path, source=", reopens: true"))
+    site.request(user("ann", uid=7), "ann.yaml")
+    to_the_end(site, clocks)
+    assert reasons(site, "ann") == ["root: idle"]
+    clocks.go(2 * DAY)
+    leave(site)
+    live(site, clocks, 1)
+    assert reasons(site, "ann") == []
+    assert site.limit("first/account/ann") == "7"
+
+
+def test_a_use_that_opens_nobody_leaves_them_closed(site: Site, clocks: Clocks) -> None:
+    to_the_end(site, clocks)
+    leave(site)
+    live(site, clocks, 2)
+    assert reasons(site, "ann") == ["root: idle"]
+
+
+BROKEN = {
+    "it fails": "#!/bin/sh\necho 'bob\t2020-01-01'\necho no database >&2\nexit 3\n",
+    "it prints a part of a line": "#!/bin/sh\nprintf 'bob\\t20'\n",
+    "it prints nothing": "#!/bin/sh\n",
+    "it is not there": None,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_source_in_doubt_closes_nobody_and_operators_are_told_once(
+    site: Site, clocks: Clocks, name: str
+) -> None:
+    leave(site)
+    live(site, clocks, 150, step=50)
+    live(site, clocks, 30)
+    text = BROKEN[name]
+    if text is None:
+        (site.root / "homes").unlink()
+    else:
+        (site.root / "homes").write_text(text)
+    for _ in range(5):
+        clocks.go(DAY)
+        walk(site)
+    assert reasons(site, "ann") == []
+    assert mails(site, "ops@campus.test", "in doubt") == 1
+
+
+def test_more_people_than_the_cap_close_nobody(tmp_path: Path, clocks: Clocks) -> None:
+    site = Site(tmp_path, config(tmp_path).replace("cap: 2", "cap: 1"))
+    for name in ("cat", "dan"):
+        site.request(user(name, uid=7), f"{name}.yaml")
+    leave(site)
+    live(site, clocks, 150, step=50)
+    live(site, clocks, 36)
+    assert [reasons(site, name) for name in ("cat", "dan")] == [[], []]
+    [last] = [m for m in queue(site) if m.event == "idle_stopped"]
+    assert "2 people would be closed, more than the 1" in last.facts["idle"]["problems"][0]
+
+
+def test_whom_no_mail_reaches_is_not_closed(tmp_path: Path, clocks: Clocks) -> None:
+    text = config(tmp_path).replace("    digest", '    addresses: {ann: ""}\n    digest')
+    site = Site(tmp_path, text)
+    site.request(user("ann", uid=7), "ann.yaml")
+    to_the_end(site, clocks)
+    assert (warnings(site), reasons(site, "ann")) == ([30, 7, 1], [])
+    assert {m.state for m in queue(site) if m.event == "idle_warning"} == {MessageState.GIVEN_UP}
+
+
+def ask(site: Site, clocks: Clocks) -> None:
+    """Let a round ask for the closing of ann, and nobody take the request yet."""
+    clocks.go(1.5 * DAY)
+    seen(site.root, bob=0, ann=190)
+    site.service.idle.walk(time.time())
+
+
+def test_a_closing_that_is_cancelled_counts_as_a_use(site: Site, clocks: Clocks) -> None:
+    leave(site)
+    live(site, clocks, 150, step=50)
+    live(site, clocks, 31)
+    ask(site, clocks)
+    site.take()
+    site.request(control("request.cancel", newest(site, "idle-ann.json").id), "cancel.yaml")
+    live(site, clocks, 3)
+    assert (reasons(site, "ann"), newest(site, "idle-ann.json").state) == ([], "cancelled")
+
+
+def test_a_closing_that_is_judged_after_a_use_is_not_followed(site: Site, clocks: Clocks) -> None:
+    leave(site)
+    live(site, clocks, 150, step=50)
+    live(site, clocks, 31)
+    ask(site, clocks)
+    assert [path.name for path in site.spool.staging.iterdir()] == ["idle-ann.json"]
+    leave(site)
+    seen(site.root, ann=0, bob=0)
+    site.service.idle.walk(time.time())
+    site.take()
+    site.drain()
+    closing = newest(site, "idle-ann.json")
+    assert (closing.state, reasons(site, "ann")) == ("superseded", [])
+
+
+@pytest.mark.parametrize(
+    "exempt", ["people: [ann]", "projects: [CF]"], ids=["a person", "a project"]
+)
+def test_who_is_exempt_is_neither_warned_nor_closed(
+    tmp_path: Path, clocks: Clocks, exempt: str
+) -> None:
+    site = Site(tmp_path, config(tmp_path, f"  exempt: {{{exempt}}}\n"))
+    site.request(user("ann", uid=7), "ann.yaml")
+    site.request(membership(1, "ann", "add"), "member.yaml")
+    to_the_end(site, clocks)
+    assert (reasons(site, "ann"), warnings(site)) == ([], [])
+
+
+def test_a_name_that_is_exempt_and_that_nobody_has_closes_nobody(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    site = Site(tmp_path, config(tmp_path, "  exempt: {people: [annn]}\n"))
+    site.request(user("ann", uid=7), "ann.yaml")
+    to_the_end(site, clocks)
+    assert (reasons(site, "ann"), warnings(site)) == ([], [])
+    [last] = [m for m in queue(site) if m.event == "idle_stopped"][:1]
+    assert "did you mean 'ann'?" in json.dumps(last.facts["idle"]["problems"])
+
+
+def test_who_is_new_is_not_idle(site: Site, clocks: Clocks) -> None:
+    live(site, clocks, 180, step=60)
+    site.request(user("eve", uid=7), "eve.yaml")
+    live(site, clocks, 140, step=35)
+    assert not [m for m in queue(site) if m.person == "eve" and m.event == "idle_warning"]
