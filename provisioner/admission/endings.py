@@ -73,7 +73,7 @@ def _submission(end: End, behind: tuple[str, ...]) -> Submission:
     name = end.subject.replace(":", "-").replace("/", "-")
     return Submission(
         ulid=ulid.new(),
-        name=f"ended-{name}.json",
+        name=f"{subjects.ENDED}{name}.json",
         uid=end.uid,
         writer=end.writer,
         body=body,

@@ -68,9 +68,14 @@ def look(handler: Handler, items: Iterable[Item]) -> list[Look]:
     items_by_key = {item.key: item for item in items}
     seen = dry_run(handler, [as_taken(item) for item in items_by_key.values()])
     return [
-        _look(guarded(handler, item), changes, replace(outcome, item=items_by_key[item.key]))
+        _look(guarded(handler, item), changes, _of(items_by_key[item.key], outcome))
         for item, changes, outcome in seen
     ]
+
+
+def _of(item: Item, outcome: Outcome) -> Outcome:
+    """Return an outcome with the item as it was given."""
+    return outcome if outcome.item is item else replace(outcome, item=item)
 
 
 def take(handler: Handler, items: Sequence[Item], save: Save) -> list[Outcome]:

@@ -231,12 +231,17 @@ def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
 
 def _planned(seen: Look) -> PlannedObject:
     outcome = seen.outcome
-    key, fault = outcome.item.key, outcome.fault
-    # Without a traceback: the journal keeps the traceback of a request that really failed.
-    error = None if fault is None else replace(Error.of(fault, key), traceback="")
+    key, error = outcome.item.key, _error(seen)
     texts = (*seen.marks, *seen.writes) if error is None else ()
     already = error is None and not texts
     return PlannedObject(key, texts, already, (), error, outcome.state, outcome.notes)
+
+
+def _error(seen: Look) -> Error | None:
+    """Return what a look failed with, without a traceback: the journal keeps the traceback of a
+    request that really failed."""
+    fault = seen.outcome.fault
+    return None if fault is None else replace(Error.of(fault, seen.outcome.item.key), traceback="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,15 +332,15 @@ def _standing(
         by_instance.setdefault(known.instance, []).append(item)
     for instance, items in sorted(by_instance.items()):
         for seen in _dry(system, instance, items):
-            item, planned = seen.outcome.item, _planned(seen)
+            item, error = seen.outcome.item, _error(seen)
             yield Standing(
                 item.key,
                 instance,
                 item.claims,
-                planned.state,
-                planned.changes,
-                planned.error,
-                seen.writes if planned.error is None else (),
+                seen.outcome.state,
+                (*seen.marks, *seen.writes) if error is None else (),
+                error,
+                seen.writes if error is None else (),
                 not item.open,
                 item.adoption,
             )

@@ -107,7 +107,7 @@ class Outbox:
             draft.forget(failing(record))
         try:
             found = self.occasions.of(shelf, record, outcome.state)
-            silent = not self.settings.manifests and bool(audit.behind(conn, record.id))
+            silent = not self.settings.manifests and _follows(conn, record)
             knows = draft.over(known.of(conn, [telling.pair for telling in found]))
             told, after = tellings.news(found, knows, now, silent=silent)
             told = [telling for telling in told if telling.event in self.settings.events]
@@ -350,3 +350,9 @@ def _id(outcome: news.Outcome, event: str, whom: str) -> str:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _follows(conn: Connection, record: Record) -> bool:
+    """Return True if a request follows from a manifest. One whose date has come has others behind
+    it, too, and people are told that their access has ended."""
+    return bool(audit.behind(conn, record.id)) and not record.name.startswith(subjects.ENDED)

@@ -303,6 +303,18 @@ def test_people_are_told_before_their_access_ends_once_at_each_time(
     assert mails(site, mailbox, "bob")[0].startswith("Your access to cf7 on one ends on 20")
 
 
+def test_who_loses_access_because_its_date_came_is_told_so(
+    tmp_path: Path, clocks: Clocks, port: int, mailbox: Mailbox
+) -> None:
+    site = Site(tmp_path, notify(port))
+    site.request(ending(project(7, "ann"), 2))
+    clocks.go(3 * DAY)
+    look(site)
+    tell(site)
+    for person in ("ann", "pi"):
+        assert "Your access to cf7 on one is suspended" in mailbox.subjects(f"{person}@campus.test")
+
+
 def test_a_date_that_is_moved_is_told_anew_and_one_that_is_removed_not_at_all(
     tmp_path: Path, clocks: Clocks, port: int, mailbox: Mailbox
 ) -> None:

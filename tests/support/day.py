@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,17 @@ PLACE = "/site"
 
 _PLACES = re.compile(r"/site\b")
 _WIDTH = 120
-_PATIENCE = 40.0
+_PATIENCE = 60.0
+COURSE = 40.0
+"""Seconds until the course ends."""
+
 _SCENE = re.compile(r"<!-- scene: (\S+) -->")
 _SAME = (
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b"), "ID"),
     (re.compile(r"^ +[0-9a-z]{6}(?=  )", re.M), "  ID"),
     (re.compile(r"(?<= edit )[0-9a-z]{6}\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?"), "TIME"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DATE"),
     (re.compile(r"\b[\d.]+ (ms|s|min|h|d)\b"), "AGE"),
     (re.compile(r"\bprocess \d+"), "process N"),
     # The service takes files in the order of their inodes: which one is the first may differ.
@@ -135,14 +140,20 @@ class Day:
         while not right(queue := self.queue()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the day did not go on: {queue['counts']}")
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def send(self, name: str, *texts: str) -> None:
         """Submit requests, each in a file of its own."""
         files = [self.files / f"{name}{number or ''}.yaml" for number in range(len(texts))]
         for file, text in zip(files, texts, strict=True):
             file.write_text(text)
-        self.shell(f"provisioner submit {' '.join(map(str, files))}")
+        self.submit(*files)
+
+    def submit(self, *files: Path, wait: bool = False) -> None:
+        """Submit files, in this process."""
+        words = ["submit", *(["--wait"] if wait else []), *map(str, files)]
+        done = call(*words, config=self.environment["PROVISIONER_CONFIG"])
+        assert done.code == 0, done
 
 
 def _cut(line: str) -> str:
@@ -173,12 +184,24 @@ def compute(number: int, resource: str, qos: str = "normal") -> str:
     )
 
 
+def course(ends: float) -> str:
+    """Write a request for a course of two people that ends at a time."""
+    moment = datetime.fromtimestamp(ends, UTC)
+    return request(
+        "allocation.provision",
+        f"ends: {moment:%Y-%m-%dT%H:%M:%SZ}\nallocation:\n  id: 44\n  resource: cluster-a\n"
+        "  project: {code: CF0005, title: Parallel programming, pi: jdoe}\n"
+        "  users: [student1, student2]",
+    )
+
+
 def yesterday(day: Day) -> None:
     """Serve what the site has before: two people, a project with space and compute time."""
     day.start()
     samples = ROOT / "templates/requests"
-    for name in ("user-jdoe.yaml", "user-asmith.json", "storage.yaml", "compute.yaml"):
-        day.shell(f"provisioner submit --wait {samples / name}")
+    for name in ("user-jdoe.yaml", "user-asmith.json"):  # in turn, as who is first has uid 20000
+        day.submit(samples / name, wait=True)
+    day.submit(samples / "storage.yaml", samples / "compute.yaml")
     day.until(lambda queue: not queue["requests"] and not queue["failed"])
 
 
@@ -215,11 +238,23 @@ def failures(queue: dict[str, Any]) -> int:
 
 
 def resource_added(day: Day) -> None:
-    """Add the resource to the configuration, and restart the service."""
+    """Add the resource to the configuration, and restart the service.
+
+    Before that a course is asked for that ends soon: the service looks whom to warn as it starts.
+    """
+    day.send("course-ends", course(time.time() + COURSE))
+    day.until(lambda queue: not queue["requests"])
     with (day.root / "provisioner.yaml").open("a") as file:
         file.write("  cluster-gpu: {handlers: [slurm-a]}\n")
     day.stop()
     day.start()
+
+
+def date_comes(day: Day) -> None:
+    """Wait until the course has ended, and its people were told."""
+    told = "student1@campus.test: access removed"
+    config = day.environment["PROVISIONER_CONFIG"]
+    day.until(lambda _: told in call("mail", "queue", "--sent", config=config).out)
 
 
 def filled(day: Day) -> None:
@@ -240,6 +275,7 @@ SCENES: dict[str, Callable[[Day], None]] = {
     "morning": morning,
     "resource-added": resource_added,
     "filled": filled,
+    "date-comes": date_comes,
     "by-hand": by_hand,
 }
 

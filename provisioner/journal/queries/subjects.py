@@ -127,6 +127,10 @@ def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspensi
     return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
 
 
+ENDED = "ended-"
+"""How the names of the service's own requests begin that end access when a date has come."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """When a subject's access ends. request: the one that says so, of a writer.

@@ -139,7 +139,7 @@ def settled(conn: Connection, instances: Collection[str]) -> dict[Key, int]:
         objects.c.converged == objects.c.generation,
         objects.c.due.is_(None),
     )
-    return dict(conn.execute(statement).tuples().all())
+    return {row[0]: row[1] for row in conn.execute(statement).all()}
 
 
 def due_keys(conn: Connection) -> list[Key]:
