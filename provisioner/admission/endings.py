@@ -53,6 +53,7 @@ def follow(terms: Terms, now: float) -> Iterator[Admitted]:
 
 
 def _follow(acceptance: Acceptance, end: End, crowd: frozenset[str]) -> None:
+    """Admit the request that ends a subject's access, and note that its date did."""
     conn = acceptance.conn
     record = request_rows.load(conn, [end.request])[end.request]
     behind = tuple(dict.fromkeys(steered(conn, record).askers))
@@ -63,6 +64,7 @@ def _follow(acceptance: Acceptance, end: End, crowd: frozenset[str]) -> None:
 
 
 def _losers(conn: Connection, due: list[End], terms: Terms) -> set[str]:
+    """Return the people who would lose access by all dates that are due."""
     going = holdings.claimed(conn, [end.subject for end in due]) if due else set()
     return holdings.losers(conn, Shift(going), Shift(), terms.review.nature) if going else set()
 

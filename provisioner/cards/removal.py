@@ -67,6 +67,7 @@ def _last_first(items: Sequence[ObjectStatus]) -> list[ObjectStatus]:
 
 
 def _part(system: System, subject: str, item: ObjectStatus) -> Part:
+    """Return how an object is removed, or why it stays."""
     about, handler = _about(item), system.handlers.get(item.instance)
     others = sorted(
         claim.claimant

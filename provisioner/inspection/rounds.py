@@ -84,6 +84,7 @@ class Rounds:
         return looks
 
     def _due(self, name: str, last: Seen | None, now: float) -> bool:
+        """Return True if a handler is to be looked at: by schedule, or soon after a repair."""
         every = self._schedule[name]
         if every <= 0:
             return False

@@ -308,3 +308,11 @@ def test_a_program_of_a_file_system_that_is_not_there_is_found(desk: Desk, progr
         "fs1",
         f"not there, or cannot be run: {desk.root}/gpfs/bin/{program}",
     )
+
+
+def test_what_a_backend_says_in_several_lines_is_one_line(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    program = desk.root / "slurm/bin/sacctmgr"
+    program.write_text("#!/bin/sh\nprintf 'error: first\\nerror: second\\n' >&2\nexit 1\n")
+    out = desk("doctor", code=None).out
+    assert any("first" in line and "second" in line for line in out.splitlines())
