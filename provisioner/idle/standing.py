@@ -105,7 +105,8 @@ def _look(system: System, conn: Connection, reading: Reading, now: float) -> Loo
             still = request if request is not None and request.state in OPEN else None
             person = replace(person, exempt=why, asked=still)
         found.append(person)
-        if request is not None and request.state == RequestState.REFUSED:
+        refused = request is not None and request.state == RequestState.REFUSED
+        if request is not None and refused and person.step is Step.CLOSE:
             problems.append(f"the closing of {name} was refused: provisioner show {request.id}")
     closing = [one for one in found if one.step is Step.CLOSE and one.closed is None]
     if len(closing) > settings.cap:

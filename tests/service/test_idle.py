@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.config import schema
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import MessageState
@@ -57,6 +58,11 @@ def config(root: Path, more: str = "", *, source: str = "") -> str:
     return NOTIFY + (
         f"idle:\n  after: 180\n  warn: [30, 7, 1]\n  cap: 2\n  sources: {{homes: {homes}}}\n{more}"
     )
+
+
+def loaded(root: Path, text: str) -> schema.Config:
+    (root / "provisioner.yaml").write_text(text)
+    return schema.load(root / "provisioner.yaml")
 
 
 def mails(site: Site, to: str, subject: str) -> int:
@@ -260,6 +266,22 @@ def test_a_closing_that_is_judged_after_a_use_is_not_followed(site: Site, clocks
     site.drain()
     closing = newest(site, "idle-ann.json")
     assert (closing.state, reasons(site, "ann")) == ("superseded", [])
+
+
+def test_a_closing_that_policy_refuses_is_told_until_somebody_exempts_the_person(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    site = Site(tmp_path, config(tmp_path))
+    site.request(user("ann", uid=7), "ann.yaml")
+    text = (tmp_path / "provisioner.yaml").read_text()
+    site.config = loaded(tmp_path, text + "policy: {protected: {users: [ann]}}\n")
+    site.start()
+    to_the_end(site, clocks)
+    [problem] = site.service.idle.walk(time.time()).problems
+    assert problem.startswith("the closing of ann was refused: provisioner show ")
+    site.config = loaded(tmp_path, text + "  exempt: {people: [ann]}\n")
+    site.start()
+    assert site.service.idle.walk(time.time()).problems == ()
 
 
 @pytest.mark.parametrize(
