@@ -7,8 +7,8 @@ in doubt is a problem in words. Leaves out: what follows (`decide`).
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from provisioner.config.idle import SourceConfig
@@ -47,8 +47,8 @@ class Reading:
     problems: tuple[str, ...] = ()
 
 
-def read(system: System, now: float) -> Reading:
-    """Ask all sources. now: seconds since the epoch."""
+def read(system: System, served: Collection[str], now: float) -> Reading:
+    """Ask all sources. served: the people whom the service knows; now: seconds since the epoch."""
     settings = system.config.idle
     after = (settings.after or 0) * DAY
     latest: dict[str, Use] = {}
@@ -57,7 +57,9 @@ def read(system: System, now: float) -> Reading:
     for name, source in settings.sources.items():
         try:
             uses = _ask(system, name, source, now - after - DAY, now)
+            uses = replace(uses, last=_by_name(uses.last))
             _check(uses, after, now)
+            _check_names(uses.last, served)
         except Fault as fault:
             advice = f"; {fault.advice}" if fault.advice else ""
             problems.append(f"{name}: {fault.message}{advice}")
@@ -94,6 +96,24 @@ def _check(uses: Uses, after: float, now: float) -> None:
     if late:
         raise Permanent(
             f"it says that {late[0]!r} uses something in the future", advice="compare the clocks"
+        )
+
+
+def _by_name(last: Mapping[str, float]) -> dict[str, float]:
+    """Return the latest uses by names as the service writes them: nobody's has a capital letter."""
+    latest: dict[str, float] = {}
+    for person, at in last.items():
+        latest[person.lower()] = max(latest.get(person.lower(), 0.0), at)
+    return latest
+
+
+def _check_names(seen: Collection[str], served: Collection[str]) -> None:
+    """Raise a Fault if a source names people, and none of them is known here."""
+    if served and not set(served).intersection(seen):
+        some = ", ".join(repr(name) for name in sorted(seen)[:3]) or "nobody"
+        raise Permanent(
+            f"it names {some}, and nobody whom the service knows",
+            advice="it has to name people as requests do, such as jdoe",
         )
 
 

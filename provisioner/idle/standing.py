@@ -69,7 +69,9 @@ def writer() -> str:
 
 def look(system: System, now: float) -> Look:
     """Read all sources, and return how everybody stands. now: seconds since the epoch."""
-    reading = sources.read(system, now)
+    with system.journal.reading() as conn:
+        served = figures.people(conn)
+    reading = sources.read(system, served, now)
     with system.journal.reading() as conn:
         return _look(system, conn, reading, now)
 

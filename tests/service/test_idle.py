@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.config import schema
+from provisioner.idle.decide import Step
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import MessageState
@@ -191,6 +192,7 @@ BROKEN = {
     "it fails": "#!/bin/sh\necho 'bob\t2020-01-01'\necho no database >&2\nexit 3\n",
     "it prints a part of a line": "#!/bin/sh\nprintf 'bob\\t20'\n",
     "it prints nothing": "#!/bin/sh\n",
+    "it names nobody who is known": "#!/bin/sh\nprintf 'bob@CAMPUS.TEST\\t2026-11-29\\n'\n",
     "it is not there": None,
 }
 
@@ -214,9 +216,21 @@ def test_a_source_in_doubt_closes_nobody_and_operators_are_told_once(
     assert mails(site, "ops@campus.test", "in doubt") == 1
 
 
+def test_a_source_may_write_names_with_capital_letters(site: Site, clocks: Clocks) -> None:
+    for _ in range(4):
+        clocks.go(70 * DAY)
+        seen(site.root, ANN=0, Bob=0)
+        walk(site)
+    people = site.service.idle.walk(time.time()).people
+    assert [(p.name, p.use is not None, p.step) for p in people] == [
+        ("ann", True, Step.NONE),
+        ("bob", True, Step.NONE),
+    ]
+
+
 def test_more_people_than_the_cap_close_nobody(tmp_path: Path, clocks: Clocks) -> None:
     site = Site(tmp_path, config(tmp_path).replace("cap: 2", "cap: 1"))
-    for name in ("cat", "dan"):
+    for name in ("bob", "cat", "dan"):
         site.request(user(name, uid=7), f"{name}.yaml")
     leave(site)
     live(site, clocks, 150, step=50)
