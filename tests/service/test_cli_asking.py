@@ -41,6 +41,7 @@ VALUES = {
     "qos": "[normal]",
     "partitions": "[gpu]",
     "users": "[jdoe]",
+    "managers": "[asmith]",
     "attributes": "{a: b}",
     "path": "/gpfs/a",
     "home": "/home/a",
