@@ -96,7 +96,8 @@ def notes_of(effect: Effect) -> list[dict[str, Any]] | None:
 def arrival_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
     """Return the event of a request that arrived, with its state."""
     reason = candidate.request.reason if candidate.request else None
-    return audit.arrival(row, row["name"], reason, candidate.submission.behind)
+    given = candidate.submission
+    return audit.arrival(row, row["name"], reason, given.behind, signed=given.signed)
 
 
 def submission_of(record: request_rows.Record) -> Submission:

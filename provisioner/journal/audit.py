@@ -132,11 +132,17 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
 
 
 def arrival(
-    row: Mapping[str, Any], text: str, reason: str | None = None, behind: Sequence[str] = ()
+    row: Mapping[str, Any],
+    text: str,
+    reason: str | None = None,
+    behind: Sequence[str] = (),
+    *,
+    signed: bool = False,
 ) -> Event:
     """Return the event of a request that arrived: who asks for what, and the digest of its file.
 
-    row: the request's row; behind: names of others who are behind the request.
+    row: the request's row; behind: names of others who are behind the request; signed: its own
+    signature, and not the owner of its file, says who asks.
     """
     facts = {
         "file": row["name"],
@@ -149,6 +155,7 @@ def arrival(
         "id": row.get("writer_id"),
         "on_behalf_of": row.get("on_behalf_of"),
         "behind": list(behind),
+        "signed": signed,
         "reason": reason,
         "problems": [problem["message"] for problem in row.get("problems") or ()],
     }
@@ -160,6 +167,15 @@ def behind(conn: Connection, request: RequestId) -> tuple[str, ...] | None:
     """Return the others who are behind a request; None if its first event was pruned."""
     facts = _facts(conn.scalar(_FIRST, {"b_request": request}))
     return tuple(facts.get("behind", ())) if "asked_by" in facts else None
+
+
+def follows(conn: Connection, request: RequestId) -> bool:
+    """Return True if others are behind a request because it follows from theirs.
+
+    Behind one that is signed is who carried it.
+    """
+    facts = _facts(conn.scalar(_FIRST, {"b_request": request}))
+    return bool(facts.get("behind")) and not facts.get("signed")
 
 
 def prune(conn: Connection, before: float, limit: int, now: float) -> int:

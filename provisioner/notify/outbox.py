@@ -355,4 +355,4 @@ def _short(text: str) -> str:
 def _follows(conn: Connection, record: Record) -> bool:
     """Return True if a request follows from a manifest. One whose date has come has others behind
     it, too, and people are told that their access has ended."""
-    return bool(audit.behind(conn, record.id)) and not record.name.startswith(subjects.ENDED)
+    return audit.follows(conn, record.id) and not record.name.startswith(subjects.ENDED)

@@ -14,8 +14,10 @@ from provisioner.admission.signature import lasting
 from provisioner.contract import ConfigError
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
+from provisioner.objects.states import RequestState
 from provisioner.spool.spool import Submission
 from tests.support.engine_site import Site, allocation, control, user
+from tests.support.mail_site import notify, project, queue, tell
 from tests.support.signing_site import EXPIRES, POLICY, allow, make_key, sign
 
 FORGED = 4711
@@ -288,3 +290,12 @@ def test_a_signature_whose_request_was_accepted_when_the_service_died_is_gone(
     assert left.name.endswith("-r.yaml.sig")
     crash(site)
     assert not list((site.config.spool / "active").iterdir())
+
+
+def test_people_are_told_of_a_signed_request_whoever_carried_its_file(
+    tmp_path: Path, key: Path
+) -> None:
+    site = Site(tmp_path, POLICY.format(required="true") + notify(9))
+    assert send(site, project(1, "ann", head=EXPIRES), key).state == RequestState.DONE
+    tell(site)
+    assert {message.person for message in queue(site)} == {"ann", "pi"}
