@@ -35,6 +35,9 @@ def idle(
     from provisioner.idle import standing
 
     system, now = site.reading(), time.time()
+    if system.config.idle.after is None and as_json:
+        site.print_json({"people": [], "problems": []})
+        return
     if system.config.idle.after is None:
         site.say("nobody is closed for being idle: `idle.after` is not set in the configuration")
         return

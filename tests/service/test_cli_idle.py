@@ -27,8 +27,10 @@ HOMES = "homes: {program: [SITE/homes]}"
 
 
 def test_a_site_without_the_option_closes_nobody(tmp_path: Path) -> None:
-    said = served(tmp_path / "site")("idle").out
+    made = served(tmp_path / "site")
+    said = made("idle").out
     assert said == "nobody is closed for being idle: `idle.after` is not set in the configuration\n"
+    assert made("idle", "--json").json == {"people": [], "problems": []}
 
 
 def test_who_is_not_idle_is_shown_with_all_and_from_which_source(desk: Desk) -> None:

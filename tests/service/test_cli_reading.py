@@ -32,7 +32,17 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     )
     desk("hold", desk.show("held.yaml")["id"])
     desk("run", "--drain", "--patience", "0.5", code=5)
+    idle_people(desk)
     return desk
+
+
+def idle_people(desk: Desk) -> None:
+    """Configure a source of last use that saw one person."""
+    program = desk.root / "uses"
+    program.write_text("#!/bin/sh\nprintf 'jdoe\\t2026-01-02\\n'\n")
+    program.chmod(0o755)
+    source = f"{{after: 90, sources: {{uses: {{program: [{program}]}}}}}}"
+    desk.set("service: sandbox\n", f"service: sandbox\nidle: {source}\n")
 
 
 # JSON.
@@ -78,6 +88,7 @@ SEEN = {
     "audit show": (["audit", "show"],),
     "list": (["list", "users"],),
     "quota": (["quota"],),
+    "idle": (["idle", "--all"],),
     "health": (["health"],),
     "mail queue": (["mail", "queue"],),
     "removal": (["removal", "user:jdoe"],),
