@@ -83,7 +83,7 @@ def _check_known(system: System, handlers: Sequence[str]) -> None:
 
 def _repair(system: System, drifted: Drift, repair: Repair, sending: Sending) -> None:
     """Ask, and send the requests that make what differs as it is wanted."""
-    from provisioner.inspection.rounds import repairs
+    from provisioner.inspection.rounds import left_over, repairs
 
     because = observing(system.journal)
     if because:
@@ -100,6 +100,8 @@ def _repair(system: System, drifted: Drift, repair: Repair, sending: Sending) ->
             submitting.send("drift.yaml", body, sending)
         except typer.Exit as end:
             codes.append(end.exit_code)
+    if later := left_over(drifted.changes):
+        site.say(f"{len(later)} more would be closed: once this is over, run it again")
     raise typer.Exit(max(codes, default=0))
 
 

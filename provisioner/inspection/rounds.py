@@ -139,7 +139,10 @@ class Rounds:
             except (ConfigError, OSError) as error:
                 log.error("drift: a repair cannot be asked for: %s", error)
                 return set()
-        return {standing.instance for standing in chosen}
+        later = left_over(chosen)
+        if later:
+            log.warning("drift: %d more would be closed: the next look asks for them", len(later))
+        return {s.instance for s in chosen} - {s.instance for s in later}
 
 
 def _newly(key: Key, last: Seen | None, now: float) -> bool:
@@ -167,6 +170,12 @@ def repairs(standings: Iterable[Standing], reason: str) -> Iterator[bytes]:
         asked = {"provisioner": 1, "action": "reconcile", "id": f"drift-{ulid.new()}"}
         asked |= {"reason": reason} if reason else {}
         yield dump({**asked, "objects": keys}).encode()
+
+
+def left_over(standings: Iterable[Standing]) -> list[Standing]:
+    """Return what `repairs` closes in no request, because one has room for so many objects only."""
+    closing = (standing for standing in standings if standing.closes)
+    return sorted(closing, key=lambda standing: standing.key)[MOST_OBJECTS:]
 
 
 def _open_repairs(conn: Connection) -> set[Key]:

@@ -14,6 +14,7 @@ from provisioner.journal.figures import drift as figures
 from provisioner.journal.figures.drift import Look, Seen
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import RequestState
+from provisioner.request.actions import MOST_OBJECTS
 from tests.support.engine_site import Site, allocation, control, release, user
 from tests.support.policy_site import OPERATOR, send
 
@@ -165,6 +166,24 @@ def test_a_repair_that_takes_something_from_too_many_is_held_and_the_rest_is_don
     for later in (DAY, 3 * DAY):  # not again while it is held
         walk(made, now + later)
     assert len(repairs(made)) == 2
+
+
+def test_what_one_request_has_no_room_to_close_is_closed_after_the_next_look(
+    tmp_path: Path,
+) -> None:
+    many = "policy: {mass: {users: 1000, share: 100}}\n"
+    made = Site(tmp_path, "drift: {repair: true, most_removed: 1000, every: {first: 20}}\n" + many)
+    names = [f"u{number}" for number in range(MOST_OBJECTS + 1)]
+    made.request(allocation(1, ", ".join(names)))
+    made.request(allocation(1, verb="suspend"))
+    for name in names:
+        made.first.rows[f"first/member/cf/{name}"]["limit"] = "5"
+    now = time.time()
+    walk(made, now)
+    limits = [made.limit(f"first/member/cf/{name}") for name in names]
+    assert (limits.count("0"), limits.count("5")) == (MOST_OBJECTS, 1)
+    walk(made, now + ASKED_AGAIN / 2)
+    assert {made.limit(f"first/member/cf/{name}") for name in names} == {"0"}
 
 
 def test_a_held_repair_that_somebody_releases_is_done(tmp_path: Path) -> None:
