@@ -90,7 +90,11 @@ def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: R
 def _return_left_out(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
 ) -> None:
-    """Claim again what a provision leaves out and has not taken away, for its earlier owners."""
+    """Claim again what a provision leaves out and has not taken away, for its earlier owners.
+
+    Who has lost something by it gets nothing beside that no earlier request had begun: the steps
+    before may be what was lost.
+    """
     keys = {*unmade.unrouted(conn, target.id), *unmade.held_back(conn, target.id, target.subject)}
     once = unmade.once_claimed(conn, keys)
     nest = target.subject + "/"
@@ -109,10 +113,13 @@ def _return_left_out(
         and not history.overtaken(of_pair, target.id)
     }
     wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
+    taken = {claimant for _, claimant in unmade.once_claimed(conn, unmade.taken(conn, target.id))}
     back = {
         pair: (owner, bound)
         for pair, (owner, bound) in before.items()
-        if owner is not None and (pair in mine or owner.request in others[pair])
+        if owner is not None
+        and (pair in mine or owner.request in others[pair])
+        and (bound is not None or pair[1] not in taken)
     }
     for pair, (owner, bound) in back.items():
         want = wants[bound].get(pair) if bound is not None else None

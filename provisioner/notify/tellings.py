@@ -26,8 +26,7 @@ class Telling:
 
     about: what it is about, for the ledger of what they know; fact: a digest of what they need to
     know; open: they may use it afterwards; fresh: it is new to who was never told about it; role:
-    user, pi, asker or operator; facts: what the template gets; since: until when another fact was
-    told, for what can become a fact again, '' else.
+    user, pi, asker or operator; facts: what the template gets.
     """
 
     person: str
@@ -39,7 +38,6 @@ class Telling:
     open: bool = True
     fresh: bool = True
     facts: Mapping[str, Any]
-    since: str = ""
 
     @property
     def pair(self) -> Pair:

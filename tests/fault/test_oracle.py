@@ -332,6 +332,15 @@ PINNED: dict[str, list[Event]] = {
         ("steer", "hold", 2),
         ("steer", "release", 4),
     ],
+    "who was taken out of a part by what is held does not get what had not begun": [
+        ("share", 2, ["ann"], "8", ""),
+        ("share", 3, ["ann"], "", ""),
+        ("away", "slurm"),
+        ("share", 2, [], "", "2"),
+        ("drain",),
+        ("steer", "hold", 0),
+        ("share", 3, [], "", "1"),
+    ],
     "who was left out by what is released comes in no sooner than a request sent meanwhile": [
         ("share", 2, ["ann", "bob", "dan"], "5", "1"),
         ("manifest", [(1, ["cem"], "", "3")]),

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, select, update
 
 from provisioner.contract import Key, Want
 from provisioner.journal.dialect import IDS, chunks, lies_in
@@ -139,15 +139,23 @@ def held_back(conn: Connection, request: RequestId, subject: str) -> list[Key]:
     return list(conn.scalars(statement))
 
 
-def _not_taken_by(request: RequestId) -> ColumnElement[bool]:
-    """Match the objects that a request has not yet seen without its claims."""
-    taken = (
+def taken(conn: Connection, request: RequestId) -> list[Key]:
+    """List the objects that a request has seen without the claims that it takes away."""
+    return list(conn.scalars(_taken_by(request)))
+
+
+def _taken_by(request: RequestId) -> Select[tuple[Key]]:
+    return (
         select(step_objects.c.key)
         .join(steps, _STEP)
         .where(step_objects.c.request == request, ~steps.c.routed)
         .where(step_objects.c.state == StepState.DONE)
     )
-    return step_objects.c.key.not_in(taken)
+
+
+def _not_taken_by(request: RequestId) -> ColumnElement[bool]:
+    """Match the objects that a request has not yet seen without its claims."""
+    return step_objects.c.key.not_in(_taken_by(request))
 
 
 def _about(subject: str) -> ColumnElement[bool]:

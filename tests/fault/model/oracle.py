@@ -17,62 +17,11 @@ The rules, as docs/cli.md and docs/adr tell them:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-Pair = tuple[str, str]
-"""An object, and for whom."""
+from tests.fault.model.asks import Ask, Pair, Part
 
 CLOSED, OPEN = False, True
-
-
-@dataclass
-class Part:
-    """One claim of a request. after: objects that it begins after; late: one of them without which
-    it cannot begin, and fails; takes: its value is that object's; known: it takes nothing from an
-    earlier step, so that a manifest lists all of it; begun: when, 0 if it has not."""
-
-    value: str | None
-    after: tuple[str, ...] = ()
-    late: str = ""
-    takes: bool = False
-    known: bool = True
-    failed: bool = False
-    begun: int = 0
-    over: bool = False
-    made: bool = False
-
-
-@dataclass
-class Ask:
-    """One request, and its progress."""
-
-    name: str
-    subject: str
-    parts: dict[Pair, Part] = field(default_factory=dict)
-    removes: bool = False
-    running: bool = True
-    accepted: int = 0
-    taken: set[Pair] = field(default_factory=set)
-    missed: set[Pair] = field(default_factory=set)
-    reason: str = ""
-
-    def counts(self, pair: Pair) -> bool:
-        """Return True if what it says about a claim counts."""
-        if pair in self.parts:
-            return self.running or self.parts[pair].made
-        return self.running or self.removes or pair in self.taken
-
-    def ended(self) -> bool:
-        """Return True if no part of it waits any more: each part is over, or will never begin."""
-        missed: set[str] = set()
-        while True:
-            before = len(missed)
-            for (key, _), part in self.parts.items():
-                if not part.over and (part.failed or not missed.isdisjoint(part.after)):
-                    missed.add(key)
-            if len(missed) == before:
-                return all(p.over or key in missed for (key, _), p in self.parts.items())
-
 
 Row = tuple[bool, str | None]
 """An object that is there: whether it is open, and its value."""
@@ -124,8 +73,10 @@ class Oracle:
         self.suspended.pop((subject, cause), None)
 
     def stop(self, ask: Ask) -> None:
-        """Hold or cancel a request."""
+        """Hold or cancel a request. Who lost something by it does not get what had not begun."""
         ask.running = False
+        lost = {claimant for _, claimant in ask.taken}
+        ask.taken |= {pair for pair in ask.missed if pair[1] in lost and self._value(pair) is None}
         for reason, who in list(self.suspended.items()):
             if who == ask.name:
                 del self.suspended[reason]
@@ -249,6 +200,8 @@ class Oracle:
                     continue
                 if self._make(key):
                     self._settle(key)
+                else:
+                    self._take(key)
             self._begin()
             if before == (self.rows, self._marks()):
                 return
@@ -315,6 +268,12 @@ class Oracle:
                     if pair not in last.parts:
                         # It is left out by that one, and by now nobody has it.
                         last.taken.add(pair)
+
+    def _take(self, key: str) -> None:
+        """Note that claims on an object are gone that is not ready, as others wait for it."""
+        for ask in self.log:
+            if ask.running:
+                ask.taken |= {pair for pair in ask.missed if pair[0] == key}
 
     def _begin(self) -> None:
         """Begin the parts of requests whose needs are over."""

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.fault.model.asks import Ask
 from tests.fault.model.backends import KINDS
-from tests.fault.model.oracle import RETURNS, Ask, Oracle, person, project, seat, share
+from tests.fault.model.oracle import RETURNS, Oracle, person, project, seat, share
 from tests.fault.model.site import Site
 
 Event = tuple[Any, ...]
@@ -23,7 +24,6 @@ Event = tuple[Any, ...]
 USERS = ("ann", "bob", "cem", "dan")
 CODES = {1: "cf1", 2: "cf1", 3: "cf3"}
 """The project of each allocation: two of them share one."""
-
 ELSEWHERE = "cf4"
 """The project that an allocation moves to, and comes back from."""
 
