@@ -287,4 +287,4 @@ class Reconcile:
 def _back(verdict: Verdict, now: Standing, subject: str) -> bool:
     """Return True if a listed subject was suspended for being left out, and comes back."""
     back = now.suspension is not None and subject.partition(":")[0] in manifest.BACK
-    return back and verdict in ("ask", "same")
+    return back and verdict in ("ask", "same", "others")

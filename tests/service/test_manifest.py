@@ -69,6 +69,17 @@ def test_what_is_left_out_is_suspended_and_comes_back_when_listed_again(site: Si
     assert members(site) == {"cf1/ann", "cf2/bob"}
 
 
+def test_what_is_listed_again_comes_back_although_another_writer_asked_for_it_since(
+    site: Site,
+) -> None:
+    reconcile(site, entry(1, "ann"), entry(2, "bob"))
+    reconcile(site, entry(1, "ann"))
+    ask(site, entry(2, "bob"), uid=0)
+    assert members(site) == {"cf1/ann"}
+    assert "1 resumed" in told(reconcile(site, entry(1, "ann"), entry(2, "bob")))
+    assert members(site) == {"cf1/ann", "cf2/bob"}
+
+
 def test_what_was_left_out_before_is_suspended_once(site: Site) -> None:
     reconcile(site, entry(1, "ann"), entry(2, "bob"))
     reconcile(site, entry(1, "ann"))
