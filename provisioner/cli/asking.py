@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,7 +117,11 @@ def grant(
     part, _ = _allocation(allocation)
     kept = {key: part[key] for key in part if key not in ("users", "users_file", "quota")}
     membership = {"user": user, "allocation": kept}
-    _ask("grant.yaml", {"action": "membership.add", "membership": membership}, how, sending)
+    # Who is in for a while stays so: without its date, the same request would let them in for good.
+    dated = _dated([f"allocation:{part['id']}/user:{user}"])
+    ends = _ends(dated[0]) if dated else {}
+    request = {"action": "membership.add", **ends, "membership": membership}
+    _ask("grant.yaml", request, how, sending)
 
 
 def revoke(
@@ -143,7 +147,8 @@ def set_quota(
 ) -> None:
     """Change an allocation's quota; the rest of it stays as it was asked for last.
 
-    Nothing is sent if no handler of its resource takes the quota.
+    Nothing is sent if no handler of its resource takes the quota, or if a member has a date of
+    their own.
     """
     limits = {name: value for name, value in (("space", space), ("files", files)) if value}
     if not limits:
@@ -152,7 +157,8 @@ def set_quota(
     part = {key: part[key] for key in part if key not in ("users", "users_file")}
     part["users"] = _members(record)
     part["quota"] = {**(part.get("quota") or {}), **limits}
-    request = {"action": "allocation.provision", "allocation": part}
+    _check_undated(record.subject, part["users"])
+    request = {"action": "allocation.provision", **_ends(record), "allocation": part}
     _check_taken(request, limits)
     if record.writer != _me():
         site.say(
@@ -231,6 +237,54 @@ def _members(record: Record) -> list[str]:
         book.close()
     now = {claimant.partition("/user:")[2] for _, claimant in claims} - {""}
     return [user for user in listed if user in now] + sorted(now - set(listed))
+
+
+def _dated(subjects: Sequence[str]) -> list[Record]:
+    """Return the requests that say when the access of some subjects ends, earliest first."""
+    from provisioner.journal.queries import subjects as ending
+    from provisioner.journal.records import request_rows
+
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            ids = [end.request for end in ending.ends_of(conn, subjects)]
+            records = request_rows.load(conn, ids)
+    finally:
+        book.close()
+    return [records[one] for one in ids]
+
+
+def _ends(record: Record) -> dict[str, str]:
+    """Return when access ends as a request wrote it; empty: never, or it was closed for that."""
+    from provisioner.journal.records import request_rows
+    from provisioner.objects.states import RequestState
+    from provisioner.request.documents import parse
+
+    if record.ended_by is not None:
+        book = site.journal(site.config())
+        try:
+            with book.reading() as conn:
+                state = request_rows.states_of(conn, [record.ended_by]).get(record.ended_by)
+        finally:
+            book.close()
+        if state == RequestState.DONE:  # who has resumed it since, has done that on purpose
+            return {}
+    ends = parse(record.body).value.get("ends")
+    return {} if ends is None else {"ends": ends}
+
+
+def _check_undated(allocation: str, users: Sequence[str]) -> None:
+    """Raise InvalidRequest if members have dates of their own, which naming them would remove."""
+    dated = _dated([f"{allocation}/user:{user}" for user in users])
+    if not dated:
+        return
+    names = ", ".join(record.subject.partition("/user:")[2] for record in dated)
+    raise InvalidRequest(
+        f"{allocation} has members whose access ends at a date of their own, which would be "
+        f"removed: {names}",
+        advice="write the allocation into a file (provisioner show ID prints it), and after it a "
+        "membership.add with `ends` for each of them; then send both: provisioner submit FILE ...",
+    )
 
 
 def _ask(name: str, request: Mapping[str, Any], how: How, sending: Sending) -> None:
