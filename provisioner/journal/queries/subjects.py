@@ -6,7 +6,7 @@ ledger is. Leaves out: what manifests and policy do with it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 
 from provisioner.contract import InvalidRequest, Key
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.queries import history
 from provisioner.journal.records.ledger import Held
 from provisioner.journal.schema import claims, events, requests, suspensions
 from provisioner.objects.states import OPEN, RequestState
@@ -155,8 +156,8 @@ _DATED = select(
 def ends_until(conn: Connection, until: float) -> list[End]:
     """List the dates in force up to a time that were not followed yet, earliest first.
 
-    A date is in force while no newer request of the subject has claimed: what a cancelled one
-    gives back has its date again.
+    A date is in force while no newer request of the subject has claimed. One that was cancelled or
+    is held moves no date, whatever it had made before.
     """
     due = _DATED.where(requests.c.ends <= until, requests.c.ended_by.is_(None))
     return _in_force(conn, conn.execute(due.order_by(requests.c.ends, requests.c.id)).all())
@@ -182,21 +183,58 @@ def ended_in_vain(conn: Connection, request: RequestId) -> str:
 
 
 def _in_force(conn: Connection, rows: Sequence[Any]) -> list[End]:
-    """Return the dates of those requests that are the newest of their subject to have a claim."""
+    """Return the dates of those requests that are the newest of their subject to have a claim.
+
+    What one that was cancelled or is held has made counts as the claim of the request before.
+    """
     newest: dict[str, str] = {}
+    stopped: dict[str, str] = {}
     for part in chunks({row.subject.partition("/")[0] for row in rows}):
         claimed = select(claims.c.request).where(claims.c.root.in_(part)).distinct().subquery()
+        columns = requests.c.subject, requests.c.state.in_(history.STOPPED), func.max(requests.c.id)
         statement = (
-            select(requests.c.subject, func.max(requests.c.id))
+            select(*columns)
             .where(requests.c.id.in_(select(claimed.c.request)))
-            .group_by(requests.c.subject)
+            .group_by(*columns[:2])
         )
-        newest.update({row[0]: row[1] for row in conn.execute(statement)})
+        for subject, is_stopped, request in conn.execute(statement):
+            (stopped if is_stopped else newest)[subject] = request
+    for subject, request in _behind(conn, {name.partition("/")[0] for name in stopped}):
+        newest[subject] = max(request, newest.get(subject, ""))
     return [
         End(row.subject, row.ends, row.id, row.writer, row.uid, row.ended_by)
         for row in rows
-        if newest.get(row.subject) == row.id
+        if (newest.get(row.subject) or stopped.get(row.subject)) == row.id
     ]
+
+
+def _behind(conn: Connection, roots: Collection[str]) -> Iterator[tuple[str, RequestId]]:
+    """Return whose the claims of stopped requests were before, each with its subject."""
+    owner: dict[history.Pair, RequestId] = {}
+    for part in chunks(roots):
+        ids = select(requests.c.id).where(requests.c.state.in_(history.STOPPED))
+        held = select(claims.c.key, claims.c.claimant, claims.c.request).where(
+            claims.c.root.in_(part), claims.c.request.in_(ids)
+        )
+        owner.update({(key, name): request for key, name, request in conn.execute(held)})
+    mentions = history.of(conn, owner)
+    asked = {mention.request for some in mentions.values() for mention in some}
+    about = {}
+    for part in chunks(asked):
+        rows = select(requests.c.id, requests.c.subject, requests.c.state)
+        about.update({row.id: row for row in conn.execute(rows.where(requests.c.id.in_(part)))})
+    for pair, some in mentions.items():
+        if not history.mentioned(some, owner[pair]):
+            continue
+        standing = [
+            mention
+            for mention in history.earlier(some, owner[pair])
+            if mention.counts
+            and not (mention.step and about[mention.request].state in history.STOPPED)
+        ]
+        if standing and standing[-1].step:
+            row = about[standing[-1].request]
+            yield row.subject, row.id
 
 
 def set_ended(conn: Connection, request: RequestId, ended_by: RequestId) -> None:
