@@ -27,8 +27,7 @@ from provisioner.journal import facts
 from provisioner.journal.figures import figures
 from provisioner.journal.records.object_rows import lane_rows
 from provisioner.outcome.results import moment
-from provisioner.recovery import backup, level, redo_log
-from provisioner.recovery.clock import last_jump
+from provisioner.recovery import backup, clock, level, redo_log
 from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
 from provisioner.spool.scan import check_staging, never_taken, passed_over
 from provisioner.spool.spool import Spool
@@ -46,6 +45,10 @@ _WEEK = 7 * 86400.0
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
+_SET_CLOCK = (
+    "compare `date -u` with another host. If this clock is wrong, set it before then: "
+    "chronyc makestep, or timedatectl set-time. If it is right, nothing: dates count a day late"
+)
 _AWAY = "is it up, and can this host reach it? Requests that wait for it continue when it is back"
 
 
@@ -166,7 +169,7 @@ def _journal(config: Config) -> Iterator[Finding]:
     with book.reading() as conn:
         lanes = lane_rows(conn)
         observing = facts.get(conn, facts.OBSERVING)
-        jump = last_jump(conn)
+        jump, doubted = clock.last_jump(conn), clock.doubted(conn, clock.look())
         stuck = list(doctor_mail.stuck(conn, time.time()))
         refused = figures.failing(conn)
     book.close()
@@ -189,6 +192,8 @@ def _journal(config: Config) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING, "clock", message, "chronyc tracking, or timedatectl: who set it?"
         )
+    if doubted is not None:
+        yield Finding(Level.WARNING, "clock", str(doubted), _SET_CLOCK)
     yield _copies(config)
     yield from _level(config)
     for name, row in sorted(lanes.items()):

@@ -81,7 +81,7 @@ def mail_queue(
     try:
         with book.reading() as conn:
             counts = messages.counts(conn)
-            recent = messages.sent_since(conn, now - pace.WINDOW)
+            recent = messages.sent_between(conn, now - pace.WINDOW, now)
             found = {state: messages.listed(conn, [state], 100_000) for state in states}
     finally:
         book.close()

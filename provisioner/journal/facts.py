@@ -39,6 +39,9 @@ CLOCK = "clock"
 JUMPED = "clock jumped"
 """When the time of day last jumped, and by how much."""
 
+DOUBTED = "clock doubted"
+"""Jumps forward that may be mistakes: `doubts.written`, by the steady clock of `CLOCK`'s boot."""
+
 TOLD = "told"
 """The number of the last event of which people were told, or need not be. It is set while the
 configuration says that anybody is told."""
@@ -50,7 +53,9 @@ IDLE = "idle"
 """The last round of looking for idle people, as JSON: when it was, and what was in doubt."""
 
 
-NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, TOLD, DIGESTED, IDLE})
+NAMES = frozenset(
+    {JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, DOUBTED, TOLD, DIGESTED, IDLE}
+)
 """All names. The program writes no other, so another name means damage."""
 
 

@@ -96,6 +96,7 @@ class Courier:
         self._failures = {MAIL: 0, HOOK: 0}
         self._cleaned = self._warned = 0.0
         self.dated: Callable[[], float] = time.time
+        self._aged = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
@@ -137,18 +138,20 @@ class Courier:
         """Make the messages of all news, and send what is due, once."""
         if not self._settings.channels:
             return
+        # First: after a jump of the clock, it corrects since when messages have waited.
+        self._aged = self.dated()
         now = time.time() if now is None else now
         while self._outbox.fill(now) and not self._stopping.is_set():
             pass
         self._outbox.digest(self._causes, now)
         if time.monotonic() >= self._warned:
             self._warned = time.monotonic() + WARN
-            self._outbox.warn(self.dated(), now)
+            self._outbox.warn(self._aged, now)
         with self._read_from().reading() as conn:
             due = messages.due(conn, now, now + pace.WINDOW + 60, BATCH)
         self._post([message for message in due if message.channel == MAIL], now)
-        self._call([message for message in due if message.channel == HOOK], now)
-        self._clean(now)
+        self._call([message for message in due if message.channel == HOOK])
+        self._clean()
 
     def _read_from(self) -> Journal:
         """Return the journal on a connection of its own: reading blocks no writer."""
@@ -182,7 +185,7 @@ class Courier:
         if mail is None or not due or self._rests(MAIL):
             return
         with self._journal.reading() as conn:
-            sent = messages.sent_since(conn, now - pace.WINDOW)
+            sent = messages.sent_between(conn, now - pace.WINDOW, now)
         chosen = pace.plan(due, sent, per_recipient=mail.per_recipient, in_all=mail.in_all)
         going = [*chosen.single, *(self._outbox.summary(some, now) for some in chosen.merged)]
         if not going:
@@ -199,7 +202,7 @@ class Courier:
                     raise Away(f"{post.place}: {lost} connections in a row broke at a mail")
         except (Away, ConfigError) as error:
             text = error.message if isinstance(error, ConfigError) else str(error)
-            self._trouble(MAIL, left, text, now)
+            self._trouble(MAIL, left, text)
 
     def _over_one_connection(self, post: Post, going: Sequence[Message]) -> int:
         """Send mails until the connection breaks at one; return how many were before it.
@@ -246,7 +249,7 @@ class Courier:
 
     # The hook.
 
-    def _call(self, due: Sequence[Message], now: float) -> None:
+    def _call(self, due: Sequence[Message]) -> None:
         hook = self._settings.hook
         if hook is None or self._rests(HOOK):
             return
@@ -258,7 +261,7 @@ class Courier:
                 text = json.dumps(message.facts) + "\n"
                 done = process.run(hook.program, stdin=text, timeout=hook.timeout)
             except Fault as fault:
-                self._trouble(HOOK, [message], fault.message, now)
+                self._trouble(HOOK, [message], fault.message)
                 return
             except Exception as error:
                 self._unexpected(message, error)
@@ -268,7 +271,7 @@ class Courier:
                 self._put_off(message, why)
                 slow += 1
                 if slow >= _IN_A_ROW:
-                    self._trouble(HOOK, (), f"{why}, {slow} times in a row", now)
+                    self._trouble(HOOK, (), f"{why}, {slow} times in a row")
                     return
                 continue
             slow = 0
@@ -287,15 +290,14 @@ class Courier:
 
     def _put_off(self, message: Message, error: str) -> None:
         """Try one message again later, or give it up."""
-        now = time.time()
-        if now - message.made >= self._settings.give_up:
+        if self._is_old(message):
             log.error("%s %s is given up: %s", message.channel, message.id, error)
             self._end(message, MessageState.GIVEN_UP, error)
             return
         if not message.attempts:
             log.warning("%s %s: %s; trying again", message.channel, message.id, error)
         with self._journal.transaction() as conn:
-            messages.put_off(conn, [message.id], now + pace.delay(message.attempts), error)
+            messages.put_off(conn, [message.id], time.time() + pace.delay(message.attempts), error)
 
     def _unexpected(self, message: Message, error: Exception) -> None:
         """Put off a message that cannot be made or sent: it keeps no other one from people."""
@@ -303,7 +305,7 @@ class Courier:
             log.exception("%s %s", message.channel, message.id)
         self._put_off(message, as_line(f"{type(error).__name__}: {error}"))
 
-    def _trouble(self, channel: str, going: Sequence[Message], error: str, now: float) -> None:
+    def _trouble(self, channel: str, going: Sequence[Message], error: str) -> None:
         """Leave a whole channel alone for a while; give up what is too old."""
         self._failures[channel] += 1
         seconds = pace.delay(self._failures[channel] - 1)
@@ -311,11 +313,15 @@ class Courier:
         if self._complaint[channel] != error:
             self._complaint[channel] = error
             log.error("%s: %s; %d messages wait, trying again", channel, error, len(going))
-        old = [m.id for m in going if now - m.made >= self._settings.give_up]
-        young = [m.id for m in going if now - m.made < self._settings.give_up]
+        old = [message.id for message in going if self._is_old(message)]
+        young = [message.id for message in going if not self._is_old(message)]
         with self._journal.transaction() as conn:
             messages.end(conn, old, MessageState.GIVEN_UP, time.time(), error)
             messages.note(conn, young, error)
+
+    def _is_old(self, message: Message) -> bool:
+        """Return True if a message has waited for so long that it is given up."""
+        return self._aged - message.made >= self._settings.give_up
 
     def _went_well(self, channel: str) -> None:
         if self._complaint[channel]:
@@ -327,11 +333,11 @@ class Courier:
     def _rests(self, channel: str) -> bool:
         return time.monotonic() < self._resting[channel]
 
-    def _clean(self, now: float) -> None:
+    def _clean(self) -> None:
         if time.monotonic() >= self._cleaned:
             self._cleaned = time.monotonic() + _CLEAN
             with self._journal.reading() as conn:
-                if not messages.old(conn, now - KEPT):
+                if not messages.old(conn, self._aged - KEPT):
                     return
             with self._journal.transaction() as conn:
-                messages.forget(conn, now - KEPT)
+                messages.forget(conn, self._aged - KEPT)

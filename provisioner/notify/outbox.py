@@ -260,12 +260,12 @@ class Outbox:
         due = summing.last_due(mail.digest, now)
         with self.reader().reading() as conn:
             last = float(facts.get(conn, facts.DIGESTED) or 0)
-            if last >= due:
+            if due <= last <= now:
                 return False
             summed = summing.digest_facts(conn, causes, max(last, now - 7 * 86400.0), now)
         with self.book.transaction() as conn:
             facts.put(conn, facts.DIGESTED, repr(now))
-            if not last:  # the first day is not over
+            if not 0 < last <= now:  # the first day is not over, or the clock was ahead
                 return False
             outcome = news.Outcome(0, record_of(due), "", now)
             for address in mail.operators:

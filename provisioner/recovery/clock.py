@@ -2,7 +2,8 @@
 
 Promises: due times and waits follow the time that really passed, even if somebody sets the time of
 day forward or back, by an hour or by years, while the service runs or between two starts of one
-boot. Nothing is due later than its lane's longest delay from now, and ids grow over restarts.
+boot. Nothing is due later than its lane's longest delay from now, and ids grow over restarts. Dates
+and retention go by a time that is never ahead because of a jump that is less than a day old.
 Leaves out: `not_before` and `expires`, which do mean the time of day.
 """
 
@@ -17,7 +18,10 @@ from pathlib import Path
 
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection, Journal, JournalFull
+from provisioner.journal.outbox import messages
 from provisioner.journal.records import request_rows, waits
+from provisioner.recovery import doubts
+from provisioner.recovery.doubts import Doubts
 from provisioner.system import ulid
 
 log = logging.getLogger(__name__)
@@ -27,6 +31,12 @@ JUMP = 60.0
 
 UNSET = 600.0
 """Seconds after a boot until which the time of day may not have been set yet."""
+
+OFF = 7200.0
+"""Seconds between readings of two boots from which the time between them may be a mistake."""
+
+NOTED = 3600.0
+"""Seconds after which the journal gets a new reading, to know later how long the host was off."""
 
 EVENT = "clock"
 """The kind of event that says that the clock jumped."""
@@ -89,6 +99,37 @@ def last_jump(conn: Connection) -> Jump | None:
     return Jump(float(at), float(by))
 
 
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """That the clock may be ahead. by: seconds; left: seconds until it is believed."""
+
+    by: float
+    left: float
+
+    def __str__(self) -> str:
+        by, left = _duration(self.by), _duration(self.left)
+        return f"the clock may be {by} ahead: for {left}, dates and retention reckon without that"
+
+
+def doubted(conn: Connection, seen: Sight) -> Doubted | None:
+    """Return by how much the clock may be ahead; None: not at all, or the host booted since.
+
+    seen: a reading of now.
+    """
+    before, kept = _kept(conn)
+    if before is None or before.boot != seen.boot:
+        return None
+    by = doubts.ahead(kept, seen.steady)
+    return Doubted(by, kept[-1].until - seen.steady) if by else None
+
+
+def _kept(conn: Connection) -> tuple[Sight | None, Doubts]:
+    """Return the journal's last reading, and what was doubted then."""
+    text = facts.get(conn, facts.CLOCK)
+    before = Sight.parse(text) if text is not None else None
+    return before, doubts.read(facts.get(conn, facts.DOUBTED) or "")
+
+
 class Clock:
     """Tells the time to a whole service, and corrects the journal after a jump."""
 
@@ -101,25 +142,27 @@ class Clock:
         self._look = look
         self._lock = threading.Lock()
         self._before = look()
-        self._last: Jump | None = None
+        self._noted: float | None = None
+        self._doubts: Doubts = ()
 
     def begin(self) -> None:
         """Continue from the journal's last reading, before anything is taken or drained."""
         seen = self._look()
         with self._journal.reading() as conn:
-            kept, self._last = facts.get(conn, facts.CLOCK), last_jump(conn)
+            kept, self._doubts = _kept(conn)
             last = request_rows.last_id(conn)
             ahead = waits.clock_was_ahead(conn, seen.wall, self._longest)
         ulid.follow(last)
-        self._before = Sight.parse(kept) if kept else seen
-        if not last:  # nothing waits: a new journal gets its first reading with its first request
-            return
-        if jumped(self._before, seen):
-            self.now()
-            return
-        noted = kept is not None and self._before.boot == seen.boot
-        if noted and not ahead:
-            return
+        self._before = kept or seen
+        if kept is not None and kept.boot == seen.boot:
+            self._noted = kept.steady
+            if jumped(kept, seen):
+                self.now()
+                return
+            if not ahead:
+                return
+        elif kept is not None:
+            self._booted(kept, seen)
         try:
             with self._journal.transaction() as conn:
                 late = waits.set_clock(conn, seen.wall, seen.wall, self._longest)
@@ -127,30 +170,26 @@ class Clock:
                     text = f"{late} waits were longer than possible: the clock had been ahead"
                     log.warning("%s", text)
                     audit.append(conn, [audit.Event(None, EVENT, text)], seen.wall)
-                if not noted:
-                    facts.put(conn, facts.CLOCK, str(seen))
+                _keep(conn, self._line(seen), self._doubts)
+            self._noted = seen.steady
         except JournalFull as error:
             log.error("the check for a clock jump is postponed: %s", error)
-        if self._before.boot != seen.boot:
-            self._before = seen
 
     def now(self) -> float:
         """Return the time of day; correct the journal first if it jumped. For any thread."""
         with self._lock:
-            seen = self._look()
-            jump = jumped(self._before, seen)
-            if jump is not None:
-                self._correct(jump, seen)
-            return seen.wall
+            return self._read().wall
 
     def settled(self) -> float:
         """Return the time by which old data may be removed for good.
 
-        For a day after a jump forward, this is the time without the jump, which may be a mistake.
+        This is the time without what is in doubt: the jumps forward of the last day, less what
+        jumps back took from them, and what a boot cannot tell from a host that was off.
         """
-        now, last = self.now(), self._last
-        doubted = last is not None and last.by > 0 and 0 <= now - last.at < _DAY
-        return now - last.by if last is not None and doubted else now
+        with self._lock:
+            seen = self._read()
+            self._note(seen)
+            return seen.wall - doubts.ahead(self._doubts, seen.steady)
 
     def dated(self) -> float:
         """Return the time by which access ends: as `settled`, and none soon after a boot.
@@ -159,14 +198,66 @@ class Clock:
         """
         return self.settled() if self._look().steady >= UNSET else 0.0
 
+    def _read(self) -> Sight:
+        seen = self._look()
+        jump = jumped(self._before, seen)
+        if jump is not None:
+            self._correct(jump, seen)
+        return seen
+
+    def _booted(self, kept: Sight, seen: Sight) -> None:
+        """Begin with a clock of another boot. kept: the last reading of the former one."""
+        off = seen.wall - kept.wall
+        self._doubts = doubts.moved(self._doubts, seen.steady - kept.steady)
+        if not -JUMP < off < OFF:
+            self._doubts = doubts.after(self._doubts, off, seen.steady)
+        self._before = seen
+        if self._doubts:
+            message = "since the last boot %s passed, or the clock is wrong: %s"
+            log.warning(message, _duration(max(0.0, off)), _ADVICE)
+
     def _correct(self, jump: Jump, seen: Sight) -> None:
+        doubtful = doubts.after(self._doubts, jump.by, seen.steady)
         with self._journal.transaction() as conn:
             waits.set_clock(conn, seen.wall - jump.by, seen.wall, self._longest)
-            facts.put(conn, facts.CLOCK, str(seen))
+            messages.set_clock(conn, seen.wall - jump.by, seen.wall)
+            _keep(conn, seen, doubtful)
             facts.put(conn, facts.JUMPED, f"{jump.at!r} {jump.by!r}")
             audit.append(conn, [audit.Event(None, EVENT, str(jump))], seen.wall)
         log.warning("%s: waits continue by the time that really passed", jump)
-        self._before, self._last = seen, jump
+        self._before, self._noted, self._doubts = seen, seen.steady, doubtful
+        if doubtful:
+            log.warning("the clock may be ahead: %s", _ADVICE)
+
+    def _note(self, seen: Sight) -> None:
+        """Give the journal a reading now and then."""
+        if self._noted is not None and seen.steady - self._noted < NOTED:
+            return
+        try:
+            with self._journal.transaction() as conn:
+                _keep(conn, self._line(seen), self._doubts)
+        except JournalFull:
+            return  # the service says so itself
+        self._noted = seen.steady
+
+    def _line(self, seen: Sight) -> Sight:
+        """Return a reading as if the clock had not gone astray since the last jump.
+
+        So what is too little for a jump adds up until it is one.
+        """
+        before = self._before
+        return Sight(seen.boot, seen.steady, before.wall + seen.steady - before.steady)
+
+
+_ADVICE = (
+    "for a day, dates and retention reckon without it. Compare `date -u` with another host, and if "
+    "it is wrong set it before then: chronyc makestep, or timedatectl set-time"
+)
+
+
+def _keep(conn: Connection, seen: Sight, doubted: Doubts) -> None:
+    facts.put(conn, facts.CLOCK, str(seen))
+    facts.put(conn, facts.DOUBTED, doubts.written(doubted))
 
 
 def _duration(seconds: float) -> str:

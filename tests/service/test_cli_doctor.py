@@ -14,6 +14,7 @@ import pytest
 
 from provisioner.journal import facts
 from provisioner.journal.journal import Journal
+from provisioner.recovery import clock, doubts
 from tests.support.cli_site import Desk, clean
 
 
@@ -269,6 +270,20 @@ def test_a_clock_that_jumped_is_told_for_a_week(desk: Desk) -> None:
         told.append([one["message"] for one in findings(desk) if one["subject"] == "clock"])
     assert [len(one) for one in told] == [1, 0]
     assert "jumped forward by 10 days, to " in told[0][0]
+
+
+def test_a_clock_that_may_be_ahead_is_told_with_what_to_type(desk: Desk) -> None:
+    seen = clock.look()
+    book = Journal.open(desk.root / "journal/journal.db")
+    with book.transaction() as conn:
+        facts.put(conn, facts.CLOCK, str(seen))
+        facts.put(
+            conn, facts.DOUBTED, doubts.written((doubts.Doubt(3456000.0, seen.steady + 9e4),))
+        )
+    book.close()
+    [finding] = [one for one in findings(desk, "warning") if one["subject"] == "clock"]
+    assert "may be 40 days ahead: for 25 hours, dates and retention" in finding["message"]
+    assert "chronyc makestep, or timedatectl set-time" in finding["advice"]
 
 
 def test_a_file_that_is_never_taken_is_told_by_doctor_and_queue(desk: Desk) -> None:

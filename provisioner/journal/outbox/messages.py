@@ -93,14 +93,18 @@ def counts(conn: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def sent_since(conn: Connection, since: float) -> dict[str, list[float]]:
-    """Return when mail was sent to each address since a time."""
+def sent_between(conn: Connection, since: float, until: float) -> dict[str, list[float]]:
+    """Return when mail was sent to each address, between two times.
+
+    until: now; what was sent later was sent while the clock was ahead.
+    """
     found: dict[str, list[float]] = {}
     rows = conn.execute(
         select(messages.c.address, messages.c.ended).where(
             messages.c.state == MessageState.SENT,
             messages.c.channel == MAIL,
             messages.c.ended > since,
+            messages.c.ended <= until,
         )
     )
     for row in rows:
@@ -134,6 +138,19 @@ def note(conn: Connection, ids: Collection[str], error: str) -> None:
     """Write why messages could not be sent yet; they stay due."""
     for part in chunks(ids):
         conn.execute(update(messages).where(messages.c.id.in_(part)).values(error=error))
+
+
+def set_clock(conn: Connection, before: float, now: float) -> None:
+    """Correct since when messages have waited, after the time of day jumped.
+
+    before: the time without the jump; now: the time with it. What has waited long is given up.
+    """
+    made, waiting = messages.c.made, messages.c.state == MessageState.WAITING
+    by = now - before
+    if by > 0:
+        conn.execute(update(messages).where(waiting, made <= before).values(made=made + by))
+    back = func.min(made + by, now) if by < 0 else now
+    conn.execute(update(messages).where(waiting, made > now).values(made=back))
 
 
 def of_others(conn: Connection, channels: Collection[str]) -> list[str]:
