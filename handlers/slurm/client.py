@@ -30,7 +30,10 @@ _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
 _VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
 _NO_ACCESS = re.compile(r"(?:don't|not) have access to their default qos", re.IGNORECASE)
-_HELD = re.compile(r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d+)\)", re.MULTILINE)
+_HELD = re.compile(
+    r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d+)\)(?: DefAccount=(\S+))?",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ class Association:
     parent: str
     limits: Limits
     partition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What slurmctld holds of users.
+
+    failed: with a failed uid lookup, as (account, user); ('', user) is the user's own record.
+    Either may have failed without the other; while the user's own record has, slurmctld refuses a
+    job that names no account. undefaulted: users looked up, but without a default account.
+    """
+
+    failed: frozenset[tuple[str, str]] = frozenset()
+    undefaulted: frozenset[str] = frozenset()
 
 
 def by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
@@ -207,28 +223,27 @@ class Tools:
         rows = (line.partition("|") for line in text.splitlines())
         return [(user, end) for user, _, end in rows]
 
-    def failed_uids(
-        self, users: Collection[str], accounts: Collection[str]
-    ) -> set[tuple[str, str]]:
-        """Return the users whom slurmctld holds with a failed uid lookup, as (account, user).
-
-        ('', user) is the user's own record. Either may have failed without the other; while the
-        user's own record has, slurmctld refuses a job that names no account.
-        """
-        if not users or not self.scontrol:
-            return set()
+    def held(self, users: Collection[str] = (), accounts: Collection[str] = ()) -> Held:
+        """Return what slurmctld holds of users and their associations with accounts; without any
+        user, of everybody's own record alone."""
+        if not self.scontrol:
+            return Held()
         some = [
             f"{what}={','.join(sorted(names))}"
             for what, names in (("users", users), ("accounts", accounts))
-            if len(names) <= FILTER
+            if 0 < len(names) <= FILTER
         ]
-        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users,assoc"]
-        text = self._ask(argv, "slurmctld")
-        return {
-            (account, user)
-            for account, user, uid in _HELD.findall(text)
-            if int(uid) == FAILED_UID and user in users and (not account or account in accounts)
-        }
+        flags = "flags=users,assoc" if users else "flags=users"
+        text = self._ask([*self.scontrol, "show", "assoc_mgr", *some, flags], "slurmctld")
+        rows = [
+            (account, user, int(uid) == FAILED_UID, default)
+            for account, user, uid, default in _HELD.findall(text)
+            if not users or (user in users and (not account or account in accounts))
+        ]
+        return Held(
+            frozenset((account, user) for account, user, failed, _ in rows if failed),
+            frozenset(user for _, user, failed, has in rows if has == "(null)" and not failed),
+        )
 
     def partitions(self) -> list[str] | None:
         """Return the partitions of the cluster, hidden ones too; None if there is no scontrol."""

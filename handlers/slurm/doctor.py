@@ -61,7 +61,7 @@ def _version(tools: Tools) -> Finding:
 
 def _controller(tools: Tools) -> list[Finding]:
     try:
-        tools.failed_uids(["root"], ["root"])
+        tools.held(["root"], ["root"])
     except Fault as fault:
         # Users wait for slurmctld: the handler looks for failed lookups before each write.
         return [Finding(Level.ERROR, "slurmctld", fault.message, fault.advice)]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from handlers.slurm import access
-from handlers.slurm.client import Association, Tools, by_name, contradicted, doubled
+from handlers.slurm.client import Association, Held, Tools, by_name, contradicted, doubled
 from handlers.slurm.doctor import check_slurm
 from handlers.slurm.jobs import last_jobs
 from handlers.slurm.limits.amounts import UNLIMITED
@@ -199,7 +199,7 @@ class Slurm:
         texts = self._tools.accounts(described) if described else {}
         defaults, theirs = self._tools.users(users) if users else ({}, {})
         present = {user for _, user in grouped if user in users}
-        failed = self._tools.failed_uids(present, accounts)
+        held = self._tools.held(present, accounts) if present else Held()
         jobs = self._tools.jobs(accounts, present) if self._tools.scancel and present else {}
         results: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
@@ -218,7 +218,7 @@ class Slurm:
                 results[key] = account_state(account, own, texts.get(account), account in shared)
             else:
                 default = defaults.get(user, "")
-                state = user_state(account, user, there, default, failed, own is not None)
+                state = user_state(account, user, there, default, held, own is not None)
                 own_jobs = jobs.get((account, user), 0)
                 results[key] = {**state, "jobs": own_jobs} if own_jobs else state
         return results
@@ -326,7 +326,7 @@ class Slurm:
             except InvalidRequest:
                 continue
             if user:
-                yield key, user_state(account, user, there, defaults.get(user, ""), set(), True)
+                yield key, user_state(account, user, there, defaults.get(user, ""), Held(), True)
             else:
                 yield key, account_state(account, there[0], described.get(account))
 

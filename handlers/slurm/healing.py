@@ -1,81 +1,59 @@
 """Healing: slurmctld looks up again the users whom it could not look up, and they lose nothing.
 
-Promises: every association, limit and right stays; nobody who has jobs is deleted. Leaves out:
-which users to heal (`plan`).
+Promises: nobody is deleted, so every association, limit and right stays, whatever fails meanwhile;
+slurmctld is not asked to look up hundreds of others, too. Leaves out: which users to heal, and
+default accounts that slurmctld lost (`plan`).
 
 slurmctld looks a user up once, for the user's own record and for each association, and keeps a
-failure: it then refuses jobs. `sacctmgr modify` fixes neither; deleting and adding does, and so
-does `scontrol reconfigure`, which reads everything again (22.05.8, 24.11.5, 26.05.5).
+failure: it then refuses jobs. `sacctmgr modify` does not fix it. `scontrol reconfigure`, which
+reads everything again, does (22.05.8, 24.11.5, 26.05.5). Deleting and adding the user does, too,
+but in between nothing but this process has their limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from handlers.slurm.client import Association, Tools
-from handlers.slurm.limits.limits import add_words
+from handlers.slurm.client import Tools
 from provisioner.contract import NotReady, Transient
 
-ONE_BY_ONE = 20
-"""Up to this many users, each is deleted and added; for more, `reconfigure` is cheaper."""
+FEW = 20
+"""Up to this many users, slurmctld is asked first how many others it could not look up."""
+
+MOST_OTHERS = 500
+"""With more users who resolve nowhere, slurmctld may not answer for minutes after `reconfigure`."""
 
 
 def heal(tools: Tools, users: Collection[str]) -> None:
-    """Make slurmctld look users up again.
-
-    A user with a single association is deleted and added again with the same settings, which is
-    cheap. For a user with several, with jobs, or with rights that adding does not give, slurmctld
-    reads everything again. Raises NotReady if somebody has jobs and the service may not run
-    `reconfigure`.
-    """
-    whole = set(users)
-    working: list[str] = []
-    if len(users) <= ONE_BY_ONE:
-        own: dict[str, list[Association]] = {}
-        for _, row in tools.associations_of(users):
-            own.setdefault(row.user, []).append(row)
-        alone = {user: rows[0] for user, rows in own.items() if len(rows) == 1}
-        for user in sorted(alone.keys() - tools.privileged(alone)):
-            if _made_anew(tools, alone[user]):
-                whole.discard(user)
-            else:
-                working.append(user)
-    if whole:
-        _read_again(tools, whole, working)
-
-
-def _made_anew(tools: Tools, row: Association) -> bool:
-    """Delete a user and add them again; return False if Slurm does not delete them."""
-    try:
-        tools.write(["delete", "user", "where", f"name={row.user}"])
-    except Transient:
-        # ` Error with request: Job(s) active, cancel job(s) before remove` (22.05.8)
-        return False
-    add_as_it_was(tools, row)
-    return True
-
-
-def add_as_it_was(tools: Tools, row: Association) -> None:
-    """Add a user's association again, with its partition and its limits."""
-    partition = [f"partition={row.partition}"] if row.partition else []
-    where = [f"cluster={tools.cluster}", f"account={row.account}", *partition]
-    tools.write(["add", "user", row.user, *where, *add_words(row.limits)])
-
-
-def _read_again(tools: Tools, users: Collection[str], working: Collection[str]) -> None:
+    """Make slurmctld look users up again. Raises NotReady if an admin has to do it."""
+    if len(users) <= FEW:
+        others = {user for account, user in tools.held().failed if not account} - set(users)
+        if len(others) >= MOST_OTHERS:
+            raise _left(
+                users,
+                f"it holds one of {len(others)} others, too, and may not answer for minutes while "
+                "it looks them all up",
+                "run `scontrol reconfigure` when that does no harm, or first remove the users who "
+                "do not resolve on slurmctld's host",
+            )
+    chosen = tools.default_accounts(users)
     try:
         tools.reconfigure()
     except Transient as fault:
-        if set(users) - set(working):
-            raise
-        raise NotReady(
-            f"slurmctld holds a failed uid lookup of {', '.join(sorted(working)[:3])}, who cannot "
-            f"be deleted and added again while they have jobs; {fault.message}",
-            advice="run `scontrol reconfigure`, or wait until their jobs end",
+        raise _left(
+            users,
+            fault.message,
+            "run `scontrol reconfigure` as root on slurmctld's host, or make the service's user an "
+            "administrator of Slurm",
         ) from None
     # A user read again has no default account (`DefAccount=(null)`, 22.05.8), and sbatch without
     # -A is refused until it is set again.
-    set_defaults(tools, tools.default_accounts(users))
+    set_defaults(tools, chosen)
+
+
+def _left(users: Collection[str], why: str, advice: str) -> NotReady:
+    some = ", ".join(sorted(users)[:3])
+    return NotReady(f"slurmctld holds a failed uid lookup of {some}: {why}", advice=advice)
 
 
 def set_defaults(tools: Tools, chosen: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from handlers.slurm.client import Association
+from handlers.slurm.client import Association, Held
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import steps, unlocked
 from handlers.slurm.limits.limits import Limits, add_words, set_words
@@ -135,6 +135,9 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
         changes += _modified(key, sets, beside, data, 30 + number)
     if _lacks_default(want, state):
         changes.append(_default(key, user, account))
+    elif state.get("default_lost") and not (want.get("closed") or want.get("as_before")):
+        default = str(state["default_account"])
+        changes.append(_default(key, user, default, ", which slurmctld does not have"))
     changes += _cancelled(key, want, state, data)
     return [*changes, *_removed(key, division.leaving, beside, data)]
 
@@ -284,12 +287,12 @@ def user_state(
     user: str,
     rows: Sequence[Association],
     default: str,
-    failed: Collection[tuple[str, str]],
+    held: Held,
     account_present: bool,
 ) -> State:
     """Return the state of a user's associations, from their rows of `show assoc`.
 
-    failed: failed lookups, as (account, user), and ('', user) for the user's own record.
+    held: what slurmctld holds of them.
     """
     state: dict[str, Any] = {
         "present": bool(rows),
@@ -300,13 +303,15 @@ def user_state(
     }
     if rows:
         state |= state_of({row.partition: dict(row.limits) for row in rows})
-        state |= {"uid_failed": not {("", user), (account, user)}.isdisjoint(failed)}
+        state |= {"uid_failed": not {("", user), (account, user)}.isdisjoint(held.failed)}
+        if default and user in held.undefaulted:
+            state["default_lost"] = True
     return state
 
 
-def _default(key: Key, user: str, account: str) -> Change:
+def _default(key: Key, user: str, account: str, why: str = "") -> Change:
     data = {"account": account, "name": user}
-    text = f"default account of {user}: {account}"
+    text = f"default account of {user}: {account}{why}"
     return Change(key, "default", text, 40, f"default {account}", data)
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from handlers.slurm.client import Association, Tools
-from handlers.slurm.healing import add_as_it_was, set_defaults
+from handlers.slurm.healing import set_defaults
+from handlers.slurm.limits.limits import add_words
 from provisioner.contract import NotReady, Transient
 
 READ = 200
@@ -104,8 +105,15 @@ def _remove_default(
     _delete(tools, account, alone, [])
     for row in rows:
         if row.user in alone and not _selected(row, selection):
-            add_as_it_was(tools, row)
+            _add_as_it_was(tools, row)
     set_defaults(tools, dict.fromkeys(names, account))
+
+
+def _add_as_it_was(tools: Tools, row: Association) -> None:
+    """Add a user's association again, with its partition and its limits."""
+    partition = [f"partition={row.partition}"] if row.partition else []
+    where = [f"cluster={tools.cluster}", f"account={row.account}", *partition]
+    tools.write(["add", "user", row.user, *where, *add_words(row.limits)])
 
 
 def _selected(row: Association, selection: Sequence[str]) -> bool:

@@ -6,14 +6,14 @@ import json
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handlers.slurm.handler import Slurm, build
-from handlers.slurm.healing import heal
+from handlers.slurm.healing import MOST_OTHERS, heal
 from provisioner.contract import (
     Completed,
     NotReady,
@@ -29,6 +29,14 @@ SPECS = "MaxJobs=3:MaxTRES=mem=1536G:MaxWall=1-12"
 KEY = "slurm-a/assoc/cf1/one"
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A command with these words fails once, or its answer lacks once the lines with a text."""
+
+    words: frozenset[str]
+    drops: str | None = None
+
+
 class Centre:
     """An emulated cluster where user one is in account cf1, and every call of a program."""
 
@@ -36,6 +44,7 @@ class Centre:
         self.cluster = slurm_sites.emulated(directory)
         self.calls: list[Sequence[str]] = []
         self.refused: list[str] = []
+        self.faults: list[Fault] = []
         self.handler: Slurm = build(
             replace(slurm_sites.site(), run=self._run), self.cluster.settings
         )
@@ -51,7 +60,15 @@ class Centre:
         self.calls.append([Path(argv[0]).name, *argv[1:]])
         if argv[1] in self.refused:
             return Completed(tuple(argv), 1, "", "slurm_reconfigure error: Access denied")
-        return process.run(argv, **more)
+        fault = next((one for one in self.faults if one.words <= set(argv)), None)
+        if fault is None:
+            return process.run(argv, **more)
+        self.faults.remove(fault)
+        if fault.drops is None:
+            return Completed(tuple(argv), 1, "", "sacctmgr: error: slurmdbd: down")
+        done = process.run(argv, **more)
+        lines = done.stdout.splitlines(keepends=True)
+        return replace(done, stdout="".join(one for one in lines if fault.drops not in one))
 
     def writes(self) -> list[str]:
         """Give what was written, in short."""
@@ -99,30 +116,105 @@ def test_a_failed_lookup_in_another_account_is_no_matter_of_this_one(tmp_path: P
     assert changes(centre.run()) == []
 
 
-def test_who_has_jobs_is_healed_without_being_deleted(tmp_path: Path) -> None:
+def test_who_is_healed_is_not_deleted_and_has_their_default_account_in_slurmctld(
+    tmp_path: Path,
+) -> None:
     centre = Centre(tmp_path)
     before = centre.kept
     jobs = [{"account": "cf1", "user": "one"}]
     centre.change(failed=["one"], jobs=jobs)
     assert faults(centre.run()) == {}
     assert centre.kept == {**before, "jobs": jobs}
-    assert centre.writes() == ["delete user", "reconfigure"]
+    assert centre.writes() == ["reconfigure"]
     # slurmctld 22.05.8 has `DefAccount=(null)` of them afterwards, and refuses sbatch without -A.
     after = [argv[2:] for argv in centre.calls if argv[2:3] == ["modify"]]
     said = "modify user where name=one cluster=a set defaultaccount=cf1"
     assert [" ".join(words) for words in after] == [said]
 
 
-def test_who_has_jobs_waits_where_slurmctld_may_not_be_told_to_read_again(tmp_path: Path) -> None:
+FAULTS = {
+    "a list of associations lacks one": Fault(frozenset(["assoc", "user=one"]), drops="|old|"),
+    "the list of rights is empty": Fault(frozenset(["withcoord"]), drops=""),
+    "an add fails": Fault(frozenset(["add", "user"])),
+    "a change of the default account fails": Fault(frozenset(["defaultaccount=cf1"])),
+    "a list of default accounts is empty": Fault(frozenset(["user", "withassoc"]), drops=""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("more", ["nothing", "a limit", "an account", "a right"])
+def test_whoever_is_healed_loses_nothing_by_one_fault_of_sacctmgr(
+    tmp_path: Path, fault: str, more: str
+) -> None:
     centre = Centre(tmp_path)
-    centre.change(failed=["one"], jobs=[{"account": "cf1", "user": "one"}])
+    tools = centre.handler._tools
+    if more == "a limit":
+        where = ["where", "name=one", "account=cf1", "cluster=a"]
+        tools.write(["modify", "user", *where, "set", "fairshare=77", "grpjobs=5"])
+    elif more == "an account":
+        tools.write(["add", "account", "old", "cluster=a"])
+        tools.write(["add", "user", "one", "cluster=a", "account=old", "maxjobs=3"])
+    elif more == "a right":
+        users = centre.kept["users"]
+        users["one"]["admin"] = "Administrator"
+        centre.change(users=users)
+    before = centre.kept
+    centre.change(failed=["one"])
+    centre.faults = [FAULTS[fault]]
+    for _ in range(3):
+        outcomes = centre.run()
+    assert faults(outcomes) == {}
+    assert centre.kept == before
+    assert "delete user" not in centre.writes()
+
+
+def test_who_was_looked_up_again_gets_their_default_account_after_a_kill(tmp_path: Path) -> None:
+    centre = Centre(tmp_path)
+    before = centre.kept
+    centre.change(failed=["one"])
+    centre.handler._tools.reconfigure()
+    assert centre.kept["undefaulted"] == ["one"]
+    assert changes(centre.run()) == ["default account of one: cf1, which slurmctld does not have"]
+    assert centre.kept == before
+    assert changes(centre.run()) == []
+
+
+def test_who_is_suspended_gets_no_default_account(tmp_path: Path) -> None:
+    centre = Centre(tmp_path)
+    centre.ledger.suspend(True)
+    centre.run()
+    centre.change(undefaulted=["one"])
+    assert changes(centre.run()) == []
+
+
+def test_they_wait_where_slurmctld_may_not_be_told_to_read_again(tmp_path: Path) -> None:
+    centre = Centre(tmp_path)
+    centre.change(failed=["one"])
+    before = centre.kept
     centre.refused = ["reconfigure"]
     fault = centre.run()[KEY].fault
     assert isinstance(fault, NotReady)
-    assert "one, who cannot be deleted" in fault.message
+    assert "slurmctld holds a failed uid lookup of one" in fault.message
     assert "Access denied" in fault.message
-    assert "scontrol reconfigure" in fault.advice
-    centre.change(jobs=[])
+    assert "`scontrol reconfigure`" in fault.advice
+    assert centre.kept == before
+    centre.refused = []
+    assert faults(centre.run()) == {}
+
+
+def test_a_slurmctld_that_would_look_up_hundreds_of_others_is_left_to_an_admin(
+    tmp_path: Path,
+) -> None:
+    centre = Centre(tmp_path)
+    others = [f"o{number}" for number in range(MOST_OTHERS)]
+    users = centre.kept["users"] | {name: {"default": {"a": "cf1"}} for name in others}
+    centre.change(users=users, failed=["one", *others])
+    fault = centre.run()[KEY].fault
+    assert isinstance(fault, NotReady)
+    assert f"{MOST_OTHERS} others" in fault.message
+    assert "`scontrol reconfigure`" in fault.advice
+    assert centre.writes() == []
+    centre.change(failed=["one", *others[1:]])
     assert faults(centre.run()) == {}
 
 
@@ -136,18 +228,21 @@ def test_many_users_are_healed_by_one_reconfigure(tmp_path: Path) -> None:
 
 @pytest.mark.lab
 @pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
-def test_who_is_made_anew_in_a_real_slurm_has_what_they_had() -> None:
+def test_who_is_healed_in_a_real_slurm_has_what_they_had() -> None:
     cluster = slurm_sites.real()
-    tools = cluster.handler()._tools
+    settings = {**cluster.settings, "scontrol": [slurm_sites.program("scontrol")]}
+    tools = build(slurm_sites.site(), settings)._tools
     name = "t" + uuid.uuid4().hex[:10]
     where = [f"cluster={cluster.settings['cluster']}"]
-    limits = ["maxjobs=3", "maxtres=mem=1536G", "maxwall=1-12", "qos+=normal"]
+    limits = ["maxjobs=3", "maxtres=mem=1536G", "maxwall=1-12", "qos+=normal", "fairshare=77"]
     try:
         tools.write(["add", "account", name, *where])
         tools.write(["add", "user", name, *where, f"account={name}", "partition=main", *limits])
         before = tools.associations_of([name])
         heal(tools, [name])
         assert tools.associations_of([name]) == before
+        assert tools.default_accounts([name]) == {name: name}
+        assert ("", name) in tools.held([name], [name]).failed
     finally:
         cluster.forget(name)
 
@@ -164,7 +259,7 @@ def test_what_slurmctld_holds_of_who_resolves_nowhere_is_read() -> None:
     try:
         handler._tools.write(["add", "account", name, *where])
         handler._tools.write(["add", "user", name, *where, f"account={name}"])
-        assert handler._tools.failed_uids([name, "root"], [name, "root"]) == {
+        assert handler._tools.held([name, "root"], [name, "root"]).failed == {
             ("", name),
             (name, name),
         }

@@ -88,6 +88,8 @@ def _command(
 
 def _scontrol(data: Slurmdbd, arguments: Sequence[str]) -> None:
     if list(arguments[:1]) == ["reconfigure"]:
+        # It then has no default account of theirs until one is set (22.05.8).
+        data.undefaulted = sorted({*data.undefaulted, *data.failed})
         data.failed = []
         data.failed_rows = []
         return
@@ -114,6 +116,8 @@ def _show_assoc_mgr(data: Slurmdbd, options: dict[str, str]) -> None:
         for user, number in uids.items():
             if not users or user in users:
                 default = next(iter(data.users[user]["default"].values()), "(null)")
+                if user in data.failed or user in data.undefaulted:
+                    default = "(null)"
                 uid = FAILED if user in data.failed else number
                 print(f"UserName={user}({uid}) DefAccount={default}")
     if "assoc" in flags:

@@ -52,6 +52,8 @@ class Slurmdbd:
         self.partitions: list[str] = kept.get("partitions", ["main"])
         # Associations, as (account, user), whose user slurmctld could not look up.
         self.failed_rows: list[list[str]] = kept.get("failed_rows", [])
+        # Users whom slurmctld looked up again, and whose default account it does not have.
+        self.undefaulted: list[str] = kept.get("undefaulted", [])
         self.tres: list[str] = kept.get("tres", list(TRES))
         self.enforced: str = kept.get("enforced", "associations,limits,qos")
         self._associations = {_place(row): row for row in kept["assocs"]}
@@ -70,6 +72,7 @@ class Slurmdbd:
             "qos": self.qos,
             "partitions": self.partitions,
             "failed_rows": self.failed_rows,
+            "undefaulted": self.undefaulted,
             "tres": self.tres,
             "enforced": self.enforced,
         }
@@ -94,6 +97,8 @@ class Slurmdbd:
         for row in self.matching(cluster=[cluster], user=[user]):
             row["default"] = row["account"] == account
         self.users[user]["default"][cluster] = account
+        if user not in self.failed:
+            self.undefaulted = [name for name in self.undefaulted if name != user]
 
     def remove(self, rows: Collection[Row]) -> None:
         """Remove users' associations, and users who have none left.
@@ -115,6 +120,7 @@ class Slurmdbd:
             if not left:
                 del self.users[name]
                 self.failed = [user for user in self.failed if user != name]
+                self.undefaulted = [user for user in self.undefaulted if user != name]
             accounts = {row["account"] for row in left}
             self.failed_rows = [
                 [account, user]
