@@ -225,7 +225,7 @@ class Tools:
 
     def held(self, users: Collection[str] = (), accounts: Collection[str] = ()) -> Held:
         """Return what slurmctld holds of users and their associations with accounts; without any
-        user, of everybody's own record alone."""
+        user, of everybody."""
         if not self.scontrol:
             return Held()
         some = [
@@ -233,8 +233,8 @@ class Tools:
             for what, names in (("users", users), ("accounts", accounts))
             if 0 < len(names) <= FILTER
         ]
-        flags = "flags=users,assoc" if users else "flags=users"
-        text = self._ask([*self.scontrol, "show", "assoc_mgr", *some, flags], "slurmctld")
+        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users,assoc"]
+        text = self._ask(argv, "slurmctld")
         rows = [
             (account, user, int(uid) == FAILED_UID, default)
             for account, user, uid, default in _HELD.findall(text)
