@@ -31,6 +31,7 @@ from handlers.slurm.plan import (
     user_state,
 )
 from handlers.slurm.refers import Known, default_of, named, named_by_key, refused, without_access
+from handlers.slurm.removal import below
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, state_of, stays_alone
 from handlers.slurm.settings import Params, Settings
 from handlers.slurm.texts import LONGEST, as_held
@@ -267,6 +268,12 @@ class Slurm:
         where = [f"name={user[0]}", f"account={account}"] if user else [f"name={account}"]
         kind = "user" if user else "account"
         return [["sacctmgr", "delete", kind, "where", *where, f"cluster={self._settings.cluster}"]]
+
+    def enclosed(self, keys: Collection[Key]) -> Mapping[Key, Sequence[Key]]:
+        """Return the accounts below accounts, and everybody's associations with all of these."""
+        accounts = [key for key in keys if split_key(key)[1] == "account"]
+        rows = self._tools.associations(()) if accounts else []
+        return {key: below(key, rows) for key in accounts}
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if split_key(key)[1] == "account":

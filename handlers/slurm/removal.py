@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from handlers.slurm.client import Association, Tools
 from handlers.slurm.healing import set_defaults
 from handlers.slurm.limits.limits import add_words
-from provisioner.contract import NotReady, Transient
+from provisioner.contract import Key, NotReady, Transient, split_key
 
 READ = 200
 """The most users that one read names."""
@@ -26,6 +26,21 @@ DELETED = 50
 """Users in one delete. The time of slurmdbd 24.11.5 grows faster than their number: for 500 users
 of an account on a busy machine, the longest call took 54 s with 200 users in each and 10 s with 50;
 all calls took 69 s and 28 s. 22.05.8 took 11 s either way."""
+
+
+def below(key: Key, rows: Sequence[Association]) -> list[Key]:
+    """Return what `delete account` takes with an account (24.11.5, 26.05.5): the accounts below it
+    at any depth, and the associations with all of them. rows: of the whole cluster."""
+    instance, _, account = split_key(key)
+    gone, found = {account}, {account}
+    while found:
+        found = {row.account for row in rows if not row.user and row.parent in found} - gone
+        gone |= found
+    # A name that no key could have goes, too, so nothing is left out here.
+    accounts = {f"{instance}/account/{name}" for name in gone - {account}}
+    members = {f"{instance}/assoc/{row.account}/{row.user}" for row in rows if row.user}
+    inside = {one for one in members if one.split("/")[2] in gone}
+    return sorted(accounts | inside)
 
 
 def remove(tools: Tools, account: str, names: Sequence[str], selection: Sequence[str] = ()) -> None:

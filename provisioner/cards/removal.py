@@ -1,20 +1,24 @@
 """What an admin would remove who was asked to delete a subject's data, and where.
 
-Promises: reads only; nothing is removed, and nothing that anybody else claims is listed to be.
+Promises: reads only; nothing is removed, and nothing that anybody else claims is listed to be, nor
+what would take something with it that is not on the list.
 Leaves out: the service's own records, which go with their age (`retention`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.cards import objects
 from provisioner.cards.objects import ObjectStatus
-from provisioner.contract import Key, split_key
-from provisioner.contract.abilities import Removes, able
+from provisioner.contract import Fault, Key, split_key
+from provisioner.contract.abilities import Encloses, Removes, able
 from provisioner.journal.records import ledger
 from provisioner.wiring import System
+
+_MOST_NAMED = 5
+"""So many objects are named that another one would take with it."""
 
 _FACTS = ("path", "dn", "uid", "quota", "files", "enabled")
 """What is said of an object, as far as its backend says it."""
@@ -48,10 +52,11 @@ def of(system: System, subject: str) -> Removal:
     listed = objects.of(system, subject)
     closed = objects.suspensions(system, subject, listed)
     there = [item for item in listed if item.state and item.state.get("present")]
+    parts = [_part(system, subject, item) for item in _last_first(there)]
     return Removal(
         subject=subject,
         closed=any(one.subject == subject for one in closed),
-        parts=tuple(_part(system, subject, item) for item in _last_first(there)),
+        parts=tuple(_sparing(system, parts)),
         unread={
             item.key: item.error.message if item.error is not None else "it was not read"
             for item in listed
@@ -83,6 +88,35 @@ def _part(system: System, subject: str, item: ObjectStatus) -> Part:
         return Part(item.key, about, kept="its handler does not say how it is removed")
     commands = handler.removal(item.key, item.state or {})
     return Part(item.key, about, tuple(tuple(argv) for argv in commands))
+
+
+def _sparing(system: System, parts: Sequence[Part]) -> list[Part]:
+    """Return parts so that none is removed with which something else would go."""
+    gone = {part.key for part in parts if not part.kept}
+    kept: dict[Key, str] = {}
+    for instance in sorted({split_key(key)[0] for key in gone}):
+        handler = system.handlers.get(instance)
+        if not able(handler, Encloses):
+            continue
+        keys = sorted(key for key in gone if split_key(key)[0] == instance)
+        try:
+            enclosed = handler.enclosed(keys)
+        except Fault as fault:
+            kept |= dict.fromkeys(keys, f"what would go with it could not be read: {fault.message}")
+            continue
+        others = {key: sorted(set(inside) - gone) for key, inside in enclosed.items()}
+        kept |= {key: _taking(some) for key, some in others.items() if some}
+    return [
+        replace(part, commands=(), kept=kept[part.key]) if part.key in kept else part
+        for part in parts
+    ]
+
+
+def _taking(others: Sequence[Key]) -> str:
+    """Return that an object would take others with it."""
+    more = len(others) - _MOST_NAMED
+    named = ", ".join(others[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"it would take with it {named}; move or remove these first"
 
 
 def _about(item: ObjectStatus) -> str:

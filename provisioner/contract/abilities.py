@@ -194,6 +194,16 @@ class Removes(Protocol):
 
 
 @runtime_checkable
+class Encloses(Protocol):
+    """A handler of objects that take others with them when they are removed for good."""
+
+    def enclosed(self, keys: Collection[Key]) -> Mapping[Key, Sequence[Key]]:
+        """Return what would go with each object, at any depth, whosever it is; read from the
+        backend. Raises a Fault if it cannot be read."""
+        ...
+
+
+@runtime_checkable
 class Meters(Protocol):
     """A handler of objects with quotas. `provisioner quota` shows them, and people are warned."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.emulators.slurm.slurmdbd import job_state
+from provisioner.system import process
 from tests.support.cli_site import Desk, of_user, storage, user
 
 COMPUTE = """provisioner: 1
@@ -174,6 +175,54 @@ def test_a_removal_of_an_allocation_has_its_fileset_with_its_use_and_leaves_what
     assert "quota 0 KiB of 1 TiB" in lines[at - 1]
     assert lines[at + 1] == "    mmdelfileset fs1 cf1 -f"
     assert "stays: groups/group/cf1: allocation:2 claims it, too" in lines
+
+
+DELETE = "    sacctmgr delete account where name=cf1 cluster=a"
+
+
+FIRST = "move or remove these first"
+
+
+def sacctmgr(desk: Desk, *words: str) -> None:
+    """Run sacctmgr as an admin does."""
+    program = str(desk.root / "slurm/bin/sacctmgr")
+    assert process.run([program, "-i", *words], timeout=60).returncode == 0
+
+
+def test_an_account_goes_with_its_own_members_alone(desk: Desk) -> None:
+    lines = told(desk, "allocation:2")
+    assert DELETE in lines
+    assert "    sacctmgr delete user where name=jdoe account=cf1 cluster=a" in lines
+
+
+@pytest.mark.parametrize("whose", ["another allocation's", "an admin's"])
+def test_an_account_stays_below_which_another_one_lies(desk: Desk, whose: str) -> None:
+    if whose == "an admin's":
+        sacctmgr(desk, "add", "account", "kid", "cluster=a", "parent=cf1")
+        sacctmgr(desk, "add", "account", "own", "cluster=a", "parent=kid")
+        inside = "slurm-a/account/kid, slurm-a/account/own"
+    else:
+        text = compute("4", "cluster-a", "CF4").replace("slurm: {", "slurm: {parent: cf1, ")
+        desk.serve(text)
+        members = [f"slurm-a/assoc/cf4/{name}" for name in ("asmith", "jdoe")]
+        inside = ", ".join(["slurm-a/account/cf4", *members])
+    lines = told(desk, "allocation:2")
+    assert DELETE not in lines
+    assert f"stays: slurm-a/account/cf1: it would take with it {inside}; {FIRST}" in lines
+
+
+def test_an_account_stays_in_which_somebody_else_is(desk: Desk) -> None:
+    sacctmgr(desk, "add", "user", "visitor", "cluster=a", "account=cf1")
+    lines = told(desk, "allocation:2")
+    assert DELETE not in lines
+    said = "stays: slurm-a/account/cf1: it would take with it slurm-a/assoc/cf1/visitor"
+    assert f"{said}; {FIRST}" in lines
+
+
+def test_an_account_whose_content_cannot_be_read_stays(desk: Desk) -> None:
+    desk.break_off("slurm")
+    lines = told(desk, "allocation:2", code=5)
+    assert DELETE not in lines
 
 
 def test_a_removal_says_what_it_could_not_read(desk: Desk) -> None:
