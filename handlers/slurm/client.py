@@ -170,11 +170,18 @@ class Tools:
         return {user: default for user, default, *_ in rows if default}, partitions
 
     def privileged(self, users: Collection[str]) -> set[str]:
-        """Return the users who are administrators or operators, or coordinate an account."""
+        """Return the users who are administrators or operators, or coordinate an account. Raises
+        Unavailable if the list lacks one of the users."""
         if not users:
             return set()
         where = ["withcoord", "where", f"name={','.join(sorted(users))}"]
         rows = self._show("user", where, ("User", "AdminLevel", "Coordinators"))
+        lacking = sorted(set(users) - {row[0] for row in rows})
+        if lacking:
+            raise Unavailable(
+                f"sacctmgr shows no rights of {', '.join(lacking[:3])}",
+                advice="compare `sacctmgr show user NAME withcoord` with `sacctmgr show user NAME`",
+            )
         return {name for name, level, of, *_ in rows if level not in ("", "None") or of}
 
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from handlers.slurm.client import Association, Held
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import steps, unlocked
-from handlers.slurm.limits.limits import Limits, add_words, set_words
+from handlers.slurm.limits.limits import Limits, add_words, is_clear, is_whole, set_words
 from handlers.slurm.rows import (
     WITHOUT,
     Division,
@@ -139,7 +139,14 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
         default = str(state["default_account"])
         changes.append(_default(key, user, default, ", which slurmctld does not have"))
     changes += _cancelled(key, want, state, data)
-    return [*changes, *_removed(key, division.leaving, beside, data)]
+    # What others gave, claims would not make again.
+    again = {} if division.others else {"asked": _as_held(cast(Limits, want["limits"]))}
+    return [*changes, *_removed(key, division.leaving, beside, {**data, **again})]
+
+
+def _as_held(limits: Limits) -> Limits:
+    """Return what an association has that has these limits and no others."""
+    return {p: v for p, v in limits.items() if not (is_whole(p) or is_clear(p, v))}
 
 
 def _cancelled(key: Key, want: Want, state: State, data: Mapping[str, Any]) -> list[Change]:

@@ -12,12 +12,15 @@ of the same account does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from handlers.slurm.client import Association, Tools
+from handlers.slurm.client import Association, Tools, by_name, contradicted
 from handlers.slurm.healing import set_defaults
-from handlers.slurm.limits.limits import add_words
+from handlers.slurm.limits.limits import Limits, add_words
 from provisioner.contract import Key, NotReady, Transient, split_key
+
+NOTHING: Mapping[str, Limits] = {}
+"""What claims want of associations, if they want none."""
 
 READ = 200
 """The most users that one read names."""
@@ -43,15 +46,23 @@ def below(key: Key, rows: Sequence[Association]) -> list[Key]:
     return sorted(accounts | inside)
 
 
-def remove(tools: Tools, account: str, names: Sequence[str], selection: Sequence[str] = ()) -> None:
+def remove(
+    tools: Tools,
+    account: str,
+    names: Sequence[str],
+    selection: Sequence[str] = (),
+    asked: Mapping[str, Limits] = NOTHING,
+) -> None:
     """Remove users' associations with an account, with partitions and without.
 
-    selection: a word that names the associations to remove, if some stay; empty: all. Raises
-    NotReady while one of the users has jobs under an association to be removed.
+    selection: a word that names the associations to remove, if some stay; empty: all. asked: the
+    limits that claims want of those that stay, by user; a user is left out if claims do not want
+    each of them. Raises NotReady while one of the users has jobs under an association to be
+    removed.
     """
     for some in _portions(names, READ):
         if selection:
-            _remove_some(tools, account, some, selection)
+            _remove_some(tools, account, some, selection, asked)
         else:
             _remove_all(tools, account, some)
 
@@ -78,7 +89,11 @@ def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
 
 
 def _remove_some(
-    tools: Tools, account: str, names: Sequence[str], selection: Sequence[str]
+    tools: Tools,
+    account: str,
+    names: Sequence[str],
+    selection: Sequence[str],
+    asked: Mapping[str, Limits],
 ) -> None:
     defaults = tools.default_accounts(names)
     staying = [name for name in names if defaults.get(name) == account]
@@ -92,36 +107,79 @@ def _remove_some(
             raise _working(account, names) from None
         if not staying:
             raise
-        _remove_default(tools, account, staying, selection, refused)
+        alone = _remove_aside(tools, account, staying, selection)
+        _check_alone(tools, account, alone, selection, asked, refused)
+        _remove_and_add(tools, account, alone, selection)
 
 
-def _remove_default(
+def _remove_aside(
+    tools: Tools, account: str, names: Sequence[str], selection: Sequence[str]
+) -> list[str]:
+    """Remove some associations of users whose default account this is, in a way that 24.11 takes;
+    return the users who have no other account.
+
+    It refuses while the account is a user's default (24.11.5): ` Error with request: You can not
+    remove the default account of a user`. Meanwhile another account of theirs becomes the default.
+    """
+    rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
+    others = {row.user: row.account for row in rows if row.account != account}
+    aside = [name for name in names if name in others]
+    set_defaults(tools, others)
+    _delete(tools, account, aside, [], selection)
+    set_defaults(tools, dict.fromkeys(aside, account))
+    return [name for name in names if name not in others]
+
+
+def _remove_and_add(
+    tools: Tools, account: str, names: Sequence[str], selection: Sequence[str]
+) -> None:
+    """Remove users who have no other account from this one, and add the associations that stay.
+
+    These are as claims want them (`_check_alone`), so the next plan adds what a kill left out.
+    """
+    rows = tools.associations_of(names)
+    _delete(tools, account, names, [])
+    for cluster, row in rows:
+        if cluster == tools.cluster and row.account == account and not _selected(row, selection):
+            _add_as_it_was(tools, row)
+    set_defaults(tools, dict.fromkeys(names, account))
+
+
+def _check_alone(
     tools: Tools,
     account: str,
     names: Sequence[str],
     selection: Sequence[str],
+    asked: Mapping[str, Limits],
     refused: Transient,
 ) -> None:
-    """Remove some associations of users whose default account this is, in a way that 24.11 takes.
+    """Raise a fault if users could lose something by leaving an account and being added again.
 
-    It refuses while the account is a user's default (24.11.5): ` Error with request: You can not
-    remove the default account of a user`. Meanwhile another account of theirs becomes the default;
-    a user without another leaves the account, and is added again to the associations that stay.
-    Raises the earlier fault if a user has rights that adding does not give.
+    refused: what Slurm said; it is raised of a user with rights that adding does not give.
     """
+    if not names:
+        return
     rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
-    others = {row.user: row.account for row in rows if row.account != account}
-    set_defaults(tools, others)
-    aside = [name for name in names if name in others]
-    _delete(tools, account, aside, [], selection)
-    alone = [name for name in names if name not in others]
-    if tools.privileged(alone):
+    own = by_name(rows)
+    _, named = tools.users(names)
+    for place in sorted({*own, *named, *((account, name) for name in names)}):
+        there = own.get(place, [])
+        doubt = contradicted(*place, there, named.get(place, set()))
+        if doubt is not None or not there or place[0] != account:
+            raise doubt or refused
+    if tools.privileged(names):
         raise refused
-    _delete(tools, account, alone, [])
     for row in rows:
-        if row.user in alone and not _selected(row, selection):
-            _add_as_it_was(tools, row)
-    set_defaults(tools, dict.fromkeys(names, account))
+        if not _selected(row, selection) and row.limits != asked.get(row.user):
+            where = f"name={row.user} cluster={tools.cluster}"
+            raise NotReady(
+                f"{refused.message}. What stays of {row.user} in {account} has limits that no "
+                "request asks for, and would lose them if it was removed and added again",
+                advice=f"add {row.user} to another account, set that as default account (`sacctmgr "
+                f"modify user where {where} set defaultaccount=OTHER`), remove the association "
+                f"(`sacctmgr delete user where {where} account={account} {' '.join(selection)}`), "
+                "and set the default account back",
+            )
 
 
 def _add_as_it_was(tools: Tools, row: Association) -> None:

@@ -11,6 +11,7 @@ from typing import cast
 
 from handlers.slurm.client import Tools
 from handlers.slurm.healing import heal
+from handlers.slurm.limits.limits import Limits
 from handlers.slurm.removal import remove
 from provisioner.contract import Change, Permanent
 
@@ -45,7 +46,9 @@ def _write(tools: Tools, changes: Sequence[Change]) -> None:
     elif verb == "default":
         tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])
     elif verb == "remove-user":
-        remove(tools, account, names, selection)
+        some = ((change.data["name"], change.data.get("asked")) for change in changes)
+        asked = {str(name): cast(Limits, limits) for name, limits in some if limits is not None}
+        remove(tools, account, names, selection, asked)
     elif verb == "cancel-jobs":
         _cancel(tools, account, changes)
     elif verb == "heal":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handlers.slurm.handler import Slurm, build
-from provisioner.contract import Completed, InvalidRequest, Key, Permanent
+from provisioner.contract import Completed, InvalidRequest, Key, NotReady, Permanent
 from provisioner.convergence.converge import Outcome, converge, dry_run
 from provisioner.objects.items import Item
 from provisioner.system import process
@@ -338,8 +338,16 @@ class As2411:
         assert cluster.state is not None
         self.state = cluster.state
         self.refused = 0
+        # A command with each of these words fails once, or says nothing.
+        self.fails: list[set[str]] = []
+        self.mute: list[set[str]] = []
 
     def __call__(self, argv: Sequence[str], **more: Any) -> Completed:
+        for faults_, code in ((self.fails, 1), (self.mute, 0)):
+            hit = next((words for words in faults_ if words <= set(argv)), None)
+            if hit is not None:
+                faults_.remove(hit)
+                return Completed(tuple(argv), code, "", "slurmdbd: down" if code else "")
         words = dict(word.partition("=")[::2] for word in argv)
         if "delete" in argv and "partition" in words:
             users = json.loads(self.state.read_text())["users"]
@@ -392,3 +400,48 @@ def test_who_has_rights_keeps_them_where_the_association_would_have_to_be_made_a
     with pytest.raises(AssertionError, match="You can not remove the default account"):
         centre.run()
     assert set(centre.rows()) == {GPU, CPU}
+
+
+def alone(tmp_path: Path) -> tuple[Centre, As2411]:
+    """Give a user with two partitions of their only account, on 24.11."""
+    cluster = slurm_sites.emulated(tmp_path, ["main", GPU, CPU, BIG])
+    centre = Centre(cluster, "one")
+    centre.ask(GPU, CPU, specs="MaxJobs=5")
+    centre.run()
+    run = As2411(cluster)
+    centre.handler = build(replace(slurm_sites.site(), run=run), cluster.settings)
+    centre.ask(GPU, specs="MaxJobs=5")
+    return centre, run
+
+
+def test_what_stays_is_not_made_again_with_limits_that_no_request_asks_for(tmp_path: Path) -> None:
+    centre, _ = alone(tmp_path)
+    centre.admin("modify", "partition=gpu", "set", "fairshare=77")
+    item = Item(centre.key, centre.ledger.claims[centre.key])
+    [outcome] = converge(centre.handler, [item], centre.ledger.save)
+    assert isinstance(outcome.fault, NotReady)
+    assert "has limits that no request asks for" in outcome.fault.message
+    said = "sacctmgr delete user where name=one cluster=a account=one partition=cpu"
+    assert said in outcome.fault.advice
+    assert centre.rows() == {GPU: "5", CPU: "0"}
+    rows = {row.partition: row.limits for row in centre.handler._tools.associations(["one"])}
+    assert rows[GPU] == {"MaxJobs": 5, "Fairshare": 77}
+
+
+def test_what_stays_comes_back_if_adding_it_again_failed_once(tmp_path: Path) -> None:
+    centre, run = alone(tmp_path)
+    run.fails = [{"add", "user", "partition=gpu"}]
+    with pytest.raises(AssertionError):
+        centre.run()
+    assert centre.rows() == {}
+    centre.run()
+    assert centre.rows() == {GPU: "5"}
+    assert centre.handler._tools.default_accounts(["one"]) == {"one": "one"}
+
+
+def test_nobody_is_made_again_whose_rights_are_not_shown(tmp_path: Path) -> None:
+    centre, run = alone(tmp_path)
+    run.mute = [{"withcoord"}] * 99
+    with pytest.raises(AssertionError, match="shows no rights of one"):
+        centre.run()
+    assert centre.rows() == {GPU: "5", CPU: "0"}
