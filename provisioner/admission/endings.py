@@ -1,7 +1,8 @@
 """Endings: the service's own requests when a date that a request named in `ends` has come.
 
-Promises: a date leads to one request, in one commit with the note that it did. It is made only if
-no newer request of the subject has claimed since. Access ends although its writer may ask for
+Promises: a date leads to one request, in one commit with the note that it did, and to another one
+only if that one was refused or failed before it began. It is made only if no newer request of the
+subject has claimed since. Access ends although its writer may ask for
 nothing any more; only a crowd is held. Leaves out: warning people before (`notify`), and what a
 suspension does (`controls.access`).
 """
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
 from provisioner.admission.candidates import Candidate
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import holdings, subjects
+from provisioner.journal.queries import beforehand, holdings, subjects
 from provisioner.journal.queries.subjects import End
 from provisioner.journal.records import request_rows
 from provisioner.objects.losses import Shift
@@ -26,11 +27,11 @@ from provisioner.request.request import parse_request
 from provisioner.spool.spool import Submission
 from provisioner.system import ulid
 
-CAUSE = "ended"
-"""The cause of a suspension because a date has come."""
-
 _AT_ONCE = 200
 """The most dates that one commit follows."""
+
+_AGAIN = 86400.0
+"""Seconds after which a date is followed again whose request failed before it closed anything."""
 
 
 def follow(terms: Terms, now: float) -> Iterator[Admitted]:
@@ -40,7 +41,7 @@ def follow(terms: Terms, now: float) -> Iterator[Admitted]:
     crowd.
     """
     with terms.book.reading() as conn:
-        due = subjects.ends_until(conn, now)
+        due = subjects.ends_until(conn, now, time.time() - _AGAIN)
         crowd = frozenset(_losers(conn, due, terms))
     for start in range(0, len(due), _AT_ONCE):
         with terms.book.transaction(new_work=True) as conn:
@@ -97,4 +98,4 @@ def about(end: End) -> dict[str, object]:
         member = {"user": leaf.partition(":")[2], "allocation": {"id": name}}
         return {"action": "membership.remove", "membership": member, "reason": reason}
     part = {"name": name} if kind == "user" else {"id": name}
-    return {"action": f"{kind}.suspend", kind: part, "cause": CAUSE, "reason": reason}
+    return {"action": f"{kind}.suspend", kind: part, "cause": beforehand.ENDED, "reason": reason}

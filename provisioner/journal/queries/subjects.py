@@ -17,7 +17,7 @@ from provisioner.contract import InvalidRequest, Key
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.queries import history
 from provisioner.journal.records.ledger import Held
-from provisioner.journal.schema import claims, events, requests, suspensions
+from provisioner.journal.schema import claims, events, requests, steps, suspensions
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.system import ulid
 from provisioner.system.ulid import RequestId
@@ -26,7 +26,6 @@ _CLAIMS = select(
     claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source
 ).where(claims.c.root.in_(IDS))
 
-
 _PLACED = (
     select(claims.c.leaf, claims.c.source)
     .where(claims.c.leaf.in_(IDS), claims.c.leaf != claims.c.root)
@@ -34,14 +33,11 @@ _PLACED = (
     .distinct()
 )
 
-
 _KINDS = ("user", "project", "allocation")
-
 _CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
 
 _NEAR = 0.7
 """How alike two names are, from 0 to 1, of which one is taken for the other."""
-
 _SAME = 2
 """How many characters a mistyped name has in common with the right one, from its beginning."""
 
@@ -153,14 +149,25 @@ _DATED = select(
 ).where(requests.c.ends.is_not(None))  # fmt: skip
 
 
-def ends_until(conn: Connection, until: float) -> list[End]:
+_asked = requests.alias()
+_IN_VAIN = select(_asked.c.id).where(
+    _asked.c.state.in_([RequestState.FAILED, RequestState.REFUSED]),
+    _asked.c.ended < bindparam("b_failed"),
+    ~select(steps.c.name).where(steps.c.request == _asked.c.id).exists(),
+)
+
+
+def ends_until(conn: Connection, until: float, failed: float = 0.0) -> list[End]:
     """List the dates in force up to a time that were not followed yet, earliest first.
+
+    failed: also those whose request failed or was refused before this time, and never began.
 
     A date is in force while no newer request of the subject has claimed. One that was cancelled or
     is held moves no date, whatever it had made before.
     """
-    due = _DATED.where(requests.c.ends <= until, requests.c.ended_by.is_(None))
-    return _in_force(conn, conn.execute(due.order_by(requests.c.ends, requests.c.id)).all())
+    open_yet = or_(requests.c.ended_by.is_(None), requests.c.ended_by.in_(_IN_VAIN))
+    due = _DATED.where(requests.c.ends <= until, open_yet).order_by(requests.c.ends, requests.c.id)
+    return _in_force(conn, conn.execute(due, {"b_failed": failed}).all())
 
 
 def ends_of(conn: Connection, subjects: Collection[str]) -> list[End]:
@@ -227,10 +234,9 @@ def _behind(conn: Connection, roots: Collection[str]) -> Iterator[tuple[str, Req
         if not history.mentioned(some, owner[pair]):
             continue
         standing = [
-            mention
-            for mention in history.earlier(some, owner[pair])
-            if mention.counts
-            and not (mention.step and about[mention.request].state in history.STOPPED)
+            one
+            for one in history.earlier(some, owner[pair])
+            if one.counts and not (one.step and about[one.request].state in history.STOPPED)
         ]
         if standing and standing[-1].step:
             row = about[standing[-1].request]
