@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import sqlalchemy
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from provisioner.contract import ConfigError, Fault
 from provisioner.journal import cells, database, facts, migrations, sums
@@ -342,6 +342,12 @@ class Journal:
 
 def _code(error: DBAPIError) -> int:
     return int(getattr(error.orig, "sqlite_errorcode", 0))
+
+
+def is_of_rows(error: Exception) -> bool:
+    """Return True if a write failed by what was to be written: it would fail again."""
+    of_values = isinstance(error, (StatementError, ValueError, TypeError, LookupError))
+    return of_values and not isinstance(error, OperationalError)
 
 
 def _full(what: object, reason: object) -> JournalFull:

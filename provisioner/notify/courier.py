@@ -13,11 +13,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault
-from provisioner.journal.journal import Connection, Journal, JournalBroken, JournalFull
+from provisioner.journal.journal import (
+    Connection,
+    Journal,
+    JournalBroken,
+    JournalFull,
+    is_of_rows,
+)
 from provisioner.journal.outbox import messages, news
 from provisioner.journal.outbox.messages import HOOK, MAIL, Message
 from provisioner.journal.records.request_rows import Record
@@ -95,6 +101,15 @@ class Courier:
         self._resting = {MAIL: 0.0, HOOK: 0.0}
         self._failures = {MAIL: 0, HOOK: 0}
         self._cleaned = self._warned = 0.0
+        self._troubled: dict[str, float] = {}
+        self._parts: Mapping[str, Callable[[float], None]] = {
+            "making messages of the news": self._fill,
+            "the digest": self._digest,
+            "warning before access ends": self._warn,
+            "sending mail": lambda now: self._post(self._due(MAIL, now), now),
+            "calling the hook": lambda now: self._call(self._due(HOOK, now)),
+            "forgetting old messages": lambda _: self._clean(),
+        }
         self.dated: Callable[[], float] = time.time
         self._aged = 0.0
         self._stopping = threading.Event()
@@ -141,17 +156,33 @@ class Courier:
         # First: after a jump of the clock, it corrects since when messages have waited.
         self._aged = self.dated()
         now = time.time() if now is None else now
+        for name, part in self._parts.items():
+            # What cannot be read or written for one of them keeps the others from nobody.
+            if time.monotonic() < self._troubled.get(name, 0.0):
+                continue
+            try:
+                part(now)
+            except (JournalBroken, JournalFull):
+                raise
+            except Exception:
+                log.exception("telling people: %s failed; trying again in a minute", name)
+                self._troubled[name] = time.monotonic() + _AFTER_TROUBLE
+
+    def _fill(self, now: float) -> None:
         while self._outbox.fill(now) and not self._stopping.is_set():
             pass
+
+    def _digest(self, now: float) -> None:
         self._outbox.digest(self._causes, now)
+
+    def _warn(self, now: float) -> None:
         if time.monotonic() >= self._warned:
             self._warned = time.monotonic() + WARN
             self._outbox.warn(self._aged, now)
+
+    def _due(self, channel: str, now: float) -> list[Message]:
         with self._read_from().reading() as conn:
-            due = messages.due(conn, now, now + pace.WINDOW + 60, BATCH)
-        self._post([message for message in due if message.channel == MAIL], now)
-        self._call([message for message in due if message.channel == HOOK])
-        self._clean()
+            return messages.due(conn, channel, now, now + pace.WINDOW + 60, BATCH)
 
     def _read_from(self) -> Journal:
         """Return the journal on a connection of its own: reading blocks no writer."""
@@ -187,7 +218,7 @@ class Courier:
         with self._journal.reading() as conn:
             sent = messages.sent_between(conn, now - pace.WINDOW, now)
         chosen = pace.plan(due, sent, per_recipient=mail.per_recipient, in_all=mail.in_all)
-        going = [*chosen.single, *(self._outbox.summary(some, now) for some in chosen.merged)]
+        going = [*chosen.single, *self._summaries(chosen.merged, now)]
         if not going:
             return
         left, lost = _untried_first(going), 0
@@ -203,6 +234,16 @@ class Courier:
         except (Away, ConfigError) as error:
             text = error.message if isinstance(error, ConfigError) else str(error)
             self._trouble(MAIL, left, text)
+
+    def _summaries(self, merged: Sequence[Sequence[Message]], now: float) -> Iterator[Message]:
+        """Put one message in the place of many for one address, for each of some."""
+        for some in merged:
+            try:
+                yield self._outbox.summary(some, now)
+            except Exception as error:
+                if not is_of_rows(error):
+                    raise
+                log.exception("no summary for %s: its mails wait", some[0].address)
 
     def _over_one_connection(self, post: Post, going: Sequence[Message]) -> int:
         """Send mails until the connection breaks at one; return how many were before it.

@@ -10,12 +10,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner.config.notify import Event, NotifyConfig
 from provisioner.journal import audit, facts
-from provisioner.journal.journal import Connection, Journal, JournalBroken
+from provisioner.journal.journal import Connection, Journal, JournalBroken, is_of_rows
 from provisioner.journal.outbox import known, messages, news
 from provisioner.journal.outbox.known import Known, Pair
 from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
@@ -81,9 +81,24 @@ class Outbox:
 
     def fill(self, now: float) -> bool:
         """Make the messages of a portion of the news. Return False if there was none."""
+        for most in (PORTION, 1):
+            try:
+                return self._fill(now, most)
+            except Exception as error:
+                if not is_of_rows(error):
+                    raise
+                log.exception("messages of at most %d outcomes could not be written", most)
+        with self.book.transaction() as conn:
+            portion = news.portion(conn, 1)
+            if portion is not None:
+                news.through(conn, portion.last)
+        return True
+
+    def _fill(self, now: float, most: int) -> bool:
+        """most: outcomes that are looked at together."""
         draft = _Draft()
         with self.reader().reading() as conn:
-            portion = news.portion(conn, PORTION)
+            portion = news.portion(conn, most)
             if portion is None:
                 return False
             for start in range(0, len(portion.outcomes), ON_A_SHELF):
@@ -94,8 +109,7 @@ class Outbox:
                     self._tell(shelf, outcome, now, draft)
         with self.book.transaction() as conn:
             known.forget(conn, draft.forgotten)
-            known.put(conn, draft.known)
-            messages.add(conn, draft.messages)
+            _put(conn, draft)
             news.through(conn, portion.last)
         return True
 
@@ -159,7 +173,7 @@ class Outbox:
         facts |= {"person": person, "role": telling.role, "subject": telling.subject}
         lost = channel == MAIL and not address
         return Message(
-            id=_id(outcome, telling.event, f"{channel} {telling.pair}"),
+            id=_id(outcome, telling.event, f"{channel} {telling.pair}{telling.since}"),
             channel=channel,
             event=telling.event,
             person=person,
@@ -221,34 +235,52 @@ class Outbox:
         stages = self.settings.before_end
         if not stages or Event.ACCESS_ENDS not in self.settings.events:
             return False
-        draft = _Draft()
+        drafts: dict[RequestId, _Draft] = {}
         with self.reader().reading() as conn:
             for end in subjects.ends_until(conn, dated + stages[0] * DAY):
                 if end.at > dated:
                     days = min(days for days in stages if end.at - dated <= days * DAY)
-                    self._warn_of(Shelf(conn, said), end, days, now, draft)
-        if draft.known:
-            with self.book.transaction() as conn:
-                known.put(conn, draft.known)
-                messages.add(conn, draft.messages)
-        return bool(draft.messages)
+                    drafts[end.request] = self._warning(Shelf(conn, said), end, days, now)
+        drafts = {request: draft for request, draft in drafts.items() if draft.known}
+        if drafts:
+            self._warn_all(drafts)
+        return any(draft.messages for draft in drafts.values())
 
-    def _warn_of(self, shelf: Requests, end: End, days: int, now: float, draft: _Draft) -> None:
-        record = shelf.record(end.request)
-        if record is None:
-            return
+    def _warn_all(self, drafts: Mapping[RequestId, _Draft]) -> None:
+        """Write warnings together, or each by itself if one cannot be written."""
         try:
+            with self.book.transaction() as conn:
+                for draft in drafts.values():
+                    _put(conn, draft)
+        except Exception as error:
+            if not is_of_rows(error):
+                raise
+            if len(drafts) > 1:
+                for request, draft in drafts.items():
+                    self._warn_all({request: draft})
+                return
+            log.exception("%s: nobody is told when its access ends", *drafts)
+
+    def _warning(self, shelf: Requests, end: End, days: int, now: float) -> _Draft:
+        try:
+            record = shelf.record(end.request)
+            if record is None:
+                return _Draft()
             found = self.occasions.ending(shelf, record, end, days)
             knows = known.of(shelf.conn, [telling.pair for telling in found])
             told, after = tellings.news(found, knows, now)
+            # A date can be in force again after another one was told: that is another message.
+            told = [
+                replace(one, since=f" {before.at}") if (before := knows.get(one.pair)) else one
+                for one in told
+            ]
             made = self._made(shelf.conn, record, news.Outcome(days, record.id, "", now), told, now)
         except JournalBroken:
             raise
         except Exception:
-            log.exception("%s: nobody is told when its access ends", record.id)
-            return
-        draft.known.update(after)
-        draft.messages += made
+            log.exception("%s: nobody is told when its access ends", end.request)
+            return _Draft()
+        return _Draft(made, after)
 
     def digest(self, causes: summing.Causes, now: float) -> bool:
         """Make the daily digest if it is due. Return True if it was made."""
@@ -336,6 +368,13 @@ def request_facts(record: Record) -> dict[str, Any]:
         "asker": record.asker,
         "accepted": moment(record.accepted),
     }
+
+
+def _put(conn: Connection, draft: _Draft) -> None:
+    """Write messages, and what people know by them."""
+    known.put(conn, draft.known)
+    for lost in messages.add(conn, draft.messages):
+        log.error("%s %s to %s: another message has its id", lost.channel, lost.id, lost.person)
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Telling:
 
     about: what it is about, for the ledger of what they know; fact: a digest of what they need to
     know; open: they may use it afterwards; fresh: it is new to who was never told about it; role:
-    user, pi, asker or operator; facts: what the template gets.
+    user, pi, asker or operator; facts: what the template gets; since: until when another fact was
+    told, for what can become a fact again, '' else.
     """
 
     person: str
@@ -38,6 +39,7 @@ class Telling:
     open: bool = True
     fresh: bool = True
     facts: Mapping[str, Any]
+    since: str = ""
 
     @property
     def pair(self) -> Pair:

@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import chunks
+from provisioner.journal.dialect import chunks, upsert
 from provisioner.journal.schema import messages
 from provisioner.objects.states import MessageState
 
@@ -46,17 +46,32 @@ class Message:
     error: str | None = None
 
 
-_INSERT = insert(messages)
+_INSERT = upsert(messages).on_conflict_do_nothing(index_elements=["id"])
 _COLUMNS = [column.name for column in messages.columns]
 
 
-def add(conn: Connection, added: Sequence[Message]) -> None:
-    """Add messages."""
-    bulk.run(conn, _INSERT, [{name: getattr(m, name) for name in _COLUMNS} for m in added])
+def add(conn: Connection, added: Sequence[Message]) -> list[Message]:
+    """Add messages that are not there yet. Return those whose id another message has.
+
+    A message that is there already is no news. An error would keep all others from people.
+    """
+    rows = [{name: getattr(m, name) for name in _COLUMNS} for m in added]
+    if bulk.run(conn, _INSERT, rows) == len(added):
+        return []
+    kept: dict[str, Message] = {}
+    for part in chunks([m.id for m in added]):
+        listed = _listed(conn, select(messages).where(messages.c.id.in_(part)))
+        kept |= {message.id: message for message in listed}
+    return [m for m in added if _for(m) != _for(kept[m.id])]
 
 
-def due(conn: Connection, now: float, latest: float, limit: int) -> list[Message]:
-    """List waiting messages that are due, oldest first.
+def _for(message: Message) -> tuple[str, ...]:
+    """Return for whom a message is, and what it is about."""
+    return message.channel, message.event, message.person, message.address, message.subject
+
+
+def due(conn: Connection, channel: str, now: float, latest: float, limit: int) -> list[Message]:
+    """List waiting messages of a channel that are due, oldest first.
 
     latest: no message can be due after it, so that one that is was put off by a wrong clock.
     """
@@ -65,6 +80,7 @@ def due(conn: Connection, now: float, latest: float, limit: int) -> list[Message
         select(messages)
         .where(
             messages.c.state == MessageState.WAITING,
+            messages.c.channel == channel,
             or_(messages.c.due <= now, messages.c.due > latest),
         )
         .order_by(messages.c.made, messages.c.id)
