@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
 from provisioner.contract import InvalidRequest, Key
 from provisioner.journal.dialect import IDS, chunks
@@ -43,7 +43,6 @@ _SAME = 2
 
 _MOST = 2000
 """The most names that are compared with a mistyped one."""
-
 _KEYS = select(claims.c.key).where(claims.c.root.in_(IDS)).distinct()
 
 
@@ -150,7 +149,8 @@ _DATED = select(
 
 
 _asked = requests.alias()
-_IN_VAIN = select(_asked.c.id).where(
+_IN_VAIN = exists().where(
+    _asked.c.id == requests.c.ended_by,  # by its key: very many requests may have failed
     _asked.c.state.in_([RequestState.FAILED, RequestState.REFUSED]),
     _asked.c.ended < bindparam("b_failed"),
     ~select(steps.c.name).where(steps.c.request == _asked.c.id).exists(),
@@ -165,7 +165,7 @@ def ends_until(conn: Connection, until: float, failed: float = 0.0) -> list[End]
     A date is in force while no newer request of the subject has claimed. One that was cancelled or
     is held moves no date, whatever it had made before.
     """
-    open_yet = or_(requests.c.ended_by.is_(None), requests.c.ended_by.in_(_IN_VAIN))
+    open_yet = or_(requests.c.ended_by.is_(None), _IN_VAIN)
     due = _DATED.where(requests.c.ends <= until, open_yet).order_by(requests.c.ends, requests.c.id)
     return _in_force(conn, conn.execute(due, {"b_failed": failed}).all())
 
