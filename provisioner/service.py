@@ -109,7 +109,6 @@ class Service:
         self._finisher.refusals = terms.refusals
         self.courier = Courier(system, failures.present, review.is_outsider)
         self.metrics = Metrics(system.config)
-        self.quotas = Watch(system, self.courier.address, self.clerk.renew)
         self.portions = Portions(
             self._journal,
             Follower(terms, self._after_commit),
@@ -123,6 +122,7 @@ class Service:
         self.clock = Clock(self._journal, longest)
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
         self.idle = Rounds(system, self.courier.address, self.clock.dated)
+        self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
         self.lanes = {
             name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
             for name, some in lanes_of(system.handlers).items()

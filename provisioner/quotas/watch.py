@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _LOOK = 60.0
 _AFTER_TROUBLE = 3600.0
 _LAST = 5.0
+_DAY = 86400.0
 
 
 class Watch:
@@ -44,14 +45,16 @@ class Watch:
         system: System,
         address: Callable[[Connection, str], str],
         renew: Callable[[Collection[RequestId]], None],
+        dated: Callable[[], float],
     ) -> None:
         """address: returns where a person gets mail, '' if nowhere; renew: has the receipts of
-        requests written again."""
+        requests written again; dated: the time by which old points of trends are dropped."""
         self._system = system
         self._settings = system.config.quota
         self._notify = system.config.notify
         self._address = address
         self._renew = renew
+        self._dated = dated
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quotas", daemon=True)
 
@@ -91,6 +94,7 @@ class Watch:
             log.warning("quotas: %s could not be asked: %s", name, why)
         with self._system.journal.reading() as conn:
             before = figures.levels(conn)
+        dropped = min(now, self._dated()) - self._settings.days * _DAY
         after: dict[figures.Of, Level] = {}
         warned: list[Gauge] = []
         for gauge in read.gauges:
@@ -104,7 +108,7 @@ class Watch:
         with self._system.journal.transaction() as conn:
             figures.put(conn, after, now)
             used = {gauge.of: gauge.meter.used for gauge in read.gauges}
-            figures.note(conn, used, now, self._settings.days)
+            figures.note(conn, used, now, dropped)
             made = [m for g in warned for m in self._messages(conn, g, after[g.of].level, now)]
             messages.add(conn, made)
         owners = [owner for gauge in read.gauges for owner in gauge.owners]

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from provisioner.config import schema
+from provisioner.journal.journal import Journal
 from provisioner.journal.records import object_rows
+from provisioner.journal.schema import quota_days
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.wiring import build
@@ -70,6 +73,21 @@ def test_the_leader_is_told_once_that_a_quota_fills(desk: Desk) -> None:
     text = body(mail)
     assert "Used:          4.5 TiB (91 %)" in text
     assert "Limit:         5 TiB" in text
+
+
+def test_a_clock_that_jumps_ahead_and_back_leaves_the_trend_as_it_was(desk: Desk) -> None:
+    now, kept = time.time(), []
+    for at in (now - DAY, now, now + 500 * DAY, now):
+        use(desk, 50)
+        look(desk, at)
+        with (
+            closing(Journal.open(desk.root / "journal/journal.db")) as book,
+            book.reading() as conn,
+        ):
+            kept.append(sorted(conn.scalars(select(quota_days.c.day).distinct())))
+    today = int(now // DAY)
+    assert kept[1] == kept[3] == [today - 1, today]
+    assert kept[2] == [today - 1, today, today + 500]
 
 
 def body(mail: Message) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, or_, select
 
 from provisioner.contract import Key
 from provisioner.journal import bulk
@@ -58,10 +58,11 @@ def last(conn: Connection) -> float | None:
     return at
 
 
-def note(conn: Connection, used: Mapping[Of, int], at: float, days: int) -> None:
+def note(conn: Connection, used: Mapping[Of, int], at: float, before: float) -> None:
     """Write a point of each trend, in the place of an earlier one of the day; drop what is old.
 
-    days: for which points are kept.
+    at: now; a point of a later time was written while the clock was ahead, and is dropped, too;
+    before: the time before whose day points are dropped.
     """
     statement = upsert(quota_days)
     fresh = {name: statement.excluded[name] for name in ("used", "at")}
@@ -75,7 +76,8 @@ def note(conn: Connection, used: Mapping[Of, int], at: float, days: int) -> None
             statement.on_conflict_do_update(index_elements=["key", "what", "day"], set_=fresh),
             rows,
         )
-    conn.execute(delete(quota_days).where(quota_days.c.day < int(at // _DAY) - days))
+    old = or_(quota_days.c.day < int(before // _DAY), quota_days.c.at > at)
+    conn.execute(delete(quota_days).where(old))
 
 
 def newest(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[float, dict[str, int]]]:
