@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
+from textual.worker import WorkerCancelled
 
 from provisioner.cli.choosing import ALL, Filter
 from provisioner.cli.screen import Page, Question
@@ -68,7 +70,9 @@ def drive(driven: Driven, chosen: Filter = ALL) -> None:
 async def press(pilot: Pilot[None], *keys: str) -> None:
     """Press keys, and wait for what they begin."""
     await pilot.press(*keys)
-    await pilot.app.workers.wait_for_complete()
+    while pilot.app.workers:
+        with suppress(WorkerCancelled):  # a later look takes the place of one that is under way
+            await pilot.app.workers.wait_for_complete()
     await pilot.pause()
 
 
