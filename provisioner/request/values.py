@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -79,6 +80,13 @@ def _dated(value: object) -> object:
     return value
 
 
+def _in_range(value: datetime) -> datetime:
+    """Refuse years that no zone can be sure to write in four digits, and those before computers."""
+    if not 1970 < value.year < 9999:
+        raise ValueError("not a time from 1971 to 9998")
+    return value
+
+
 _USER = r"[a-z_][a-z0-9_.-]{0,31}"
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
@@ -131,7 +139,7 @@ Text = Annotated[str, AfterValidator(_lines)]
 """Text that people read, of several lines."""
 Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
 Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated), AfterValidator(_in_range)]
 Size = Annotated[
     int,
     BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),

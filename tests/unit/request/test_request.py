@@ -264,6 +264,8 @@ def test_a_misspelt_action_gets_the_nearest_and_all_that_there_are(
         ("user.provision", "user: {name: a}\norder: {key: b, number: -1}", [(4, "order.number")]),
         ("user.provision", "user: {name: a}\nexpires: 2026-12-24T00:00:00", [(4, "expires")]),
         ("user.provision", "user: {name: a}\nnot_before: tomorrow", [(4, "not_before")]),
+        ("user.provision", "user: {name: a}\nends: 9999-12-31T23:59:59-12:00", [(4, "ends")]),
+        ("user.provision", "user: {name: a}\nexpires: 0001-01-01T00:00:00+14:00", [(4, "expires")]),
         ("user.provision", "user: {name: a}\nadopt: perhaps", [(4, "adopt")]),
         (
             "allocation.provision",
