@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,13 +169,22 @@ def test_each_of_many_retries_has_its_row_however_fast_they_are_taken(live: Desk
     assert len(rows) == 9
 
 
+def filed(live: Desk, many: int) -> list[Path]:
+    """Return the files that were refused, once they are moved: the outcome is known before."""
+    until = time.monotonic() + 30
+    while len(found := sorted((live.spool / "failed").glob("*-same.yaml"))) < many:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
 def test_two_refused_files_of_one_name_show_their_own_outcomes(live: Desk) -> None:
     for place, code in (("a", 3), ("b", 3)):
         (live.root / place).mkdir()
         path = live.root / place / "same.yaml"
         path.write_text(NO_RESOURCE.replace("id: 1", f"id: 3{place == 'b':d}"))
         live("submit", str(path), "--wait", code=code)
-    first, second = sorted((live.spool / "failed").glob("*-same.yaml"))
+    first, second = filed(live, 2)
     second.write_text(second.read_text().replace("hpc-storge", "hpc-storage"))
     *rows, _ = live("retry", "--all", "--wait", code=3).out.splitlines()
     outcomes = {row.split()[0]: row.split()[1] for row in rows}
