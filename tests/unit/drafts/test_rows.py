@@ -99,6 +99,7 @@ FILLED = {
     "files": "10",
     "uid": "20001",
     "email": "jdoe@campus.test",
+    "ends": "2099-12-24T00:00:00Z",
     "shell": "/bin/bash",
     "specs": "GrpTRES=cpu=64",
 }
