@@ -2,9 +2,9 @@
 
 Promises: a date leads to one request, in one commit with the note that it did, and to another one
 only if that one was refused or failed before it began. It is made only if no newer request of the
-subject has claimed since. Access ends although its writer may ask for
-nothing any more; only a crowd is held. Leaves out: warning people before (`notify`), and what a
-suspension does (`controls.access`).
+subject has claimed since. Access ends although its writer may ask for nothing any more; only a
+crowd is held. Leaves out: warning people before (`notify`), and what a suspension does
+(`controls.access`).
 """
 
 from __future__ import annotations

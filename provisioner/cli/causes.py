@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.cli.board import STYLES
 from provisioner.cli.paint import Line, line
-from provisioner.cli.words import one_line, span
+from provisioner.cli.words import one_line, some, span
 from provisioner.inspection.failures import Kind
 from provisioner.system.ulid import RequestId
 
@@ -55,17 +55,10 @@ def table(
 
 def affected(cause: Cause) -> str:
     """Return which people and projects a cause affects, and who asked."""
-    known = [_some(cause.people), _some(cause.projects)]
-    about = "; ".join(filter(None, known)) or _some(cause.subjects)
-    asked = f"asked for by {_some(list(cause.writers))}"
+    known = [some(cause.people, _NAMED), some(cause.projects, _NAMED)]
+    about = "; ".join(filter(None, known)) or some(cause.subjects, _NAMED)
+    asked = f"asked for by {some(list(cause.writers), _NAMED)}"
     return f"{about}; {asked}" if about else asked
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are; '' if there are none."""
-    more = len(names) - _NAMED
-    # One more is as short as its number.
-    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_NAMED])} and {more} more"
 
 
 def _remedy(cause: Cause) -> str:

@@ -45,10 +45,6 @@ _WEEK = 7 * 86400.0
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
-_SET_CLOCK = (
-    "compare `date -u` with another host. If this clock is wrong, set it before then: "
-    "chronyc makestep, or timedatectl set-time. If it is right, nothing: dates count a day late"
-)
 _AWAY = "is it up, and can this host reach it? Requests that wait for it continue when it is back"
 
 
@@ -193,7 +189,7 @@ def _journal(config: Config) -> Iterator[Finding]:
             Level.WARNING, "clock", message, "chronyc tracking, or timedatectl: who set it?"
         )
     if doubted is not None:
-        yield Finding(Level.WARNING, "clock", str(doubted), _SET_CLOCK)
+        yield Finding(Level.WARNING, "clock", str(doubted), clock.ADVICE)
     yield _copies(config)
     yield from _level(config)
     for name, row in sorted(lanes.items()):

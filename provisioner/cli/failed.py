@@ -18,7 +18,7 @@ from provisioner.cli import choosing, files, finding, paint, site
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import moment
-from provisioner.cli.words import one_line, span
+from provisioner.cli.words import one_line, some, span
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _whole(group: Cause, short: Mapping[RequestId, str], now: float) -> Iterator
         ("projects", group.projects),
     ):
         if names:
-            yield f"    {word}: {_first(names)}"
+            yield f"    {word}: {some(names, _NAMED)}"
     yield f"    asked for by: {', '.join(f'{who} ({n})' for who, n in group.writers.items())}"
     if example.expected:
         yield f"    expected: {one_line(example.expected)}"
@@ -186,11 +186,6 @@ def _whole(group: Cause, short: Mapping[RequestId, str], now: float) -> Iterator
         yield f"    {short[record.id]}  {span(now - failure.since):>6}  {file}"
     if number > _LISTED:
         yield f"    and {number - _LISTED} more: provisioner failed {group.id} --json"
-
-
-def _first(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _plain(group: Cause) -> dict[str, Any]:

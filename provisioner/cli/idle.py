@@ -35,11 +35,13 @@ def idle(
     from provisioner.idle import standing
 
     system, now = site.reading(), time.time()
-    if system.config.idle.after is None and as_json:
-        site.print_json({"people": [], "problems": []})
-        return
     if system.config.idle.after is None:
-        site.say("nobody is closed for being idle: `idle.after` is not set in the configuration")
+        if as_json:
+            site.print_json({"people": [], "problems": []})
+        else:
+            site.say(
+                "nobody is closed for being idle: `idle.after` is not set in the configuration"
+            )
         return
     look = standing.look(system, now)
     wanted = {name.removeprefix("user:") for name in people or ()}

@@ -1,4 +1,4 @@
-"""Words of rows: durations, dates, and texts on one line.
+"""Words of rows: durations, dates, lists of names, and texts on one line.
 
 Promises: imports nothing of the project, as each verb is loaded with the program.
 """
@@ -6,6 +6,7 @@ Promises: imports nothing of the project, as each verb is loaded with the progra
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 
 def span(seconds: float) -> str:
@@ -20,6 +21,13 @@ def span(seconds: float) -> str:
 def one_line(text: str) -> str:
     """Return a text without its line ends; `show` has it as it is."""
     return " ".join(text.split())
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are; '' if there are none."""
+    more = len(names) - most
+    # One more is as short as its number.
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:most])} and {more} more"
 
 
 def when(seconds: float) -> str:

@@ -6,22 +6,14 @@ out: reading the sources, and the decision (`provisioner.idle`).
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from provisioner.config.part import Part
+from provisioner.config.part import Days, Part
 
 LEAST = 30
 """The fewest days. Active Directory notes a logon up to 14 days late, and people take holidays."""
-
-
-def _falling(days: tuple[int, ...]) -> tuple[int, ...]:
-    if any(not 1 <= one <= 366 for one in days):
-        raise ValueError("must be numbers of days from 1 to 366")
-    if list(days) != sorted(set(days), reverse=True):
-        raise ValueError("must fall from number to number, such as [30, 7, 1]")
-    return days
 
 
 class ExemptConfig(Part):
@@ -60,7 +52,7 @@ class IdleConfig(Part):
         description=f"days without use after which a person is closed, at least {LEAST}",
         examples=[365],
     )
-    warn: Annotated[tuple[int, ...], AfterValidator(_falling)] = Field(
+    warn: Days = Field(
         (30, 7, 1), min_length=1, description="days before at which the person is warned"
     )
     sources: dict[str, SourceConfig] = Field(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from provisioner.config.part import Part
+from provisioner.config.part import Days, Part
 
 
 class Event(StrEnum):
@@ -75,14 +75,6 @@ def _time(text: str) -> str:
     if text and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
         raise ValueError("must be a time such as 07:00, or empty")
     return text
-
-
-def _falling(days: tuple[int, ...]) -> tuple[int, ...]:
-    if any(not 1 <= one <= 366 for one in days):
-        raise ValueError("must be numbers of days from 1 to 366")
-    if list(days) != sorted(set(days), reverse=True):
-        raise ValueError("must fall from number to number, such as [30, 7, 1]")
-    return days
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -166,7 +158,7 @@ class NotifyConfig(Part):
     manifests: bool = Field(
         False, description="also tell of what the requests that follow from a manifest did"
     )
-    before_end: Annotated[tuple[int, ...], AfterValidator(_falling)] = Field(
+    before_end: Days = Field(
         (30, 7, 1),
         description="days before access ends at which people are told; empty: they are not",
     )

@@ -1,4 +1,4 @@
-"""Threads of the service: the lanes', how any of them starts, and from where they take memory.
+"""Threads of the service: the lanes', one that looks every minute, how any starts, their memory.
 
 Promises: where the host allows no more threads, the start waits until it does, and says so once.
 Leaves out: what a thread does.
@@ -13,11 +13,21 @@ from collections.abc import Callable, Collection, Sequence
 
 from provisioner.convergence.lanes import Lane
 from provisioner.convergence.questions import is_scarce
+from provisioner.journal.journal import JournalBroken
 
 log = logging.getLogger(__name__)
 
 _PAUSE = 1.0
 """Seconds between tries to start a thread."""
+
+_LOOK = 60.0
+"""Seconds between looks, and before the first: lanes start first."""
+
+_AFTER_TROUBLE = 3600.0
+"""Seconds until the next look after one that failed."""
+
+_LAST = 5.0
+"""Seconds for which the end waits for a look that is in progress."""
 
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of malloc.h (glibc 2.10, mallopt(3))."""
@@ -70,3 +80,38 @@ def end(lanes: Collection[Lane], threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         if thread.ident is not None:
             thread.join()
+
+
+class EveryMinute:
+    """A look that is taken every minute in a thread of its own, between `start` and `stop`."""
+
+    def __init__(self, name: str, look: Callable[[], None], failed: str) -> None:
+        """look: sees for itself whether something is due; failed: what the log says if it raises.
+
+        Backends may take long to answer, so that one that is unfinished may be lost without harm.
+        """
+        self._look = look
+        self._failed = failed
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; wait a few seconds for a look that is in progress."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_LAST)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_LOOK):
+            try:
+                self._look()
+            except JournalBroken:
+                return  # the service ends, and says why
+            except Exception:
+                log.exception("%s; trying again in an hour", self._failed)
+                if self._stopping.wait(_AFTER_TROUBLE):
+                    return

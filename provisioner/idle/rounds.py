@@ -11,19 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from provisioner.config.notify import Event
 from provisioner.contract import ConfigError
+from provisioner.convergence import threads
 from provisioner.idle.decide import DAY, Step
 from provisioner.idle.standing import Look, Person, look
 from provisioner.journal import facts
 from provisioner.journal.figures import idle as figures
 from provisioner.journal.figures.idle import BEGINS, Kept
-from provisioner.journal.journal import Connection, JournalBroken
+from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import messages
 from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
 from provisioner.objects.states import MessageState
@@ -34,9 +34,9 @@ from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
 
-_LOOK = 60.0
-_AFTER_TROUBLE = 3600.0
-_LAST = 5.0
+_IN_DOUBT = 3600.0
+"""Seconds until the next round after one that was in doubt, at most."""
+
 _TOLD_AGAIN = 7 * DAY
 """Seconds after which operators are told again of the same doubt."""
 
@@ -78,8 +78,8 @@ class Rounds:
         self._notify = system.config.notify
         self._address = address
         self._dated = dated
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="idle", daemon=True)
+        failed = "idle people could not be looked for"
+        self._thread = threads.EveryMinute("idle", self._look, failed)
 
     def start(self) -> None:
         """Start the thread, if anybody is ever closed for being idle."""
@@ -87,23 +87,13 @@ class Rounds:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop; wait a few seconds for a round that is in progress."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_LAST)
+        """Stop the thread."""
+        self._thread.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_LOOK):
-            try:
-                now = self._dated()
-                if now and self.due(now):
-                    self.walk(now)
-            except JournalBroken:
-                return  # the service ends, and says why
-            except Exception:
-                log.exception("idle people could not be looked for; trying again in an hour")
-                if self._stopping.wait(_AFTER_TROUBLE):
-                    return
+    def _look(self) -> None:
+        now = self._dated()
+        if now and self.due(now):
+            self.walk(now)
 
     def due(self, now: float) -> bool:
         """Return True if the last round is long ago. now: the time by which dates count."""
@@ -114,7 +104,7 @@ class Rounds:
         if before is None:
             return True
         every = 60 * self._settings.minutes
-        every = min(every, _AFTER_TROUBLE) if before.problems else every
+        every = min(every, _IN_DOUBT) if before.problems else every
         return not 0 <= now - before.at < every
 
     def walk(self, now: float) -> Look:

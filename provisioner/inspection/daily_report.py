@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from provisioner.convergence import threads
 from provisioner.inspection import drift
 from provisioner.inspection.rounds import Rounds
 from provisioner.journal import facts
-from provisioner.journal.journal import JournalBroken
 from provisioner.journal.records import request_rows, step_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import RUNNING
@@ -38,11 +37,6 @@ MOST = 20
 """The most requests that one look logs; the others are logged at the next."""
 
 _DAY = 86400.0
-_LOOK = 60.0
-"""Seconds between checks whether a report is due, and before the first: lanes start first."""
-
-
-_LAST = 5.0
 
 
 class Reporter:
@@ -51,20 +45,18 @@ class Reporter:
     def __init__(self, system: System) -> None:
         self._system = system
         self._directory = system.config.spool / PLACE
-        self._stopping = threading.Event()
         self._told: dict[RequestId, float] = {}
         self.rounds = Rounds(system)
-        # Backends may take long to answer; an unfinished report may be lost without harm.
-        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        failed = "failed to write the reports"
+        self._thread = threads.EveryMinute("reporter", self._look, failed)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; wait a few seconds for a report that is in progress."""
-        self._stopping.set()
-        self._thread.join(_LAST)
+        """Stop the thread."""
+        self._thread.stop()
 
     def report(self, now: float | None = None) -> Path | None:
         """Write a report and return its path; None if the service does not only observe."""
@@ -110,19 +102,11 @@ class Reporter:
     def _reports(self) -> list[Path]:
         return sorted(self._directory.glob("*.txt"))
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_LOOK):
-            try:
-                self.waits(time.time())
-                if self.due(time.time()):
-                    self.report()
-                self.rounds.walk(time.time())
-            except JournalBroken:
-                return  # the service ends, and says why
-            except Exception:
-                log.exception("failed to write the reports; trying again in an hour")
-                if self._stopping.wait(3600.0):
-                    return
+    def _look(self) -> None:
+        self.waits(time.time())
+        if self.due(time.time()):
+            self.report()
+        self.rounds.walk(time.time())
 
 
 def _waits(record: Record, waiting: Sequence[Mapping[str, Any]], now: float) -> str:

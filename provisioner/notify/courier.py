@@ -157,7 +157,7 @@ class Courier:
         self._aged = self.dated()
         now = time.time() if now is None else now
         for name, part in self._parts.items():
-            # What cannot be read or written for one of them keeps the others from nobody.
+            # One that cannot be read or written must not keep the others from people.
             if time.monotonic() < self._troubled.get(name, 0.0):
                 continue
             try:

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from provisioner.config.notify import Event
 from provisioner.contract import format_size
+from provisioner.convergence import threads
 from provisioner.journal.figures import quota as figures
 from provisioner.journal.figures.quota import Level
-from provisioner.journal.journal import Connection, JournalBroken
+from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import messages
 from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
 from provisioner.objects.states import MessageState
@@ -31,9 +31,6 @@ from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
 
-_LOOK = 60.0
-_AFTER_TROUBLE = 3600.0
-_LAST = 5.0
 _DAY = 86400.0
 
 
@@ -55,8 +52,8 @@ class Watch:
         self._address = address
         self._renew = renew
         self._dated = dated
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="quotas", daemon=True)
+        failed = "the use of quotas could not be read"
+        self._thread = threads.EveryMinute("quotas", self._look_if_due, failed)
 
     def start(self) -> None:
         """Start the thread, unless use is never read."""
@@ -64,22 +61,12 @@ class Watch:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop; wait a few seconds for a look that is in progress."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_LAST)
+        """Stop the thread."""
+        self._thread.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_LOOK):
-            try:
-                if self.due(time.time()):
-                    self.look(time.time())
-            except JournalBroken:
-                return  # the service ends, and says why
-            except Exception:
-                log.exception("the use of quotas could not be read; trying again in an hour")
-                if self._stopping.wait(_AFTER_TROUBLE):
-                    return
+    def _look_if_due(self) -> None:
+        if self.due(time.time()):
+            self.look(time.time())
 
     def due(self, now: float) -> bool:
         """Return True if use was not read for as long as the schedule says."""

@@ -213,8 +213,10 @@ class Clock:
             self._doubts = doubts.after(self._doubts, off, seen.steady)
         self._before = seen
         if self._doubts:
-            message = "since the last boot %s passed, or the clock is wrong: %s"
-            log.warning(message, _duration(max(0.0, off)), _ADVICE)
+            passed = _duration(max(0.0, off))
+            log.warning(
+                "since the last boot %s passed, or the clock is wrong: %s", passed, _DOUBTED
+            )
 
     def _correct(self, jump: Jump, seen: Sight) -> None:
         doubtful = doubts.after(self._doubts, jump.by, seen.steady)
@@ -227,7 +229,7 @@ class Clock:
         log.warning("%s: waits continue by the time that really passed", jump)
         self._before, self._noted, self._doubts = seen, seen.steady, doubtful
         if doubtful:
-            log.warning("the clock may be ahead: %s", _ADVICE)
+            log.warning("the clock may be ahead: %s", _DOUBTED)
 
     def _note(self, seen: Sight) -> None:
         """Give the journal a reading now and then."""
@@ -249,10 +251,13 @@ class Clock:
         return Sight(seen.boot, seen.steady, before.wall + seen.steady - before.steady)
 
 
-_ADVICE = (
-    "for a day, dates and retention reckon without it. Compare `date -u` with another host, and if "
-    "it is wrong set it before then: chronyc makestep, or timedatectl set-time"
+ADVICE = (
+    "compare `date -u` with another host. If this clock is wrong, set it before then: "
+    "chronyc makestep, or timedatectl set-time. If it is right, nothing: dates count a day late"
 )
+"""What to do about a clock that may be ahead."""
+
+_DOUBTED = f"for a day, dates and retention reckon without it; {ADVICE}"
 
 
 def _keep(conn: Connection, seen: Sight, doubted: Doubts) -> None:

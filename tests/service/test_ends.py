@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from provisioner.contract import ConfigError
 from provisioner.journal.queries import subjects
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.request_rows import Record
-from provisioner.system import ulid
-from tests.support import smtp_server
 from tests.support.clocks import Clocks
 from tests.support.crowds import people
+from tests.support.ends_site import ending, look
 from tests.support.engine_site import Site, allocation, control, membership, release, user
 from tests.support.mail_site import notify, project, tell
 from tests.support.manifest_site import POLICY as MANIFESTS
@@ -28,28 +26,8 @@ DAY = 86400.0
 
 
 @pytest.fixture
-def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
-    # Ids that other tests see are not of a time to come.
-    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
-    return Clocks(monkeypatch)
-
-
-@pytest.fixture
 def site(tmp_path: Path, clocks: Clocks) -> Site:
     return Site(tmp_path)
-
-
-def ending(text: str, days: float) -> str:
-    """Let a request's access end in some days."""
-    moment = datetime.fromtimestamp(time.time() + days * DAY, UTC)
-    return text.replace("action:", f"ends: {moment:%Y-%m-%dT%H:%M:%SZ}\naction:", 1)
-
-
-def look(site: Site) -> None:
-    """Let the service look at dates now."""
-    site.service._look_later = site.service.intake._look_at_ends = 0.0
-    site.take()
-    site.drain()
 
 
 def restart(site: Site) -> None:
@@ -272,17 +250,6 @@ def test_the_dates_in_force_are_those_of_the_newest_requests(site: Site) -> None
     with site.system.journal.reading() as conn:
         ends = subjects.ends_until(conn, time.time() + 60 * DAY)
     assert [end.subject for end in ends] == ["allocation:1/user:bob", "allocation:1"]
-
-
-@pytest.fixture
-def port() -> int:
-    return smtp_server.free_port()
-
-
-@pytest.fixture
-def mailbox(port: int) -> Iterator[Mailbox]:
-    with smtp_server.serving(port) as mailbox:
-        yield mailbox
 
 
 def mails(site: Site, mailbox: Mailbox, person: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,34 +9,18 @@ import pytest
 from provisioner.config import schema as configuration
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records import ledger
-from provisioner.system import ulid
 from tests.support.clocks import Clocks
+from tests.support.ends_site import ending, look
 from tests.support.engine_site import CONFIG, Site, user
 
 DAY = 86400.0
 
 
 @pytest.fixture
-def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
-    # Ids that other tests see are not of a time to come.
-    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
-    return Clocks(monkeypatch)
-
-
-@pytest.fixture
 def site(tmp_path: Path, clocks: Clocks) -> Site:
     site = Site(tmp_path)
-    moment = datetime.fromtimestamp(time.time() + DAY, UTC)
-    dated = user("ann", uid=7).replace("action:", f"ends: {moment:%Y-%m-%dT%H:%M:%SZ}\naction:", 1)
-    site.request(dated)
+    site.request(ending(user("ann", uid=7), 1))
     return site
-
-
-def look(site: Site) -> None:
-    """Let the service look at dates now."""
-    site.service._look_later = site.service.intake._look_at_ends = 0.0
-    site.take()
-    site.drain()
 
 
 def restart(site: Site, more: str = "") -> None:

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from provisioner.journal.queries import subjects
-from provisioner.system import ulid
 from tests.support.clocks import Clocks
+from tests.support.ends_site import ending, look
 from tests.support.engine_site import Site, allocation, control, membership, user
 
 DAY = 86400.0
 
 
 @pytest.fixture
-def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
-    # Ids that other tests see are not of a time to come.
-    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
-    return Clocks(monkeypatch)
-
-
-@pytest.fixture
 def site(tmp_path: Path, clocks: Clocks) -> Site:
     return Site(tmp_path)
-
-
-def ending(text: str, days: float) -> str:
-    moment = datetime.fromtimestamp(time.time() + days * DAY, UTC)
-    return text.replace("action:", f"ends: {moment:%Y-%m-%dT%H:%M:%SZ}\naction:", 1)
-
-
-def look(site: Site) -> None:
-    """Let the service look at dates now."""
-    site.service._look_later = site.service.intake._look_at_ends = 0.0
-    site.take()
-    site.drain()
 
 
 def in_part(site: Site, text: str, name: str = "later.yaml") -> str:

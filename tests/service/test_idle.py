@@ -16,19 +16,11 @@ from provisioner.idle.decide import Step
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import MessageState
-from provisioner.system import ulid
 from tests.support.clocks import Clocks
 from tests.support.engine_site import Site, control, membership, user
 from tests.support.mail_site import queue, tell
 
 DAY = 86400.0
-
-
-@pytest.fixture
-def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
-    # Ids that other tests see are not of a time to come.
-    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
-    return Clocks(monkeypatch)
 
 
 def seen(root: Path, **days: float) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from provisioner.objects.states import MessageState
-from provisioner.system import ulid
-from tests.support import smtp_server
+from tests.support import ends_site, smtp_server
 from tests.support.clocks import Clocks
 from tests.support.engine_site import Site, user
 from tests.support.mail_site import OPERATORS, notify, queue, served, tell
@@ -21,39 +18,17 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 KEPT = "retention: {journal_floor: 1}\n"
 
 
-@pytest.fixture
-def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
-    # Ids that other tests see are not of a time to come.
-    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
-    return Clocks(monkeypatch)
-
-
-@pytest.fixture
-def port() -> int:
-    return smtp_server.free_port()
-
-
-@pytest.fixture
-def mailbox(port: int) -> Iterator[Mailbox]:
-    with smtp_server.serving(port) as mailbox:
-        yield mailbox
-
-
 def closing(tmp_path: Path, more: str = "") -> Site:
     """Serve somebody whose access ends in 30 days, and something that retention could remove."""
     site = Site(tmp_path, KEPT + more)
-    moment = datetime.fromtimestamp(time.time() + 30 * DAY, UTC)
-    text = user("ann", uid=7)
-    site.request(text.replace("action:", f"ends: {moment:%Y-%m-%dT%H:%M:%SZ}\naction:", 1))
+    site.request(ends_site.ending(user("ann", uid=7), 30))
     look(site)
     return site
 
 
 def look(site: Site) -> None:
     """Let the service look at dates, and at what is old, now."""
-    site.service._look_later = site.service.intake._look_at_ends = 0.0
-    site.take()
-    site.drain()
+    ends_site.look(site)
     site.service.keeper.prune()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +24,8 @@ PI, ANN, BOB = "pi@campus.test", "ann@campus.test", "bob@campus.test"
 
 
 @pytest.fixture
-def port() -> int:
-    return smtp_server.free_port()
-
-
-@pytest.fixture
 def site(tmp_path: Path, port: int) -> Site:
     return Site(tmp_path, notify(port))
-
-
-@pytest.fixture
-def mailbox(port: int) -> Iterator[Mailbox]:
-    with smtp_server.serving(port) as mailbox:
-        yield mailbox
 
 
 # What is told, and to whom.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 from provisioner.journal.outbox import messages
 from provisioner.journal.outbox.messages import HOOK, Message
 from provisioner.objects.states import MessageState
-from tests.support import smtp_server
+from tests.support.ends_site import ending
 from tests.support.engine_site import Site, control, user
 from tests.support.mail_site import OPERATORS, notify, queue, served, tell
 from tests.support.smtp_server import Mailbox
@@ -22,25 +20,8 @@ ANN, BOB, ZOE = "ann@campus.test", "bob@campus.test", "zoe@campus.test"
 
 
 @pytest.fixture
-def port() -> int:
-    return smtp_server.free_port()
-
-
-@pytest.fixture
 def site(tmp_path: Path, port: int) -> Site:
     return Site(tmp_path, notify(port))
-
-
-@pytest.fixture
-def mailbox(port: int) -> Iterator[Mailbox]:
-    with smtp_server.serving(port) as mailbox:
-        yield mailbox
-
-
-def ending(name: str, days: float, uid: int = 7) -> str:
-    moment = datetime.fromtimestamp(time.time() + days * 86400.0, UTC)
-    line = f"ends: {moment:%Y-%m-%dT%H:%M:%SZ}\naction:"
-    return user(name, uid=uid).replace("action:", line, 1)
 
 
 def warn(site: Site) -> None:
@@ -73,10 +54,10 @@ def refuse(site: Site, person: str) -> None:
 def test_a_date_that_is_in_force_again_after_another_one_is_told_again_and_stops_no_mail(
     site: Site, mailbox: Mailbox
 ) -> None:
-    site.request(ending("ann", 20), "first.yaml")
+    site.request(ending(user("ann", uid=7), 20), "first.yaml")
     warn(site)
     site.first.away = True
-    site.request(ending("ann", 25), "later.yaml")
+    site.request(ending(user("ann", uid=7), 25), "later.yaml")
     warn(site)
     site.request(control("request.cancel", newest(site, "later.yaml")), "cancel.yaml")
     site.back(site.first)
@@ -88,8 +69,8 @@ def test_a_date_that_is_in_force_again_after_another_one_is_told_again_and_stops
 
 
 def test_a_warning_that_cannot_be_written_leaves_the_others(site: Site, mailbox: Mailbox) -> None:
-    site.request(ending("ann", 20), "ann.yaml")
-    site.request(ending("bob", 20, uid=8), "bob.yaml")
+    site.request(ending(user("ann", uid=7), 20), "ann.yaml")
+    site.request(ending(user("bob", uid=8), 20), "bob.yaml")
     refuse(site, "ann")
     warn(site)
     assert (len(warnings(mailbox, ANN)), len(warnings(mailbox, BOB))) == (0, 1)

@@ -188,7 +188,7 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
     unschedule_unclaimed(conn, foreign)
     keys = sorted(named - foreign - as_found(conn, named))
     object_rows.touch(conn, keys, now)
-    object_rows.leave(conn, set(keys) - claims_of(conn, keys).keys())
+    object_rows.leave(conn, set(keys) - {key for key, _ in pairs(conn, keys)})
     return keys
 
 

@@ -44,10 +44,10 @@ _NEXT_DUE = (
     .limit(1)
 )
 
-OPEN = objects.c.instance.not_in(bindparam("b_shut", expanding=True))
+NOT_SHUT = objects.c.instance.not_in(bindparam("b_shut", expanding=True))
 """Matches objects whose instances are asked now. Most times all are, and a list takes long."""
 
-_NEXT_DUE_OPEN = _NEXT_DUE.where(OPEN)
+_NEXT_DUE_NOT_SHUT = _NEXT_DUE.where(NOT_SHUT)
 
 _MOVED = objects.c.generation != bindparam("b_generation")
 
@@ -210,7 +210,7 @@ def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float |
     """Return when the lane's next object is due. shut: instances whose objects are ignored."""
     if not shut:
         return conn.scalar(_NEXT_DUE, {"b_lane": lane})
-    return conn.scalar(_NEXT_DUE_OPEN, {"b_lane": lane, "b_shut": list(shut)})
+    return conn.scalar(_NEXT_DUE_NOT_SHUT, {"b_lane": lane, "b_shut": list(shut)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,8 +287,8 @@ def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
     return foreign
 
 
-def set_adoption(conn: Connection, keys: Collection[Key], adoption: Adoption | None) -> None:
-    """Write how known objects were taken over; None if they were not."""
+def set_adoption(conn: Connection, keys: Collection[Key], adoption: Adoption) -> None:
+    """Write how known objects were taken over."""
     for part in chunks(keys):
         conn.execute(update(objects).where(objects.c.key.in_(part)).values(adoption=adoption))
 

@@ -32,7 +32,7 @@ _DUE = (
     .limit(bindparam("b_limit"))
 )
 
-_DUE_OPEN = _DUE.where(object_rows.OPEN)
+_DUE_NOT_SHUT = _DUE.where(object_rows.NOT_SHUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def due(
     """
     parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit}
     if shut:
-        rows = conn.execute(_DUE_OPEN, {**parameters, "b_shut": list(shut)}).all()
+        rows = conn.execute(_DUE_NOT_SHUT, {**parameters, "b_shut": list(shut)}).all()
     else:
         rows = conn.execute(_DUE, parameters).all()
     held = ledger.claims_of(conn, [row.key for row in rows])

@@ -1,0 +1,30 @@
+"""What tests of the whole service share: clocks that they move, and a server that takes mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from provisioner.system import ulid
+from tests.support import smtp_server
+from tests.support.clocks import Clocks
+from tests.support.smtp_server import Mailbox
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    # Ids that other tests see are not of a time to come.
+    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
+    return Clocks(monkeypatch)
+
+
+@pytest.fixture
+def port() -> int:
+    return smtp_server.free_port()
+
+
+@pytest.fixture
+def mailbox(port: int) -> Iterator[Mailbox]:
+    with smtp_server.serving(port) as mailbox:
+        yield mailbox
