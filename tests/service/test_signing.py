@@ -100,11 +100,11 @@ def test_a_site_that_takes_no_signatures_gets_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "longer"),
     [
-        (user("ann"), user("ann") + "expires: 1970-01-02T00:00:00Z\n"),
-        ("# why\n" + user("ann").rstrip(), f"# why\n{user('ann')}expires: 1970-01-02T00:00:00Z\n"),
+        (user("ann"), user("ann") + "expires: 2033-05-18T03:33:20Z\n"),
+        ("# why\n" + user("ann").rstrip(), f"# why\n{user('ann')}expires: 2033-05-18T03:33:20Z\n"),
         (
             '{"provisioner": 1, "action": "user.provision", "user": {"name": "ann"}}',
-            '{"expires": "1970-01-02T00:00:00Z", "provisioner": 1, "action": "user.provision", '
+            '{"expires": "2033-05-18T03:33:20Z", "provisioner": 1, "action": "user.provision", '
             '"user": {"name": "ann"}}',
         ),
         (EXPIRES + user("ann"), EXPIRES + user("ann")),
@@ -112,10 +112,10 @@ def test_a_site_that_takes_no_signatures_gets_none(tmp_path: Path) -> None:
     ],
 )
 def test_a_request_that_is_signed_is_given_an_end(text: str, longer: str) -> None:
-    assert signing.ending(text.encode(), 86400).decode() == longer
+    assert signing.ending(text.encode(), 2_000_000_000).decode() == longer
 
 
 def test_a_text_that_takes_no_further_line_has_to_say_its_end_itself() -> None:
     with pytest.raises(Refused) as refused:
-        signing.ending(f"{user('ann')}...\n".encode(), 86400)
-    assert refused.value.advice == "add it by hand: expires: 1970-01-02T00:00:00Z"
+        signing.ending(f"{user('ann')}...\n".encode(), 2_000_000_000)
+    assert refused.value.advice == "add it by hand: expires: 2033-05-18T03:33:20Z"
