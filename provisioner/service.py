@@ -367,7 +367,7 @@ class Service:
         self.copier.open()
         placement.place(self._journal, self._system.lanes, self._system.progress)
         self.clock.begin()
-        self._observe(startup.begin(self._journal, self._system.config.mode))
+        self._observe(startup.begin(self._journal, self._system.config))
         self.clerk.settle(self._finisher.redo())
         self.portions.resume()
         self.courier.begin()

@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from provisioner.agent.client import Agent
-from provisioner.cli import doctor_mail, site
+from provisioner.cli import doctor_mail, served, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.queue import full, releasing
 from provisioner.cli.words import one_line
@@ -168,7 +168,9 @@ def _journal(config: Config) -> Iterator[Finding]:
         jump, doubted = clock.last_jump(conn), clock.doubted(conn, clock.look())
         stuck = list(doctor_mail.stuck(conn, time.time()))
         refused = figures.failing(conn)
+        changed = list(served.finding(config, conn))
     book.close()
+    yield from changed
     yield from stuck
     yield from refusing(refused)
     if config.journal.stat().st_mode & _OTHERS_WRITE:

@@ -145,6 +145,9 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor": (("provisioner doctor", "what is wrong, and the remedy"),),
     "config": (("provisioner config check", "every mistake of the configuration"),),
     "config check": (("provisioner config check", "every mistake of the configuration"),),
+    "config diff": (
+        ("provisioner config diff", "what a restart would change, since somebody edited the file"),
+    ),
     "config example": (
         ("provisioner config example > provisioner.yaml", "every option, with its meaning"),
     ),

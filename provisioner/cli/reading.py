@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from provisioner.request.documents import Problem
 
 JSON = typer.Option(False, "--json", help="for programs")
-config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print an example.")
+config_app = typer.Typer(
+    no_args_is_help=True,
+    help="Check the configuration, compare it with what is served, or print an example.",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -253,6 +256,14 @@ def _templates() -> list[Problem]:
     except ConfigError:
         return []
     return [Problem(None, "", text) for text in letters.wrong()]
+
+
+@config_app.command("diff")
+def config_diff(as_json: bool = JSON) -> None:
+    """Compare the file with what the service serves, and say what a restart would change."""
+    from provisioner.cli import served
+
+    served.run(as_json=as_json)
 
 
 @config_app.command("example")

@@ -52,9 +52,12 @@ DIGESTED = "digested"
 IDLE = "idle"
 """The last round of looking for idle people, as JSON: when it was, and what was in doubt."""
 
+SERVED = "served"
+"""The configuration with which the service last started: `config.served.Served`."""
 
 NAMES = frozenset(
     {JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, DOUBTED, TOLD, DIGESTED, IDLE}
+    | {SERVED}
 )
 """All names. The program writes no other, so another name means damage."""
 

@@ -1,6 +1,6 @@
 """The checks before a journal is served: it exists, is intact, and belongs to this spool.
 
-Whether it is only observed is decided here, too.
+Whether it is only observed is decided here, too, and what is served is recorded.
 
 Promises: a service never continues with an empty journal in place of a lost one, with another
 spool's, with a damaged one, or with one that is older than its spool. Each refusal names the
@@ -11,14 +11,18 @@ command that fixes it. The spool names its journal in the file `journal`. Leaves
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
+from importlib.metadata import version
 from pathlib import Path
 
+from provisioner.config.schema import Config
+from provisioner.config.served import Served, values
 from provisioner.contract import ConfigError
 from provisioner.journal import audit, facts, migrations
 from provisioner.journal.database import REBUILD
-from provisioner.journal.journal import Journal
+from provisioner.journal.journal import Journal, JournalFull
 from provisioner.journal.records import request_rows
 from provisioner.recovery import level
 from provisioner.spool.spool import Spool
@@ -118,12 +122,14 @@ def check_newest(spool: Spool, book: Journal) -> None:
         )
 
 
-def begin(book: Journal, mode: str) -> bool:
-    """Return True if the service may only observe, by the journal and the configured mode.
+def begin(book: Journal, config: Config) -> bool:
+    """Record what is served. Return True if the service may only observe.
 
-    `observe` makes the journal say so. `converge` does not undo that: only a person who has seen
-    the drift may.
+    That is decided by the journal and the configured mode. `observe` makes the journal say so.
+    `converge` does not undo that: only a person who has seen the drift may.
     """
+    _record(book, config)
+    mode = config.mode
     with book.reading() as conn:
         why = facts.get(conn, facts.OBSERVING)
     if (mode == "observe") == (why == facts.CONFIGURED):
@@ -137,6 +143,16 @@ def begin(book: Journal, mode: str) -> bool:
             since = "it was only observed so far, and nobody has released it"
             facts.put(conn, facts.OBSERVING, since)
     return True
+
+
+def _record(book: Journal, config: Config) -> None:
+    """Give the journal the configuration, with which operators compare the file later."""
+    served = Served(time.time(), os.getpid(), version("hpc-provisioner"), values(config))
+    try:
+        with book.transaction() as conn:
+            facts.put(conn, facts.SERVED, str(served))
+    except JournalFull as error:
+        log.error("`provisioner config diff` cannot say what is served: %s", error)
 
 
 def name(spool: Path, identity: str) -> None:
