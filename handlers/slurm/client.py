@@ -224,7 +224,9 @@ class Tools:
         window = [f"--starttime=now-{first}days", f"--endtime=now-{last}days" if last else ""]
         argv = [*self.sacct, "-X", "-n", "-P", "--allusers", f"--clusters={self.cluster}"]
         argv += [*filter(None, window), "--format=User,End"]
-        text = self._ask(argv, "slurmdbd", {"SLURM_TIME_FORMAT": "%s"})
+        # An agent takes no environment: its own configuration has the variable.
+        by_agent = self.sacct[0].partition(":")[0] == "agent"
+        text = self._ask(argv, "slurmdbd", {} if by_agent else {"SLURM_TIME_FORMAT": "%s"})
         if text and not text.endswith("\n"):
             raise Unavailable(f"{' '.join(argv)[:150]}: its output was cut off")
         rows = (line.partition("|") for line in text.splitlines())

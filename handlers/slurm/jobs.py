@@ -49,7 +49,8 @@ def _moment(cluster: str, end: str, now: float) -> float:
     if not end.isdigit():
         raise Unavailable(
             f"sacct of {cluster} prints the time {end[:40]!r} and not seconds",
-            advice="check that what stands before it in `sacct` passes SLURM_TIME_FORMAT on",
+            advice="check that what stands before it in `sacct` passes SLURM_TIME_FORMAT on; an "
+            "agent needs it in the `environment` of the tool (deploy/examples/agent.toml)",
         )
     return float(end)
 

@@ -109,9 +109,7 @@ class _ByAnAgent(_OfSlurm):
 
     def prepare(self, directory: Path) -> None:
         super().prepare(directory)
-        # sacct only shows when people had jobs: the service runs it without an agent.
-        names = [name for name in emulator.PROGRAMS if name != "sacct"]
-        programs = {name: str(Path(directory, "bin", name)) for name in names}
+        programs = {name: str(Path(directory, "bin", name)) for name in emulator.PROGRAMS}
         places = {f"/usr/bin/{name}": path for name, path in programs.items()}
         self.run = runner({"agent": agent_sites.shipped(directory, places)})
         self.words = {name: ["agent", name] for name in programs}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from handlers.slurm.client import Tools
 from handlers.slurm.jobs import last_jobs
 from provisioner.contract import Completed, Fault, Permanent, Unavailable
 from tests.support import slurm_sites
-from tests.support.slurm_sites import Cluster
+from tests.support.slurm_sites import Cluster, past
 
 DAY = 86400.0
 
@@ -23,17 +22,6 @@ DAY = 86400.0
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
     return slurm_sites.emulated(tmp_path)
-
-
-def past(
-    cluster: Cluster, *, purged: str = "NONE", jobs: Sequence[str] = (), **days: float
-) -> None:
-    """Let people have had jobs that ended so many days ago; jobs: who has one that runs."""
-    assert cluster.state is not None
-    kept = json.loads(cluster.state.read_text())
-    ended = [{"user": u, "end": str(int(time.time() - ago * DAY))} for u, ago in days.items()]
-    runs = [{"user": user, "account": "a"} for user in jobs]
-    cluster.state.write_text(json.dumps({**kept, "past": ended, "jobs": runs, "purged": purged}))
 
 
 def used(cluster: Cluster, days: float = 180) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,17 @@ def emulated(directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
     state.write_text(json.dumps({**json.loads(state.read_text()), "partitions": [*partitions]}))
     tools = {name: [str(programs / name)] for name in emulator.PROGRAMS}
     return Cluster({"cluster": "a", **tools}, state)
+
+
+def past(
+    cluster: Cluster, *, purged: str = "NONE", jobs: Sequence[str] = (), **days: float
+) -> None:
+    """Let people have had jobs that ended so many days ago; jobs: who has one that runs."""
+    assert cluster.state is not None
+    kept = json.loads(cluster.state.read_text())
+    ended = [{"user": u, "end": str(int(time.time() - ago * 86400))} for u, ago in days.items()]
+    runs = [{"user": user, "account": "a"} for user in jobs]
+    cluster.state.write_text(json.dumps({**kept, "past": ended, "jobs": runs, "purged": purged}))
 
 
 def real() -> Cluster:

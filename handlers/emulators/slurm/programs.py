@@ -179,7 +179,7 @@ def _scancel(data: Slurmdbd, arguments: Sequence[str]) -> None:
 
 
 def _sacct(data: Slurmdbd, arguments: Sequence[str]) -> None:
-    """Print jobs of all users as `--format=User,End` with SLURM_TIME_FORMAT=%s does."""
+    """Print jobs of all users as `--format=User,End` does, with SLURM_TIME_FORMAT=%s in seconds."""
     options = options_of([word.lstrip("-") for word in arguments])
     if options["clusters"] not in data.clusters:
         return  # as 22.05.8, which exits with 0
@@ -188,7 +188,13 @@ def _sacct(data: Slurmdbd, arguments: Sequence[str]) -> None:
         print(f"{job['user']}|Unknown")
     for job in data.past:
         if since <= float(job["end"]) <= until:
-            print(f"{job['user']}|{job['end']}")
+            print(f"{job['user']}|{_end(job['end'])}")
+
+
+def _end(seconds: str) -> str:
+    if os.environ.get("SLURM_TIME_FORMAT") == "%s":
+        return seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(float(seconds)))
 
 
 def _ago(text: str) -> float:
