@@ -1,3 +1,3 @@
 """What a person asks first: a subject on a card, the site on a page, lists of what there is."""
 
-__all__ = ["card", "lists", "meaning", "objects", "page", "removal"]
+__all__ = ["card", "ends", "lists", "meaning", "objects", "page", "removal"]

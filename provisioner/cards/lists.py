@@ -1,4 +1,4 @@
-"""Lists of what the ledger has: people, projects, allocations, resources.
+"""Lists of what the ledger has: people, projects, allocations, resources; when access ends.
 
 Promises: reads the journal only, so that a list comes at once while a backend is away. Leaves out:
 what the backends have (`objects`).
@@ -6,15 +6,17 @@ what the backends have (`objects`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provisioner.cards import places
+from provisioner.cards import ends, places
 from provisioner.cards.places import Place
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import subjects
+from provisioner.outcome.results import moment
 from provisioner.wiring import System
 
 Row = dict[str, Any]
@@ -110,6 +112,30 @@ def resources(system: System) -> list[Row]:
     return rows
 
 
+def dates(system: System) -> list[Row]:
+    """Return when access ends, as requests said, the next first."""
+    rows = []
+    with system.journal.reading() as conn:
+        ledger = _ledger(conn)
+        for end in subjects.ends_until(conn, math.inf):
+            root, _, leaf = end.subject.partition("/")
+            one = (leaf or root).partition("user:")[2]
+            project, resource = ends.place(conn, end)
+            rows.append(
+                {
+                    "ends": moment(end.at),
+                    "subject": end.subject,
+                    "people": [one] if one else sorted(ledger.people.get(root, ())),
+                    "project": project,
+                    "resource": resource,
+                    "suspended": ledger.closed.get(leaf or root, []),
+                    "writer": end.writer,
+                    "request": end.request,
+                }
+            )
+    return rows
+
+
 def codes(conn: Connection) -> set[str]:
     """Return the codes of the projects that allocations name."""
     return {place.code for place in places.places(conn).values()}
@@ -120,6 +146,7 @@ LISTS: Mapping[str, Callable[[System], list[Row]]] = {
     "projects": projects,
     "allocations": allocations,
     "resources": resources,
+    "ends": dates,
 }
 """What can be listed."""
 

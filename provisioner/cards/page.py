@@ -11,21 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.cards import lists
+from provisioner.cards import ends, lists
 from provisioner.inspection import failures
-from provisioner.journal.queries import subjects
 from provisioner.journal.queries.subjects import End
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.objects.states import OPEN, RUNNING
-from provisioner.outcome.results import moment
 from provisioner.wiring import System
 
 LONG = 86400.0
 """Seconds after which a request that still waits is told."""
-
-
-SOON = 30 * 86400.0
-"""Seconds before access ends from which the page says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,7 @@ class Page:
     by_resource, by_handler: allocations and objects; open, oldest: requests without an outcome, and
     the age of the oldest in seconds; long: those that have waited for more than a day; causes:
     causes of failures, with how many requests; away, paused: lanes; ends: access that ends soon,
-    the next first.
+    the next first; next_end: that one in words, '' if there is none.
     """
 
     service: str
@@ -50,6 +44,7 @@ class Page:
     away: Mapping[str, str]
     paused: Mapping[str, str]
     ends: Sequence[End]
+    next_end: str
 
 
 def of(system: System, now: float) -> Page:
@@ -61,7 +56,8 @@ def of(system: System, now: float) -> Page:
         by_handler = dict(Counter(object_rows.instances_of(conn, keys).values()))
         waiting = request_rows.in_states(conn, OPEN, 1_000_000)
         unfixed = failures.unfixed(conn)
-        ends = subjects.ends_until(conn, now + SOON)
+        ending = ends.soon(conn, now)
+        next_end = ends.words(conn, ending[0]) if ending else ""
         lanes = object_rows.lane_rows(conn)
     running = [one for one in waiting if one.state in RUNNING]
     closable = {"people": people, "allocations": allocations}
@@ -81,7 +77,8 @@ def of(system: System, now: float) -> Page:
         causes=len(failures.causes(unfixed)),
         away=_away(lanes, now),
         paused={name: row["paused_by"] for name, row in lanes.items() if row["paused_by"]},
-        ends=ends,
+        ends=ending,
+        next_end=next_end,
     )
 
 
@@ -114,9 +111,7 @@ def lines(page: Page, ages: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for lane, who in sorted(page.paused.items()):
         yield f"lane {lane}: paused by {who}: provisioner unpause {lane}", "yellow"
     if page.ends:
-        first = page.ends[0]
-        when = f"{first.subject} on {moment(first.at)[:10]}"
-        yield f"access ends within 30 days: {len(page.ends)}, the next {when}", "yellow"
+        yield ends.sentence(len(page.ends), page.next_end), "yellow"
     if page.failed:
         causes = "1 cause" if page.causes == 1 else f"{page.causes} causes"
         yield f"{_many(page.failed)} failed or refused, {causes}: provisioner failed", "red"

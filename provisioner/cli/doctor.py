@@ -19,7 +19,7 @@ import typer
 from provisioner.agent.client import Agent
 from provisioner.cli import doctor_mail, served, site
 from provisioner.cli.exits import Exit
-from provisioner.cli.queue import full, releasing
+from provisioner.cli.trouble import full, releasing
 from provisioner.cli.words import one_line
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable

@@ -84,6 +84,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner list users --project CF0003", "who is in a project"),
         ("provisioner list allocations --resource hpc-storage", "what uses a resource"),
         ("provisioner list users --suspended", "who has no access, and why"),
+        ("provisioner list ends", "whose access ends when, the next first"),
     ),
     "removal": (
         ("provisioner removal user:jdoe", "what to remove by hand, if jdoe asks for that"),

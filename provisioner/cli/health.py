@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from provisioner.cli import site
-from provisioner.cli.queue import full, misnamed
+from provisioner.cli.trouble import full, misnamed
 
 if TYPE_CHECKING:
     from provisioner.monitoring.health import Report

@@ -1,4 +1,4 @@
-"""The verb `list`: people, projects, allocations and resources, as the ledger has them.
+"""The verb `list`: people, projects, allocations, resources and dates, as the ledger has them.
 
 Promises: reads the journal only. Leaves out: what the backends have (`status`, `drift`).
 """
@@ -27,6 +27,7 @@ class What(StrEnum):
     PROJECTS = "projects"
     ALLOCATIONS = "allocations"
     RESOURCES = "resources"
+    ENDS = "ends"
 
 
 def register(app: typer.Typer) -> None:
@@ -35,14 +36,16 @@ def register(app: typer.Typer) -> None:
 
 
 def listing(
-    what: What = typer.Argument(..., help="users, projects, allocations or resources"),
-    user: str = typer.Option("", help="only projects and allocations of this person"),
+    what: What = typer.Argument(
+        ..., help="users, projects, allocations, resources, or ends: when access ends"
+    ),
+    user: str = typer.Option("", help="only projects, allocations and dates of this person"),
     project: str = typer.Option("", help="only what belongs to this project"),
     resource: str = typer.Option("", help="only what uses this resource"),
     suspended: bool = typer.Option(False, "--suspended", help="only what is suspended"),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
-    """List users, projects, allocations or resources, as the ledger has them."""
+    """List users, projects, allocations or resources of the ledger, or when access ends."""
     from provisioner.cards.lists import LISTS
 
     rows = [

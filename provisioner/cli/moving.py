@@ -20,7 +20,7 @@ import typer
 from provisioner.cli import control, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending, flattened
-from provisioner.cli.queue import observing
+from provisioner.cli.trouble import observing
 from provisioner.contract import Fault, InvalidRequest, Refused
 
 if TYPE_CHECKING:

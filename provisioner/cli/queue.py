@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import choosing, paint, site
+from provisioner.cli import choosing, paint, site, trouble
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import Waits, brief, holds, kept_by, moment, plain_waits, waits
@@ -23,10 +22,10 @@ from provisioner.objects.states import ENDED
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
-    from provisioner.config.schema import Config
     from provisioner.inspection.failures import Cause
     from provisioner.inspection.worklist import Item, Wanted
     from provisioner.journal.journal import Journal
+    from provisioner.journal.queries.subjects import End
     from provisioner.journal.records.request_rows import Record
 
 _LANE = ("paused_by", "breaker_until", "breaker_reason")
@@ -57,7 +56,8 @@ class Seen:
     number of files not taken yet; misnamed: files that the service will never take; trouble: why
     the service takes no files, or ''; observing: why it writes to no backend, or ''; requests,
     trouble_items: what waits, and what failed; causes: of what failed, if it stands by cause; held:
-    for each held request, why it is held and who may release it; short: a short id of each.
+    for each held request, why it is held and who may release it; short: a short id of each; ends:
+    when access ends soon, the next first; next_end: that one in words, '' if there is none.
     """
 
     now: float
@@ -75,6 +75,8 @@ class Seen:
     held: Mapping[RequestId, Mapping[str, Any]]
     ended: Sequence[Record]
     short: Mapping[RequestId, str]
+    ends: Sequence[End]
+    next_end: str
     showing: Showing
 
 
@@ -136,6 +138,7 @@ def queue(
 
 def look(wanted: Wanted, showing: Showing) -> Seen:
     """Read journal and spool."""
+    from provisioner.cards import ends
     from provisioner.inspection import failures, worklist
     from provisioner.journal.queries import lookup
     from provisioner.journal.records import object_rows, request_rows, step_rows
@@ -160,6 +163,8 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         due = object_rows.due_counts(conn, now)
         rows = object_rows.lane_rows(conn)
         listed = [item.record.id for item in (*failed, *loaded)]
+        ending = ends.soon(conn, now)
+        next_end = ends.words(conn, ending[0]) if ending else ""
         short = lookup.short(conn, [*listed, *(record.id for record in over)])
     by_cause = len(failed) > _MANY and wanted.everything and showing.limit is None
     lanes = {
@@ -173,10 +178,10 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
     return Seen(
         now=now,
         served_by=site.served_by(settings.spool),
-        staged=_staged(settings.spool),
-        misnamed=misnamed(settings.spool),
-        trouble=_trouble(settings),
-        observing=observing(book),
+        staged=trouble.staged(settings.spool),
+        misnamed=trouble.misnamed(settings.spool),
+        trouble=trouble.of_staging(settings),
+        observing=trouble.observing(book),
         counts={state: number for state, number in counts.items() if number},
         lanes=lanes,
         requests=loaded,
@@ -186,6 +191,8 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         held=holds(settings, book, [item.record for item in loaded]),
         ended=over,
         short=short,
+        ends=ending,
+        next_end=next_end,
         showing=showing,
     )
 
@@ -224,6 +231,15 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
             for item in seen.requests[: seen.showing.rows]
         ],
         "ended": [_plain(record, seen.short) for record in seen.ended],
+        "ends": [
+            {
+                "subject": end.subject,
+                "ends": moment(end.at),
+                "writer": end.writer,
+                "request": end.request,
+            }
+            for end in seen.ends
+        ],
     }
 
 
@@ -233,7 +249,9 @@ def head(seen: Seen) -> Iterator[paint.Line]:
     if seen.trouble:
         yield paint.line(f"the service takes nothing from staging: {seen.trouble}", "bold red")
     if because := seen.observing:
-        text = f"the service writes to no backend: {because}; to end it: {releasing(because)}"
+        text = (
+            f"the service writes to no backend: {because}; to end it: {trouble.releasing(because)}"
+        )
         yield paint.line(text, "yellow")
     if seen.misnamed:
         from provisioner.spool.scan import never_taken
@@ -244,6 +262,7 @@ def head(seen: Seen) -> Iterator[paint.Line]:
 
 
 def _lines(seen: Seen) -> Iterator[paint.Line]:
+    from provisioner.cards import ends
     from provisioner.cli import board, causes
     from provisioner.inspection import worklist
 
@@ -263,6 +282,8 @@ def _lines(seen: Seen) -> Iterator[paint.Line]:
     yield from board.ended(over, seen.short, seen.now)
     yield ()
     yield from board.lanes(seen.lanes, kept_by(seen.waiting, seen.lanes), seen.now)
+    if seen.ends:
+        yield paint.line(ends.sentence(len(seen.ends), seen.next_end), "dim")
 
 
 def reasons(seen: Seen, told: Waits = waits) -> dict[RequestId, Sequence[str]]:
@@ -279,27 +300,6 @@ def reasons(seen: Seen, told: Waits = waits) -> dict[RequestId, Sequence[str]]:
     }
 
 
-def misnamed(spool: Path) -> list[str]:
-    """Return the files in staging that the service will never take; none if it cannot be read."""
-    from provisioner.spool.scan import passed_over
-
-    try:
-        return passed_over(spool)
-    except OSError:  # `_trouble` says so
-        return []
-
-
-def _staged(spool: Path) -> int:
-    """Return the number of files in staging that the service has not taken yet."""
-    from provisioner.spool.scan import is_request
-
-    try:
-        names = [path.name for path in (spool / "staging").iterdir()]
-    except OSError:  # `_trouble` says so
-        return 0
-    return sum(map(is_request, names))
-
-
 def _served(serving: int | None, staged: int, waiting: bool) -> str:
     """Return a line that says who serves the spool, and how many files are not taken yet."""
     files = f"; files not yet taken from staging: {staged}" if staged else ""
@@ -307,51 +307,6 @@ def _served(serving: int | None, staged: int, waiting: bool) -> str:
         return f"served by process {serving}{files}"
     advice = ": `provisioner run`, or start the service" if staged or waiting else ""
     return f"no service on this host serves the spool{files}{advice}"
-
-
-def observing(book: Journal) -> str:
-    """Return why the service writes to no backend; '' if it does write."""
-    from provisioner.journal import facts
-
-    with book.reading() as conn:
-        return facts.get(conn, facts.OBSERVING) or ""
-
-
-def releasing(because: str) -> str:
-    """Return how an operator lets the service write again. because: from `observing`."""
-    from provisioner.journal import facts
-
-    release = "run `provisioner drift`, review it, then run `provisioner journal release`"
-    if because == facts.CONFIGURED:
-        return f"set `mode: converge`, restart the service, {release}"
-    return release
-
-
-def full(settings: Config) -> str:
-    """Return which of the journal's disks has no room for new work; '' if all have room."""
-    from provisioner.recovery import reserve
-
-    there = [path for path in settings.journal_places if path.is_dir()]
-    return reserve.trouble(there)
-
-
-def _trouble(settings: Config) -> str:
-    """Return why the service takes nothing from staging; '' if it does."""
-    from provisioner.spool.scan import check_staging
-
-    spool = settings.spool
-    try:
-        check_staging(spool)
-        shortage = full(settings)
-        return (
-            f"{shortage}: free space on it; the service then continues by itself"
-            if shortage
-            else ""
-        )
-    except ConfigError as error:
-        return f"{error.message}: {error.advice}"
-    except OSError as error:
-        return f"{spool}: {error.strerror}: provisioner doctor"
 
 
 def _configured_lanes() -> list[str]:

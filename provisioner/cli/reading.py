@@ -15,7 +15,7 @@ import typer
 from provisioner.cli import files, finding, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.finding import find
-from provisioner.cli.queue import misnamed, observing
+from provisioner.cli.trouble import misnamed, observing
 from provisioner.cli.waiting import holds, moment, plain_waits, waits
 from provisioner.cli.words import span
 from provisioner.contract import ConfigError

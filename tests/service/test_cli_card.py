@@ -204,4 +204,5 @@ def test_a_person_whose_access_ends_is_said_to_be_with_when_and_by_which_request
     text = " ".join(fresh("status", "user:jdoe").out.split())
     assert f"ends: {ends[:10]} 18:00 UTC, as root asked ({request})" in text
     said = fresh("status").out
-    assert f"access ends within 30 days: 1, the next user:jdoe on {ends[:10]}" in said
+    next_one = f"1 (next: jdoe, on {ends[:10]}); all: provisioner list ends"
+    assert f"access that ends within 30 days: {next_one}" in said

@@ -1,7 +1,8 @@
-"""The verbs that repeat a request keep the date at which it lets access end."""
+"""Dates at which access ends: verbs that repeat a request keep them; queue and list show them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,69 @@ def test_what_is_corrected_after_a_failure_keeps_its_date(
     ends = parse_request(staged.read_bytes()).ends
     assert ends is not None
     assert ends.isoformat() == "2099-01-31T00:00:00+00:00"
+
+
+def in_days(days: float) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Have a person, a course and a guest of another whose access ends, the guest's first."""
+    desk = Desk(tmp_path_factory.mktemp("ends") / "site")
+    desk.serve(*(of_user("provision", name) for name in ("jdoe", "bmiller")))
+    desk.serve(ending(of_user("provision", "asmith"), in_days(29)))
+    desk.serve(course(1), ending(course(2), in_days(40)))
+    desk.serve(ending(joining("bmiller", 1), in_days(5)))
+    return desk
+
+
+def test_the_queue_says_in_a_line_whose_access_ends_soon(ends: Desk) -> None:
+    line = ends("queue").out.splitlines()[-1]
+    day = in_days(5)[:10]
+    assert line == (
+        "access that ends within 30 days: 2 (next: bmiller in allocation 1 (CF1, hpc-storage), "
+        f"on {day}); all: provisioner list ends"
+    )
+    rows = ends("queue", "--json").json["ends"]
+    assert [(row["subject"], row["ends"][:10]) for row in rows] == [
+        ("allocation:1/user:bmiller", day),
+        ("user:asmith", in_days(29)[:10]),
+    ]
+
+
+def test_a_queue_without_such_access_says_nothing_of_it(desk: Desk) -> None:
+    assert "access that ends" not in desk("queue").out
+    assert desk("queue", "--json").json["ends"] == []
+
+
+def test_whose_access_ends_is_listed_the_next_first(ends: Desk) -> None:
+    rows = ends("list", "ends", "--json").json
+    assert [(row["subject"], row["people"], row["project"], row["resource"]) for row in rows] == [
+        ("allocation:1/user:bmiller", ["bmiller"], "CF1", "hpc-storage"),
+        ("user:asmith", ["asmith"], "", ""),
+        ("allocation:2", ["jdoe"], "CF2", "hpc-storage"),
+    ]
+    assert [row["ends"] for row in rows] == sorted(row["ends"] for row in rows)
+    assert {row["writer"] for row in rows} == {"root"}
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--user", "jdoe"], ["allocation:2"]),
+        (["--user", "user:bmiller"], ["allocation:1/user:bmiller"]),
+        (["--project", "CF1"], ["allocation:1/user:bmiller"]),
+        (["--resource", "hpc-storage"], ["allocation:1/user:bmiller", "allocation:2"]),
+        (["--suspended"], []),
+    ],
+    ids=str,
+)
+def test_dates_are_listed_of_one_person_project_or_resource(
+    ends: Desk, words: list[str], found: list[str]
+) -> None:
+    rows = ends("list", "ends", *words, "--json").json
+    assert [row["subject"] for row in rows] == found
 
 
 @pytest.mark.parametrize("name", ["user", "storage", "compute", "member"])

@@ -47,7 +47,7 @@ def idle_people(desk: Desk) -> None:
 
 # JSON.
 
-OPAQUE = {"facts", "state", "want", "read_back", "counts", "writers"}
+OPAQUE = {"before", "after", "facts", "state", "want", "read_back", "counts", "writers"}
 """Keys below which the names are the site's, or a backend's."""
 
 
@@ -81,6 +81,7 @@ SEEN = {
     "status": (["status", "user:jdoe"], ["status", "allocation:42"], ["status", "user:nobody1"]),
     "handlers": (["handlers"],),
     "config check": (["config", "check"],),
+    "config diff": (["config", "diff"],),
     "check": (["check", sample("wrong-quota.yaml")], ["check", sample("compute.yaml")]),
     "plan": (["plan", sample("compute.yaml")],),
     "doctor": (["doctor"],),
@@ -96,7 +97,8 @@ SEEN = {
     "adopt": (["adopt", "--manifest", "{desk}/manifest.jsonl"],),
 }
 RARE = (
-    r".*\.(error|messages|problems|waiting_for|changed|already|retry|ended|held|suspensions)(\..*)?"
+    r".*\.(error|messages|problems|waiting_for|changed|already|retry|ended|held|suspensions|ends"
+    r"|differences)(\..*)?"
 )
 """Keys that are there, or not null, only where something was so."""
 
