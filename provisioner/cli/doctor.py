@@ -24,7 +24,7 @@ from provisioner.cli.words import one_line
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.journal import facts
-from provisioner.journal.figures import figures
+from provisioner.journal.figures import figures, idle
 from provisioner.journal.records.object_rows import lane_rows
 from provisioner.outcome.results import moment
 from provisioner.recovery import backup, clock, level, redo_log
@@ -169,8 +169,11 @@ def _journal(config: Config) -> Iterator[Finding]:
         stuck = list(doctor_mail.stuck(conn, time.time()))
         refused = figures.failing(conn)
         changed = list(served.finding(config, conn))
+        last = idle.last(conn) if config.idle.after is not None else None
     book.close()
     yield from changed
+    if last is not None and last.problems:
+        yield Finding(Level.WARNING, "idle", idle.doubt(last.problems), "provisioner idle")
     yield from stuck
     yield from refusing(refused)
     if config.journal.stat().st_mode & _OTHERS_WRITE:

@@ -65,7 +65,7 @@ def health(
 
 def _report(ages: list[tuple[float, float]], counts: list[tuple[float, float]]) -> Report:
     from provisioner.journal import facts
-    from provisioner.journal.figures import figures
+    from provisioner.journal.figures import figures, idle
     from provisioner.monitoring import health as judging
     from provisioner.recovery import backup as copying
 
@@ -86,6 +86,7 @@ def _report(ages: list[tuple[float, float]], counts: list[tuple[float, float]]) 
         full=full(settings),
         observing=observing,
         misnamed=misnamed(settings.spool),
+        idle=idle.doubt(read.idle.problems if settings.idle.after and read.idle else ()),
     )
     failed, due = ((int(warning), int(critical)) for warning, critical in counts)
     return judging.report(seen, judging.Limits(ages[0], failed, due, ages[1]), now)

@@ -9,10 +9,9 @@ idle (`standing`), and closing (lanes).
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from provisioner.config.notify import Event
@@ -22,7 +21,7 @@ from provisioner.idle.decide import DAY, Step
 from provisioner.idle.standing import Look, Person, look
 from provisioner.journal import facts
 from provisioner.journal.figures import idle as figures
-from provisioner.journal.figures.idle import BEGINS, Kept
+from provisioner.journal.figures.idle import BEGINS, Kept, Last
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import messages
 from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
@@ -42,24 +41,6 @@ _TOLD_AGAIN = 7 * DAY
 
 _NAMED = 20
 """The most doubts that a message names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Last:
-    """The last round. problems: what was in doubt; told: when operators were last told of it."""
-
-    at: float
-    problems: tuple[str, ...] = ()
-    told: float = 0.0
-
-
-def last(conn: Connection) -> Last | None:
-    """Return the last round; None: there was none."""
-    text = facts.get(conn, facts.IDLE)
-    if text is None:
-        return None
-    read = json.loads(text)
-    return Last(float(read["at"]), tuple(read["problems"]), float(read["told"]))
 
 
 class Rounds:
@@ -100,7 +81,7 @@ class Rounds:
         with self._system.journal.reading() as conn:
             if facts.get(conn, facts.OBSERVING) is not None:
                 return False
-            before = last(conn)
+            before = figures.last(conn)
         if before is None:
             return True
         every = 60 * self._settings.minutes
@@ -114,7 +95,7 @@ class Rounds:
         """
         seen = look(self._system, now)
         with self._system.journal.reading() as conn:
-            before = last(conn)
+            before = figures.last(conn)
         if seen.problems:
             self._doubt(seen.problems, before, now)
             return seen
@@ -130,7 +111,7 @@ class Rounds:
                     rows[person.name] = row
             messages.add(conn, made)
             figures.put(conn, list(rows.values()), set(known) - set(rows))
-            facts.put(conn, facts.IDLE, _kept(Last(now)))
+            figures.note(conn, Last(now))
         closing = self._ask(seen, rows)
         if made or closing:
             log.info("idle: %d warnings, %d requests", len(made), closing)
@@ -261,9 +242,4 @@ class Rounds:
                     made.append(self._message(HOOK, stopped, "", "", told, now))
                 messages.add(conn, made)
             noted = Last(now, tuple(problems), now if tells else told_at)
-            facts.put(conn, facts.IDLE, _kept(noted))
-
-
-def _kept(round_: Last) -> str:
-    problems = list(round_.problems)
-    return json.dumps({"at": round_.at, "problems": problems, "told": round_.told})
+            figures.note(conn, noted)

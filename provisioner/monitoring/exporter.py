@@ -173,6 +173,11 @@ class Exporter:
         return time.time() - copies[-1].at if copies else None
 
     @property
+    def idle(self) -> bool:
+        """Return True if people are closed for being idle."""
+        return self._config.idle.after is not None
+
+    @property
     def labels(self) -> tuple[str, str]:
         """Return what names this service: its name and the program's version."""
         return self._config.service, version("hpc-provisioner")
@@ -196,6 +201,7 @@ class _Reading:
             yield from _of_requests(read, now)
             yield from _of_backends(read)
             yield from _of_drift(read)
+            yield from _of_idle(read if exporter.idle else None)
         yield from _of_calls()
         lost = CounterMetricFamily(
             "provisioner_events_lost", "Times that the kernel dropped events of staging."
@@ -265,6 +271,23 @@ def _of_drift(read: Figures) -> Iterator[Metric]:
         for name, some in read.drift.items():
             counted.add_metric((name,), getattr(some, kind))
         yield counted
+
+
+def _of_idle(read: Figures | None) -> Iterator[Metric]:
+    """Yield the last round of idle people. read: None if nobody is ever closed for that."""
+    rounds = {(): read.idle} if read is not None and read.idle is not None else {}
+    yield _gauge(
+        "idle_doubts",
+        "What was in doubt when idle people were last looked for: nobody is closed.",
+        (),
+        {labels: len(one.problems) for labels, one in rounds.items()},
+    )
+    yield _gauge(
+        "idle_round_timestamp_seconds",
+        "When idle people were last looked for.",
+        (),
+        {labels: one.at for labels, one in rounds.items()},
+    )
 
 
 def _of_calls() -> Iterator[Metric]:

@@ -42,7 +42,8 @@ class Limits:
 class Seen:
     """What a check saw. served: a service runs; backup: age of the newest copy of the journal, None
     if there is none; full: why no request is taken, '' if there is room; observing: why nothing is
-    written, '' if it is; misnamed: files in staging that are never taken."""
+    written, '' if it is; misnamed: files in staging that are never taken; idle: why nobody is
+    closed for being idle, '' if nothing is in doubt."""
 
     figures: Figures
     served: bool
@@ -50,6 +51,7 @@ class Seen:
     full: str = ""
     observing: str = ""
     misnamed: Sequence[str] = ()
+    idle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ def _findings(seen: Seen, limits: Limits, now: float) -> Iterator[Finding]:
         files = "1 file" if len(seen.misnamed) == 1 else f"{len(seen.misnamed)} files"
         text = f"{files} in staging never taken because of the name: {seen.misnamed[0]}"
         yield Finding(Status.WARNING, text)
+    if seen.idle:
+        yield Finding(Status.WARNING, f"idle: {seen.idle}")
     for name, lane in sorted(figures.lanes.items()):
         if lane.away:
             yield Finding(Status.WARNING, f"lane {name}: backend away: {lane.away}")

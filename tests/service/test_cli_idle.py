@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.journal.figures import idle as figures
+from provisioner.journal.figures.idle import Last
+from provisioner.journal.journal import Journal
 from tests.support.cli_site import Desk, served
 
 
@@ -76,3 +79,33 @@ def test_config_check_tells_what_is_wrong(desk: Desk, name: str) -> None:
     for word in words:
         assert word in told.err
     assert "line" in told.err
+
+
+def doubt(desk: Desk, *problems: str) -> None:
+    """Let the last round have been in doubt."""
+    book = Journal.open(desk.root / "journal/journal.db")
+    with book.transaction() as conn:
+        figures.note(conn, Last(time.time(), problems))
+    book.close()
+
+
+def told(desk: Desk) -> tuple[list[str], bool]:
+    """Return what `doctor` says of idle people, and whether `health` says anything."""
+    found = desk("doctor", "--json", code=None).json
+    messages = [one["message"] for one in found if one["subject"] == "idle"]
+    return messages, "idle: nobody is warned or closed" in desk("health", code=None).out
+
+
+def test_a_round_in_doubt_is_told_by_doctor_and_health(desk: Desk) -> None:
+    assert told(desk) == ([], False)
+    doubt(desk, "homes: it printed nothing", "idle.exempt.groups: no group")
+    said = "nobody is warned or closed: homes: it printed nothing (and 1 more)"
+    assert told(desk) == ([said], True)
+    doubt(desk)
+    assert told(desk) == ([], False)
+
+
+def test_a_doubt_of_a_site_that_closes_nobody_any_more_is_not_told(desk: Desk) -> None:
+    doubt(desk, "homes: it printed nothing")
+    desk.set("idle: {after: 90,", "idle: {")
+    assert told(desk) == ([], False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from provisioner.journal.figures import idle
 from tests.support.cli_site import Desk, storage, user
 from tests.support.engine_site import Site, allocation
 from tests.support.engine_site import user as person
@@ -116,6 +117,25 @@ def test_drift_is_shown_for_each_handler(site: Site, port: int) -> None:
     assert value(read, "drift_look_timestamp_seconds", handler="first") == at + 86400
     assert value(read, "drift_look_failed", handler="first") == 0
     assert value(read, "drift_differing", handler="second") == 0
+
+
+IDLE = "idle: {after: 180, sources: {homes: {program: [/bin/false]}}}\n"
+NOTIFY = "notify: {mail: {directory: mail, sender: hpc@campus.test}}\n"
+
+
+@pytest.mark.parametrize(("more", "doubts"), [(NOTIFY + IDLE, 1), ("", None)], ids=["on", "off"])
+def test_a_look_for_idle_people_is_shown_with_how_much_was_in_doubt(
+    tmp_path: Path, port: int, more: str, doubts: float | None
+) -> None:
+    site = Site(tmp_path, f"metrics: {{listen: '127.0.0.1:{port}'}}\n{more}")
+    site.service.metrics.start()
+    at = time.time()
+    with site.system.journal.transaction() as conn:
+        idle.note(conn, idle.Last(at, ("homes: it printed nothing",)))
+    read = now(site, port)
+    site.service.metrics.stop()
+    assert value(read, "idle_doubts") == doubts
+    assert value(read, "idle_round_timestamp_seconds") == (at if doubts else None)
 
 
 def test_an_action_that_there_is_not_makes_no_metric_of_its_own(site: Site, port: int) -> None:

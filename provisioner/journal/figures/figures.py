@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select, text
 
+from provisioner.journal.figures import idle
 from provisioner.journal.figures.drift import Seen, seen
 from provisioner.journal.outbox import messages, news
 from provisioner.journal.records import object_rows
@@ -51,7 +52,8 @@ class ObjectFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What monitoring needs to know of a journal. need_person: failed or refused, and not fixed."""
+    """What monitoring needs to know of a journal. need_person: failed or refused, and not fixed;
+    idle: the last look for idle people, None if there was none."""
 
     open: Mapping[str, Open]
     by_action: Mapping[tuple[str, str], int]
@@ -61,6 +63,7 @@ class Figures:
     messages: Mapping[str, int]
     last_event: int
     drift: Mapping[str, Seen]
+    idle: idle.Last | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ def read(conn: Connection, now: float) -> Figures:
         messages=messages.counts(conn),
         last_event=conn.scalar(select(func.max(events.c.seq))) or 0,
         drift=seen(conn),
+        idle=idle.last(conn),
     )
 
 

@@ -6,12 +6,13 @@ Promises: everything is read and written inside the caller's transaction. Leaves
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, case, delete, func, select
 
-from provisioner.journal import bulk
+from provisioner.journal import bulk, facts
 from provisioner.journal.dialect import chunks, upsert
 from provisioner.journal.schema import claims, idle, messages, requests, suspensions
 from provisioner.objects.states import MessageState, RequestState
@@ -57,6 +58,38 @@ class Asked:
     id: str
     state: RequestState
     ended: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last round. problems: what was in doubt; told: when operators were last told of it."""
+
+    at: float
+    problems: tuple[str, ...] = ()
+    told: float = 0.0
+
+
+def last(conn: Connection) -> Last | None:
+    """Return the last round; None: there was none."""
+    text = facts.get(conn, facts.IDLE)
+    if text is None:
+        return None
+    read = json.loads(text)
+    return Last(float(read["at"]), tuple(read["problems"]), float(read["told"]))
+
+
+def note(conn: Connection, round_: Last) -> None:
+    """Write down a round."""
+    given = {"at": round_.at, "problems": list(round_.problems), "told": round_.told}
+    facts.put(conn, facts.IDLE, json.dumps(given))
+
+
+def doubt(problems: Sequence[str]) -> str:
+    """Return in a line that nobody is closed, and why; '' if nothing is in doubt."""
+    if not problems:
+        return ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"nobody is warned or closed: {problems[0]}{more}"
 
 
 def kept(conn: Connection) -> dict[str, Kept]:

@@ -30,6 +30,9 @@ TABLE = {
     "no service": (replace(WELL, served=False), Status.CRITICAL, "no service serves the spool"),
     "a full disk": (replace(WELL, full="/var is full"), Status.CRITICAL, "/var is full"),
     "observing": (replace(WELL, observing="rebuilt"), Status.WARNING, "only observing: rebuilt"),
+    "a look for idle people in doubt": (
+        replace(WELL, idle="nobody is closed: ad"), Status.WARNING, "idle: nobody is closed: ad",
+    ),
     "a backend away": (
         lane(away="no answer"), Status.WARNING, "backend away: no answer",
     ),
