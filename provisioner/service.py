@@ -6,7 +6,6 @@ interrupted. One service at a time serves a spool. Leaves out: how each of these
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 import threading
@@ -71,9 +70,6 @@ SWEEP = 2.0
 SWITCH = 0.001
 """Seconds that a busy thread may keep the interpreter, so that an arriving file need not wait."""
 
-GARBAGE = 50_000
-"""New objects before the collector looks for cycles: with 700, that takes a tenth of a batch."""
-
 
 class Service:
     """Everything that runs while requests are served."""
@@ -135,7 +131,6 @@ class Service:
         self._alive: Callable[[], None] = lambda: None
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
-        gc.set_threshold(GARBAGE)
         threads.share_memory()
 
     def wake(self) -> None:

@@ -47,15 +47,20 @@ class EmulatedHost(RealHost):
 
     def _known(self) -> Mapping[str, dict[str, int]]:
         """Return the owners, updated with the lines written since the last call."""
-        with self._reading, suppress(FileNotFoundError), self._file.open("rb") as file:
+        with self._reading, suppress(FileNotFoundError):
+            if self._file.stat().st_size > self._read:
+                self._take()
+        return self._owners
+
+    def _take(self) -> None:
+        with self._file.open("rb") as file:
             file.seek(self._read)
             fresh, end, _ = file.read().rpartition(b"\n")
-            self._read += len(fresh) + len(end)
-            for line in fresh.splitlines():
-                with suppress(ValueError):
-                    key, values = json.loads(line)
-                    self._owners.setdefault(key, {}).update(values)
-        return self._owners
+        self._read += len(fresh) + len(end)
+        for line in filter(None, fresh.splitlines()):
+            with suppress(ValueError):
+                key, values = json.loads(line)
+                self._owners.setdefault(key, {}).update(values)
 
     def _state(self, opened: int) -> DirectoryState:
         state = super()._state(opened)

@@ -71,10 +71,7 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
     A field that a claim had set and that no claim names now goes back to its earlier value; None:
     to no value.
     """
-    now, fields_to_write = holds(state, fields), dict[str, Scalar]()
-    for field, value in given_back(want, lambda name, value: now.get(name) == value).items():
-        if field in now:
-            fields_to_write[field.removeprefix(_EXTRA)] = value  # type: ignore[assignment]
+    fields_to_write = _given_back(want, state, fields) if want.get("left") else {}
     for field in fields:
         wanted = want.get(field)
         if (
@@ -89,6 +86,14 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
             if value != present.get(name):
                 fields_to_write[name] = value  # type: ignore[assignment]
     return fields_to_write
+
+
+def _given_back(want: Want, state: State, fields: Collection[str]) -> dict[str, Scalar]:
+    now, earlier = holds(state, fields), dict[str, Scalar]()
+    for field, value in given_back(want, lambda name, value: now.get(name) == value).items():
+        if field in now:
+            earlier[field.removeprefix(_EXTRA)] = value  # type: ignore[assignment]
+    return earlier
 
 
 def sets(want: Want, fields: Collection[str]) -> dict[str, Json]:

@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from provisioner.contract.handler import Claim, Json, Want
 
+_DIGITS = re.compile(r"(\d+)")
 
-def by_age(claim: Claim) -> tuple[str, list[tuple[int, str]]]:
+
+def by_age(claim: Claim) -> tuple[str, tuple[tuple[int, str], ...]]:
     """Return the key that sorts claims, oldest first, and equally old ones by claimant."""
     return claim.order, _natural(claim.claimant)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+@lru_cache(maxsize=1024)
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a key that sorts names by the numbers in them: `allocation:9` before
-    `allocation:10`."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name) if p]
+    `allocation:10`.
+
+    An object's claims are sorted several times, so the last keys are kept.
+    """
+    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in _DIGITS.split(name) if p)
 
 
 def values_by_claimant(field: str, claims: Sequence[Claim]) -> dict[str, Json]:

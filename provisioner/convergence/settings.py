@@ -31,7 +31,11 @@ def wanted(handler: Handler, item: Item, state: State) -> Want:
 
 def noted_now(handler: Restores, item: Item, want: Want, state: State) -> Applied:
     """Return what is set on an open object, by its want and its state."""
-    sets, taken = handler.sets(item.key, want), item.adoption is not None
+    return _noted(handler, item, handler.sets(item.key, want), state)
+
+
+def _noted(handler: Restores, item: Item, sets: Mapping[str, Json], state: State) -> Applied:
+    taken = item.adoption is not None
     if not state.get("present"):
         # A new object has nothing of what was there before.
         return noted({}, sets, {}, taken=taken)
@@ -50,8 +54,8 @@ def applied(
         return unclaimed(item.applied or {}, _now(handler, item, state)) if there else {}
     if not (there and item.open and as_wanted) or item.reopens:
         return None
-    now = noted_now(handler, item, want, state)
-    return settled(now, handler.sets(item.key, want), _disputed(want))
+    sets = handler.sets(item.key, want)
+    return settled(_noted(handler, item, sets, state), sets, _disputed(want))
 
 
 def _now(handler: Restores, item: Item, state: State) -> Mapping[str, Json]:

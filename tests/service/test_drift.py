@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,15 @@ def desk(tmp_path: Path) -> Desk:
     made = served(tmp_path / "site")
     made.set("service: sandbox\n", REPAIRING)
     return made
+
+
+@pytest.fixture
+def collector(desk: Desk) -> Iterator[None]:
+    """Let Python collect garbage as it does by itself, once the samples are served."""
+    before = gc.get_threshold()
+    gc.set_threshold(700)
+    yield
+    gc.set_threshold(*before)
 
 
 def system(desk: Desk) -> System:
@@ -172,3 +183,14 @@ def test_slurm_is_looked_at_every_20_minutes_and_all_else_daily(desk: Desk) -> N
     assert len(walk(desk, now)) == 8
     assert set(walk(desk, now + 1200)) == {"slurm-a", "slurm-b"}
     assert len(walk(desk, now + DAY)) == 8
+
+
+@pytest.mark.parametrize(
+    "look", [lambda desk: desk("drift"), system], ids=["the verb", "the service"]
+)
+@pytest.mark.usefixtures("collector")
+def test_who_reads_the_backends_looks_for_garbage_once_in_thousands_of_objects(
+    desk: Desk, look: Callable[[Desk], object]
+) -> None:
+    look(desk)
+    assert gc.get_threshold()[0] >= 10_000

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import ldap3
+from ldap3.operation.search import search_result_done_response_to_dict
 from ldap3.protocol.rfc2696 import paged_search_control
 from ldap3.strategy.base import BaseStrategy
 from ldap3.strategy.mockSync import MockSyncStrategy
@@ -37,6 +38,7 @@ PAGE = 1000
 
 _PAGED = "1.2.840.113556.1.4.319"
 _DECODE: Callable[[Any], Any] = BaseStrategy.decode_control
+_DONE: Callable[[Any], dict[str, Any]] = search_result_done_response_to_dict
 
 
 def create(path: Path, kind: Kind, base: str) -> None:
@@ -80,6 +82,14 @@ class _StoreStrategy(MockSyncStrategy):
     def __init__(self, connection: ldap3.Connection, store: Store) -> None:
         super().__init__(connection)
         self._store = store
+
+    def post_send_search(self, payload: Any) -> Any:
+        """Answer as ldap3's class above does, but decode no value: our client reads the bytes."""
+        _, _, request, controls = payload
+        entries, result = self.mock_search(request, controls)
+        self.connection.response = [_raw(entry) for entry in entries]
+        self.connection.result = {**_DONE(result), "type": "searchResDone"}
+        return self.connection.response
 
     def mock_bind(self, request: Any, controls: Any) -> dict[str, Any]:
         self.bound = "emulated"
@@ -148,6 +158,12 @@ class _StoreStrategy(MockSyncStrategy):
             shown, some = _ranged(name, values, option) if ranged else (name, values)
             attributes.append({"type": shown, "vals": some})
         return {"object": self._store.names[key], "attributes": attributes}
+
+
+def _raw(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry as ldap3 gives it, without its values as text."""
+    raw = {one["type"]: one["vals"] for one in entry["attributes"]}
+    return {"type": "searchResEntry", "dn": entry["object"], "raw_attributes": raw}
 
 
 def _ranged(name: str, values: list[bytes], option: str) -> tuple[str, list[bytes]]:

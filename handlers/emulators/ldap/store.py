@@ -92,7 +92,7 @@ class Store:
         self.next = 0
         self.names: dict[str, str] = {}
         self.entries: dict[str, Attributes] = {}
-        self._held: dict[tuple[str, bytes], set[str]] = {}
+        self._held: dict[str, dict[bytes, set[str]]] = {}
         self._turn = threading.RLock()
         self._file = path.open("r+b", buffering=0)
         finalize(self, self._file.close)
@@ -170,13 +170,21 @@ class Store:
 
     def holders(self, name: str, value: bytes) -> Collection[str]:
         """Return the entries that have a value of an attribute."""
-        return self._held.get((name.lower(), folded(name, value)), ())
+        name = name.lower()
+        if name not in self._held:  # few attributes are ever asked for
+            self._held[name] = {}
+            for key, entry in self.entries.items():
+                self._index(key, {name: values_of(entry, name)}, True)
+        return self._held[name].get(folded(name, value), ())
 
     def _index(self, key: str, entry: Attributes, present: bool) -> None:
         for name, values in entry.items():
+            held = self._held.get(name.lower())
+            if held is None:
+                continue
             for value in values:
-                held = self._held.setdefault((name.lower(), folded(name, value)), set())
-                (held.add if present else held.discard)(key)
+                keys = held.setdefault(folded(name, value), set())
+                (keys.add if present else keys.discard)(key)
 
     def _append(self, dn: str, entry: Attributes | None) -> None:
         line = _line(dn, entry, self.next)

@@ -19,7 +19,7 @@ from ldap3.utils.dn import escape_rdn
 T = TypeVar("T")
 
 _RANGE = re.compile(r"(?P<name>[^;]+);range=\d+-(?P<last>\d+|\*)\Z")
-_SPACES = re.compile(r"\s*([,=])\s*")
+_SPACES = re.compile(r"\s+(?=[,=])|(?<=[,=])\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def first_name(dn: str) -> tuple[str, str]:
 @lru_cache(maxsize=1 << 16)
 def same_dn(dn: str) -> str:
     """Return a DN in a form in which two spellings of one name are equal."""
-    return _SPACES.sub(r"\1", dn).strip().lower()
+    return _SPACES.sub("", dn).strip().lower()
 
 
 def backend_of(base: str) -> str:

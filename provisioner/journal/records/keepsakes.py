@@ -76,10 +76,13 @@ class Shelved:
 
 def kept(row: Any) -> Kept:
     """Return what is saved of an object. row: one with `COLUMNS`."""
+    return _kept(row.prior, row.identity, row.applied, row.converged)
+
+
+def _kept(prior: Any, identity: Any, applied: Any, converged: int | None) -> Kept:
+    begun = bool(converged) or applied is not None
     # An object that was never as wanted has nothing of ours yet.
-    applied = row.applied if row.applied is not None or row.converged else {}
-    begun = bool(row.converged) or row.applied is not None
-    return Kept(row.prior, row.identity, applied, begun)
+    return Kept(prior, identity, applied if begun else {}, begun)
 
 
 def of(conn: Connection, keys: Collection[Key]) -> dict[Key, Kept]:
@@ -104,7 +107,10 @@ def shelved_at(conn: Connection, instances: Collection[str]) -> dict[Key, Shelve
 
 
 def _shelved(rows: Iterable[Any]) -> dict[Key, Shelved]:
-    return {row.key: Shelved(row.instance, row.adoption, kept(row)) for row in rows}
+    return {
+        key: Shelved(instance, adoption, _kept(*columns))
+        for key, instance, adoption, *columns in rows
+    }
 
 
 def save(conn: Connection, former: Former) -> None:

@@ -56,6 +56,9 @@ def test_a_value_cannot_leave_its_place_in_a_name(value: str, written: str) -> N
     [
         ("CN=a,DC=x", "cn=A,dc=X", True),
         ("CN=a, DC=x", "CN=a,DC=x", True),
+        ("CN = a\t,  DC=x", "CN=a,DC=x", True),
+        (" CN=a,DC=x ", "CN=a,DC=x", True),
+        ("CN=a b,DC=x", "CN=ab,DC=x", False),
         ("CN=a,DC=x", "CN=b,DC=x", False),
     ],
 )
