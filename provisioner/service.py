@@ -117,7 +117,7 @@ class Service:
         longest = {name: lane_patience.longest for name, lane_patience in patience.items()}
         self.clock = Clock(self._journal, longest)
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
-        self.idle = Rounds(system, self.courier.address, self.clock.dated)
+        self.idle = Rounds(system, self.courier.address, self.clock.sure)
         self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
         self.lanes = {
             name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])

@@ -1,8 +1,8 @@
 """What follows for one person from when they last used something. Pure.
 
 Promises: nobody is closed who used something, came or was opened within `after` days; who was not
-warned at each stage that could still be told, the last of them as many days ago as it says; or
-whose last warning nobody took. Leaves out: reading sources (`sources`), and who is exempt
+warned at each stage that could still be told; whose last warning is not as many days old as it
+says; or whose last warning nobody took. Leaves out: reading sources (`sources`), and who is exempt
 (`standing`).
 """
 
@@ -46,18 +46,18 @@ def decide(
     used: the latest moment at which they may have used something, None: never seen; since: when
     they came. All times in seconds since the epoch.
     """
-    first, last = settings.warn[0], settings.warn[-1]
+    first = settings.warn[0]
     anchor = max(used or 0.0, since, kept.spared or 0.0)
     due = anchor + (settings.after or 0) * DAY
     if due - first * DAY > now:
         return Outcome(Step.NONE, due)
     begun = now if kept.since is None else min(kept.since, now)
     closes = max(due, begun + first * DAY)
+    if kept.stage is not None:
+        closes = max(closes, min(kept.told or now, now) + min(kept.stage, first) * DAY)
     stage = min(days for days in settings.warn if closes - now <= days * DAY)
     if kept.stage is None or stage < kept.stage:
         return Outcome(Step.WARN, max(closes, now + stage * DAY), stage)
-    if stage == last:
-        closes = max(closes, (kept.told or now) + last * DAY)
     if closes > now:
         return Outcome(Step.WAIT, closes, kept.stage)
     return Outcome(Step.CLOSE if kept.heard else Step.UNHEARD, closes, kept.stage)

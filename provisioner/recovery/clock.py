@@ -2,8 +2,9 @@
 
 Promises: due times and waits follow the time that really passed, even if somebody sets the time of
 day forward or back, by an hour or by years, while the service runs or between two starts of one
-boot. Nothing is due later than its lane's longest delay from now, and ids grow over restarts. Dates
-and retention go by a time that is never ahead because of a jump that is less than a day old.
+boot. Nothing is due later than its lane's longest delay from now, and ids grow over restarts. Who
+was warned for being idle keeps the days of the warning. Dates and retention go by a time that is
+never ahead because of a jump that is less than a day old.
 Leaves out: `not_before` and `expires`, which do mean the time of day.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.journal import audit, facts
+from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection, Journal, JournalFull
 from provisioner.journal.outbox import messages
 from provisioner.journal.records import request_rows, waits
@@ -161,11 +163,13 @@ class Clock:
                 return
             if not ahead:
                 return
-        elif kept is not None:
-            self._booted(kept, seen)
+        wrong = (0.0, 0.0)
+        if kept is not None and kept.boot != seen.boot:
+            wrong = self._booted(kept, seen)
         try:
             with self._journal.transaction() as conn:
                 late = waits.set_clock(conn, seen.wall, seen.wall, self._longest)
+                idle.set_clock(conn, *wrong, seen.wall)
                 if late:
                     text = f"{late} waits were longer than possible: the clock had been ahead"
                     log.warning("%s", text)
@@ -198,6 +202,14 @@ class Clock:
         """
         return self.settled() if self._look().steady >= UNSET else 0.0
 
+    def sure(self) -> float:
+        """Return the time by which idle people are warned: as `dated`, none while it is doubted.
+
+        What is noted by a time without a jump is too old as soon as the jump is believed.
+        """
+        dated = self.dated()
+        return dated if not doubts.ahead(self._doubts, self._look().steady) else 0.0
+
     def _read(self) -> Sight:
         seen = self._look()
         jump = jumped(self._before, seen)
@@ -205,11 +217,15 @@ class Clock:
             self._correct(jump, seen)
         return seen
 
-    def _booted(self, kept: Sight, seen: Sight) -> None:
-        """Begin with a clock of another boot. kept: the last reading of the former one."""
+    def _booted(self, kept: Sight, seen: Sight) -> tuple[float, float]:
+        """Begin with a clock of another boot. kept: the last reading of the former one.
+
+        Return by how much noted times are wrong, as `doubts.wrong`.
+        """
         off = seen.wall - kept.wall
-        self._doubts = doubts.moved(self._doubts, seen.steady - kept.steady)
-        if not -JUMP < off < OFF:
+        before = self._doubts = doubts.moved(self._doubts, seen.steady - kept.steady)
+        doubtful = not -JUMP < off < OFF
+        if doubtful:
             self._doubts = doubts.after(self._doubts, off, seen.steady)
         self._before = seen
         if self._doubts:
@@ -217,12 +233,15 @@ class Clock:
             log.warning(
                 "since the last boot %s passed, or the clock is wrong: %s", passed, _DOUBTED
             )
+        return doubts.wrong(before, self._doubts, off, seen.steady) if doubtful else (0.0, 0.0)
 
     def _correct(self, jump: Jump, seen: Sight) -> None:
         doubtful = doubts.after(self._doubts, jump.by, seen.steady)
         with self._journal.transaction() as conn:
             waits.set_clock(conn, seen.wall - jump.by, seen.wall, self._longest)
             messages.set_clock(conn, seen.wall - jump.by, seen.wall)
+            wrong = doubts.wrong(self._doubts, doubtful, jump.by, seen.steady)
+            idle.set_clock(conn, *wrong, seen.wall)
             _keep(conn, seen, doubtful)
             facts.put(conn, facts.JUMPED, f"{jump.at!r} {jump.by!r}")
             audit.append(conn, [audit.Event(None, EVENT, str(jump))], seen.wall)

@@ -52,6 +52,16 @@ def ahead(doubts: Sequence[Doubt], steady: float) -> float:
     return sum(doubt.by for doubt in doubts if doubt.until > steady)
 
 
+def wrong(before: Doubts, later: Doubts, by: float, steady: float) -> tuple[float, float]:
+    """Return by how many seconds times are wrong that were noted before a jump, when nothing was
+    doubted; and by how many, 0 or below, those of them may be that are after now.
+
+    before, later: what is doubted without and with the jump; by: as for `after`.
+    """
+    shift = ahead(later, steady) - ahead(before, steady)
+    return shift, min(0.0, by - shift)
+
+
 def moved(doubts: Doubts, by: float) -> Doubts:
     """Return doubts with another beginning of the steady clock. by: seconds that it is later."""
     return tuple(replace(doubt, until=doubt.until + by) for doubt in doubts)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, case, delete, func, select
+from sqlalchemy import Connection, case, delete, func, select, update
 
 from provisioner.journal import bulk, facts
 from provisioner.journal.dialect import chunks, upsert
@@ -110,6 +110,19 @@ def put(conn: Connection, rows: Collection[Kept], gone: Collection[str]) -> None
         )
     for part in chunks(gone):
         conn.execute(delete(idle).where(idle.c.person.in_(part)))
+
+
+def set_clock(conn: Connection, by: float, back: float, now: float) -> None:
+    """Correct since when people have been warned or opened, after the time of day jumped to `now`.
+
+    by: seconds by which the time that they were noted by is wrong; back: seconds, 0 or below, by
+    which what is after `now` may be wrong, too. Nobody has fewer days than they were told; somebody
+    may have more. `seen` stays: an agreement that may be old decides nothing.
+    """
+    for column in (idle.c.since, idle.c.told, idle.c.spared):
+        conn.execute(update(idle).values({column.name: column + by}))
+        late = update(idle).where(column > now)
+        conn.execute(late.values({column.name: func.min(column + back, now)}))
 
 
 def people(conn: Connection) -> dict[str, float]:

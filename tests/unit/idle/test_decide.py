@@ -49,6 +49,8 @@ CASES: dict[str, tuple[float | None, float, Kept, Step, int | None]] = {
     "its time came while the service was down": (300, 900, warned(90, 30, 90), Step.WARN, 1),
     "used between two warnings": (2, 900, warned(24, 7, 1), Step.NONE, None),
     "idle for years, first warned lately": (900, 950, warned(20, 30, 20), Step.WAIT, 30),
+    "warned of more days than are left": (185, 900, warned(30, 7, 2), Step.WAIT, 7),
+    "warned by stages that are configured no more": (185, 900, warned(40, 60, 20), Step.WARN, 30),
     "first warned at a time to come": (900, 950, warned(-400, 30, -400), Step.WAIT, 30),
 }
 
