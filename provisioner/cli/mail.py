@@ -147,6 +147,8 @@ def _lines(
         if message.error:
             tries = f"tried {message.attempts} times: " if message.attempts > 1 else ""
             yield f"                    {tries}{message.error}"
+        if message.summary:
+            yield f"                    in {message.summary}"
         if why := because(message):
             yield f"                    waits: {why}"
     if len(some) > _MOST:
@@ -167,4 +169,5 @@ def _plain(message: Message) -> dict[str, Any]:
         "ended": moment(message.ended),
         "attempts": message.attempts,
         "error": message.error,
+        "summary": message.summary,
     }

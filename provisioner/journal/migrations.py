@@ -228,9 +228,19 @@ def _sixteenth(db: sqlite3.Connection) -> None:
     )
 
 
+def _seventeenth(db: sqlite3.Connection) -> None:
+    """Version 17: in which summary a message went."""
+    db.execute("ALTER TABLE messages ADD COLUMN summary TEXT")
+    db.execute(
+        "UPDATE messages SET summary = substr(error, 4) "
+        "WHERE state = 'merged' AND error LIKE 'in summary-%'"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
     _twelfth, _thirteenth, _fourteenth, _fifteenth, _sixteenth,
+    _seventeenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

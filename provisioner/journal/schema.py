@@ -278,6 +278,7 @@ messages = Table(
     Column("attempts", Integer, nullable=False),
     Column("ended", Float),
     Column("error", Text, doc="what the server said when it was last tried"),
+    Column("summary", Text, doc="the message that went in its place, together with others"),
     Index("messages_state", "state", "due"),
 )
 

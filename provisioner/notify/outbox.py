@@ -348,7 +348,7 @@ class Outbox:
         )
         with self.book.transaction() as conn:
             ids = [message.id for message in merged]
-            messages.end(conn, ids, MessageState.MERGED, now, f"in {made.id}")
+            messages.merge(conn, ids, made.id, now)
             messages.add(conn, [made])
         return made
 

@@ -1,7 +1,8 @@
 """Pace: which waiting mails go now, and which become one summary. Pure.
 
 Promises: no address gets more mails an hour than allowed, nor do all together. More than that
-become one summary for each address, so that a storm is one mail. Leaves out: messages for the hook,
+become one summary for each address, so that a storm is one mail; a summary says all that it has
+replaced. Leaves out: messages for the hook,
 which have no limit.
 """
 
@@ -14,6 +15,10 @@ from provisioner.journal.outbox.messages import Message
 
 WINDOW = 3600.0
 """Seconds in which mails are counted."""
+
+
+MOST = 100
+"""The most messages in one summary: a mail that is read to its end."""
 
 
 @dataclass(slots=True)
@@ -49,7 +54,8 @@ def plan(
         if own == 0:
             made.wait += len(some)
         elif len(some) > own or (crowded and len(some) > 1):
-            made.merged.append(some)
+            made.merged.append(some[:MOST])
+            made.wait += len(some[MOST:])
             room -= 1
         else:
             made.single += some

@@ -138,4 +138,7 @@ def line(message: Message) -> str:
     if failure:
         about = message.subject or facts["request"]["file"]
         return f"{about} {failure['state']}: {failure['problem']}"
+    for key, name in (("ends", "at"), ("idle", "closes")):
+        day = (facts.get(key) or {}).get(name)
+        what += f": closed on {day}" if day else ""
     return f"{message.subject}: {what}" if message.subject else what

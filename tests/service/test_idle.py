@@ -19,6 +19,7 @@ from provisioner.objects.states import MessageState
 from tests.support.clocks import Clocks
 from tests.support.engine_site import Site, control, membership, user
 from tests.support.mail_site import queue, tell
+from tests.support.smtp_server import Mailbox, text_of
 
 DAY = 86400.0
 
@@ -239,6 +240,37 @@ def test_whom_no_mail_reaches_is_not_closed(tmp_path: Path, clocks: Clocks) -> N
     to_the_end(site, clocks)
     assert (warnings(site), reasons(site, "ann")) == ([30, 7, 1], [])
     assert {m.state for m in queue(site) if m.event == "idle_warning"} == {MessageState.GIVEN_UP}
+
+
+@pytest.mark.parametrize(
+    ("refuses", "closed"), [({}, True), ({"course@campus.test": "550 no such mailbox"}, False)]
+)
+def test_a_warning_in_a_summary_was_taken_if_the_summary_was(
+    tmp_path: Path,
+    clocks: Clocks,
+    port: int,
+    mailbox: Mailbox,
+    refuses: dict[str, str],
+    closed: bool,
+) -> None:
+    course = "    addresses: {ann: course@campus.test, cat: course@campus.test}\n"
+    text = config(tmp_path).replace("directory: mail", f"server: 127.0.0.1:{port}")
+    site = Site(tmp_path, text.replace("    digest", f"{course}    per_recipient: 1\n    digest"))
+    for name in ("ann", "bob", "cat"):
+        site.request(user(name, uid=7), f"{name}.yaml")
+    tell(site)
+    mailbox.mails.clear()
+    mailbox.refuses.update(refuses)
+    clocks.go(148 * DAY)
+    for _ in range(36):
+        clocks.go(DAY)
+        seen(tmp_path, bob=0.0)
+        walk(site)
+    assert [bool(reasons(site, name)) for name in ("ann", "cat")] == [closed, closed]
+    warned = [m for m in queue(site) if m.event == "idle_warning" and m.summary is not None]
+    days = [m.facts["idle"]["closes"] for m in warned]
+    said = "".join(text_of(mail) for mail in mailbox.to("course@campus.test"))
+    assert [f"closed on {day}" in said for day in days] == [closed] * 6
 
 
 def ask(site: Site, clocks: Clocks) -> None:

@@ -180,9 +180,11 @@ def asked(conn: Connection, writer: str, ids: Collection[str]) -> dict[str, Aske
 def taken(conn: Connection, ids: Collection[str]) -> set[str]:
     """Return those of some messages that were sent, by themselves or in a summary."""
     found: set[str] = set()
+    gone = messages.alias()  # what went for a message: itself, or its summary
+    went = func.coalesce(messages.c.summary, messages.c.id) == gone.c.id
+    statement = select(messages.c.id).join(gone, went).where(gone.c.state == MessageState.SENT)
     for part in chunks(ids):
-        sent = messages.c.state.in_([MessageState.SENT, MessageState.MERGED])
-        found.update(conn.scalars(select(messages.c.id).where(messages.c.id.in_(part), sent)))
+        found.update(conn.scalars(statement.where(messages.c.id.in_(part))))
     return found
 
 

@@ -29,7 +29,8 @@ KEYS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message. Times in seconds since the epoch; address: '' if there is none."""
+    """One message. Times in seconds since the epoch; address: '' if there is none; summary: the id
+    of the message that went in its place."""
 
     id: str
     channel: str
@@ -44,6 +45,7 @@ class Message:
     attempts: int = 0
     ended: float | None = None
     error: str | None = None
+    summary: str | None = None
 
 
 _INSERT = upsert(messages).on_conflict_do_nothing(index_elements=["id"])
@@ -137,6 +139,16 @@ def end(
             update(messages)
             .where(messages.c.id.in_(part), messages.c.state == MessageState.WAITING)
             .values(state=state, ended=now, error=error, attempts=messages.c.attempts + 1)
+        )
+
+
+def merge(conn: Connection, ids: Collection[str], summary: str, now: float) -> None:
+    """Write that one message goes in the place of others. Whether it was taken, only it says."""
+    for part in chunks(ids):
+        conn.execute(
+            update(messages)
+            .where(messages.c.id.in_(part), messages.c.state == MessageState.WAITING)
+            .values(state=MessageState.MERGED, ended=now, error=None, summary=summary)
         )
 
 

@@ -140,6 +140,15 @@ def test_steps_that_withdraw_are_known_by_more_than_their_names(tmp_path: Path) 
     assert names == [(0,)]
 
 
+def test_the_summary_of_a_message_is_read_out_of_its_text_once(tmp_path: Path) -> None:
+    path = former(tmp_path, FORMER[15])
+    migrate(path)
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT state, summary FROM messages").fetchall()
+    summary = "summary-0123456789"
+    assert sorted(rows) == [("merged", summary), ("merged", summary), ("sent", None)]
+
+
 def test_the_file_as_it_was_is_kept_beside(tmp_path: Path) -> None:
     path = former(tmp_path)
     before = schema(path)

@@ -55,5 +55,10 @@ def test_all_together_get_no_more_than_the_sites_limit() -> None:
     assert made.wait == 9
 
 
+def test_a_summary_has_no_more_lines_than_are_read() -> None:
+    made = plan(mails("a", 101), {}, per_recipient=10, in_all=10)
+    assert ([len(some) for some in made.merged], made.wait) == ([100], 1)
+
+
 def test_tries_come_less_and_less_often() -> None:
     assert [delay(n) for n in (0, 1, 2, 7, 100)] == [30.0, 60.0, 120.0, 3600.0, 3600.0]
