@@ -17,6 +17,8 @@ PROMISED = "promised"
 WRITTEN = "written"
 OPEN = (WRITTEN, "accepted", "deferred", "observed", "held", "scheduled")
 """States in which the service still has to answer."""
+CARRIED_OUT = ("done", LISTED)
+"""States in which the service has done what was asked."""
 RETRYABLE = ("failed", "refused", "cancelled")
 """Outcomes that a retry may change."""
 

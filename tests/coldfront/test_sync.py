@@ -104,7 +104,7 @@ def test_who_is_removed_stands_nowhere(site: Site, active: Allocation) -> None:
 def test_an_allocation_that_is_closed_closes_its_users(site: Site, active: Allocation) -> None:
     answer_all(site)
     site.decide(active, status="Revoked")
-    site.sync()
+    answer_all(site)
     assert stands(active) == {"cgray": "closed"}
 
 

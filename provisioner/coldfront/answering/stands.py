@@ -1,7 +1,8 @@
 """The status of each user of each allocation, from the last request and its answer.
 
-Promises: the number of queries grows by one round for each 500 requests. Leaves out: recording the
-status (`sync`), and who may see it (`sections`).
+Promises: an allocation counts as closed, or as open again, when the service has done that, not when
+it was asked to. The number of queries grows by one round for each 500 requests. Leaves out:
+recording the status (`sync`), and who may see it (`sections`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django.db.models import Q
 
 from provisioner.coldfront.answering import answers
 from provisioner.coldfront.asking import earlier, mapping
-from provisioner.coldfront.models import Request, Step
+from provisioner.coldfront.models import CARRIED_OUT, NEW, OPEN, PROMISED, WRITTEN, Request, Step
 
 _CHUNK = 500
 
@@ -24,9 +25,11 @@ _CHUNK = 500
 class UserStand:
     """The status of one user of one allocation.
 
-    number: of the last request; about: the number of the request that determines the status;
-    since: when that request was made; parts: the steps of the account and of the allocation; shut:
-    the request that closed the allocation, or None.
+    number: of the last request; about: the number of the request that determines the status, 0 if
+    that has no page; since: when that request was made; parts: the steps of the account and of the
+    allocation; shut: the request that closed the allocation, or None; moving: the one that
+    determines the status because it asked to close or reopen the allocation and is not done, or
+    None.
     """
 
     number: int
@@ -35,6 +38,7 @@ class UserStand:
     parts: tuple[answers.Part, ...] = ()
     since: datetime | None = None
     shut: Request | None = None
+    moving: Request | None = None
 
 
 def everywhere() -> list[Request]:
@@ -52,10 +56,13 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
     """Return the status by (allocation, user name). done: include the steps that are done."""
     users = {row.pk: list(map(str, json.loads(row.body)["allocation"]["users"])) for row in rows}
     people = _people({name for names in users.values() for name in names})
-    shut = _closed(rows)
-    parts = _parts([*rows, *people.values()], done=done)
+    access = _access(rows)
+    parts = _parts([*rows, *people.values(), *access.values()], done=done)
     standings: dict[tuple[int, str], UserStand] = {}
     for row in rows:
+        moved = access.get(row.allocation)
+        of_access = _of_access(moved, parts.get(moved.pk, ())) if moved is not None else _OPEN
+        shut = moved if of_access is _SHUT else None
         for user in users[row.pk]:
             requests = [request for request in (row, people.get(user)) if request is not None]
             each = {
@@ -64,18 +71,20 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
                 )
                 for request in requests
             }
-            worst = answers.worst(each.values())
-            about = next(pk for pk, stand in each.items() if stand is worst)
-            closed_by = shut.get(row.allocation)
+            stand = answers.worst(each.values())
+            about = next(request for request in requests if each[request.pk] is stand)
             own = [
-                _shown(part, closed=closed_by is not None and request is row)
+                _shown(part, closed=shut is not None and request is row)
                 for request in reversed(requests)
                 for part in answers.own_parts(user, parts.get(request.pk, ()))
             ]
-            stand = _SHUT if closed_by is not None else worst
-            since = next(request.created for request in requests if request.pk == about)
+            moving = None
+            if moved is not None and (_closes(moved) or _worse(of_access, stand)):
+                stand, about = of_access, moved
+                moving = moved if shut is None else None
+            number = 0 if about.state == PROMISED else about.pk
             standings[row.allocation, user] = UserStand(
-                row.number, about, stand, tuple(own), since, closed_by
+                row.number, number, stand, tuple(own), about.created, shut, moving
             )
     return standings
 
@@ -86,6 +95,40 @@ def _shown(part: answers.Part, *, closed: bool) -> answers.Part:
 
 
 _SHUT = answers.Stand(answers.CLOSED, "the allocation is not active")
+_OPEN = answers.Stand(answers.READY)
+_UNDONE = {
+    NEW: "not sent yet",
+    WRITTEN: "not answered yet",
+    PROMISED: "in a manifest that the service has not carried out",
+}
+"""What to call the states that ColdFront itself gives to a request."""
+
+
+def _closes(row: Request) -> bool:
+    return bool(row.action == "allocation.suspend")
+
+
+def _worse(one: answers.Stand, other: answers.Stand) -> bool:
+    return answers.worst((other, one)) is one
+
+
+def _of_access(row: Request, parts: Sequence[answers.Part]) -> answers.Stand:
+    """Return what a request to close or reopen an allocation means for its users."""
+    if row.state in CARRIED_OUT:
+        return _SHUT if _closes(row) else _OPEN
+    what = "closed" if _closes(row) else "given back"
+    wrong = next((part for part in parts if part.state in _STOPPED and part.message), None)
+    why = f"{wrong.name}: {wrong.message}" if wrong is not None else row.error
+    failed = row.state not in (*OPEN, NEW, PROMISED) or (row.state in (NEW, PROMISED) and row.error)
+    return answers.Stand(
+        answers.FAILED if failed else answers.WAITING,
+        f"access is not {what}: the request for it is {_UNDONE.get(row.state, row.state)}"
+        + (f": {why}" if why else ""),
+        wrong.advice if wrong is not None else row.advice,
+    )
+
+
+_STOPPED = ("failed", "cancelled")
 
 
 def _people(names: Collection[str]) -> Mapping[str, Request]:
@@ -93,11 +136,17 @@ def _people(names: Collection[str]) -> Mapping[str, Request]:
     return {row.user: row for row in earlier.last_asked(keys, "user.provision").values()}
 
 
-def _closed(rows: Sequence[Request]) -> dict[int, Request]:
-    """Return the request that closed each closed allocation, by allocation."""
+def _access(rows: Sequence[Request]) -> dict[int, Request]:
+    """Return the request that determines the access to each allocation, by allocation.
+
+    That is the newest one to close or reopen it. A closed allocation that shall be closed once
+    more, for another reason, is closed meanwhile.
+    """
     keys = [mapping.key_of("allocation", f"{row.allocation}-access") for row in rows]
-    last = earlier.last(keys).values()
-    return {row.allocation: row for row in last if row.action == "allocation.suspend"}
+    moved = earlier.last_named(keys)
+    before = earlier.last_carried_out(key for key, row in moved.items() if _closes(row))
+    closed = {key: row for key, row in before.items() if _closes(row)}
+    return {row.allocation: row for row in (moved | closed).values()}
 
 
 def _parts(rows: Iterable[Request], *, done: bool) -> Mapping[int, list[answers.Part]]:

@@ -147,7 +147,7 @@ def _read_receipt(directory: Path, row: Request) -> bool:
         if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
             manifest.forget_unfollowed(row.number)
         elif row.action == "reconcile" and answer.state in ("done", "failed"):
-            manifest.followed(row.number)
+            manifest.followed(row.number, failed=answer.state == "failed")
         if row.action in _WITH_USERS and answer.state == "refused":
             outbox.drop_leavers(Request.objects.get(pk=row.pk))
     return True

@@ -15,7 +15,7 @@ from django.db.models import Max
 from django.db.models.functions import Lower
 
 from provisioner.coldfront.asking.wanted import Wanted, without_leavers
-from provisioner.coldfront.models import RETRYABLE, Request
+from provisioner.coldfront.models import CARRIED_OUT, RETRYABLE, Request
 
 _CHUNK = 500
 
@@ -23,6 +23,16 @@ _CHUNK = 500
 def last(keys: Iterable[str]) -> dict[str, Request]:
     """Return the newest row of each key, by key; rows without a digest do not count."""
     return _newest(keys, Request.objects.exclude(digest=""))
+
+
+def last_named(keys: Iterable[str]) -> dict[str, Request]:
+    """Return the newest row of each key that says an action, also one that is only promised."""
+    return _newest(keys, Request.objects.exclude(action=""))
+
+
+def last_carried_out(keys: Iterable[str]) -> dict[str, Request]:
+    """Return the newest row of each key that the service has carried out."""
+    return _newest(keys, Request.objects.filter(state__in=CARRIED_OUT))
 
 
 def last_asked(keys: Iterable[str], action: str) -> dict[str, Request]:

@@ -152,9 +152,26 @@ def forget_unfollowed(number: int) -> None:
     rows.filter(state__in=(WRITTEN, PROMISED, LISTED)).delete()
 
 
-def followed(number: int) -> None:
-    """Note that the service has carried out a manifest, and with it the changes of access."""
-    outbox.followed(_event(number))
+def followed(number: int, *, failed: bool = False) -> None:
+    """Note that the service has carried out a manifest, and with it the changes of access.
+
+    failed: something in the manifest failed. A suspension may be that, so none counts as done.
+    """
+    rows = Request.objects.filter(event=_event(number), state=PROMISED)
+    closing = rows.filter(action="allocation.suspend")
+    if failed:
+        why = f"{outbox.request_id(number)} failed. The next reconcile does it again"
+        closing.update(error=why)
+        rows = rows.exclude(action="allocation.suspend")
+    held = Request.objects.filter(action="allocation.provision", state="held")
+    # The service leaves a subject alone while a request for it is held.
+    left_alone = closing.filter(allocation__in=list(held.values_list("allocation", flat=True)))
+    kept = list(left_alone.values_list("pk", flat=True))
+    Request.objects.filter(pk__in=kept).update(
+        error="a request for this allocation is held, so the service leaves it as it is."
+        " Release or cancel that one"
+    )
+    rows.exclude(pk__in=kept).update(state=LISTED, digest="manifest")
 
 
 _COMMAND = "provisioner_reconcile"
@@ -254,7 +271,10 @@ def _replace(keys: Iterable[str], number: int) -> None:
 
 
 def _note_access(event: str, manifest: Manifest) -> None:
-    """Note which allocations the service will suspend or resume when it carries out a manifest."""
+    """Note which allocations the service will suspend or resume when it carries out a manifest.
+
+    They count once it has done that (`followed`). A manifest may be held for days.
+    """
     listed = {
         line.about["allocation"]
         for line in manifest.lines
@@ -262,7 +282,33 @@ def _note_access(event: str, manifest: Manifest) -> None:
     }
     requested = Request.objects.filter(action="allocation.provision").exclude(body="")
     ever = set(requested.order_by().values_list("allocation", flat=True).distinct())
-    outbox.note_listed(event, sorted(listed), sorted(ever - listed))
+    actions = dict.fromkeys(sorted(listed), "allocation.resume")
+    actions |= dict.fromkeys(sorted(ever - listed), "allocation.suspend")
+    keys = {pk: outbox.access_key(pk) for pk in actions}
+    # What an earlier manifest promised and did not do, this one promises.
+    known = set(keys.values())
+    _forget(row for row in Request.objects.filter(state=PROMISED).only("key") if row.key in known)
+    latest = earlier.last(keys.values())
+    Request.objects.bulk_create(
+        Request(
+            event=event,
+            key=keys[pk],
+            allocation=pk,
+            action=action,
+            subject=f"allocation:{pk}",
+            state=PROMISED,
+        )
+        for pk, action in actions.items()
+        if _moves(action, latest.get(keys[pk]))
+    )
+
+
+def _moves(action: str, before: Request | None) -> bool:
+    """Return True if a manifest changes an allocation's access, or does it again."""
+    if before is None:
+        # An allocation that was never suspended needs no note that it is resumed.
+        return action == "allocation.suspend"
+    return before.action != action or before.state in RETRYABLE
 
 
 # What is wanted.

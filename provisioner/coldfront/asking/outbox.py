@@ -23,9 +23,7 @@ from provisioner.coldfront.asking import earlier, files, mapping, options, snaps
 from provisioner.coldfront.asking.wanted import Wanted, project_code, without_leavers
 from provisioner.coldfront.models import (
     INCOMPLETE,
-    LISTED,
     NEW,
-    PROMISED,
     RETRYABLE,
     WRITTEN,
     Request,
@@ -255,7 +253,8 @@ def _body(row: Request, document: Mapping[str, Any]) -> str:
 # other.
 
 
-def _access(pk: int) -> str:
+def access_key(pk: int) -> str:
+    """Return the key under which the requests about an allocation's access have their order."""
     return mapping.key_of("allocation", f"{pk}-access")
 
 
@@ -264,50 +263,16 @@ def _withdraw(row: Request, pk: int, status: str) -> None:
     if not earlier.ever(mapping.key_of("allocation", pk), "allocation.provision"):
         row.delete()
         return
-    row.key = _access(pk)
+    row.key = access_key(pk)
     _say(row, Wanted(mapping.suspend(pk, status)), f"allocation:{pk}")
 
 
 def _readmit(pk: int, of: int, event: str, by: str) -> None:
     """Make a row that gives an allocation's access back, if it was taken away."""
-    before = Request.objects.filter(key=_access(pk)).exclude(digest="", action="").last()
+    before = Request.objects.filter(key=access_key(pk)).exclude(digest="", action="").last()
     if before is not None and before.action == "allocation.suspend":
-        row = _reserve(event, _access(pk), by, allocation=pk, project=of)
+        row = _reserve(event, access_key(pk), by, allocation=pk, project=of)
         _say(row, Wanted(mapping.resume(pk)), f"allocation:{pk}")
-
-
-def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> None:
-    """Note the changes of access that a manifest causes.
-
-    They count once the service has carried out the manifest (`followed`). A manifest may be held
-    for days.
-    """
-    actions = dict.fromkeys(listed, "allocation.resume")
-    actions |= dict.fromkeys(left_out, "allocation.suspend")
-    latest = earlier.last(map(_access, actions))
-
-    def changed(pk: int, action: str) -> bool:
-        before = latest.get(_access(pk))
-        # An allocation that was never suspended needs no note that it is resumed.
-        return before.action != action if before is not None else action == "allocation.suspend"
-
-    Request.objects.bulk_create(
-        Request(
-            event=event,
-            key=_access(pk),
-            allocation=pk,
-            action=action,
-            subject=f"allocation:{pk}",
-            state=PROMISED,
-        )
-        for pk, action in actions.items()
-        if changed(pk, action)
-    )
-
-
-def followed(event: str) -> None:
-    """Note that the service has carried out a manifest's changes of access."""
-    Request.objects.filter(event=event, state=PROMISED).update(state=LISTED, digest="manifest")
 
 
 # Rows become files.

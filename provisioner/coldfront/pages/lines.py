@@ -17,6 +17,7 @@ from django.utils.formats import date_format
 from provisioner.coldfront.answering import answers, stands
 from provisioner.coldfront.answering.answers import Part
 from provisioner.coldfront.asking import mapping, options
+from provisioner.coldfront.models import Request
 from provisioner.coldfront.pages import access, people, words
 
 _STOPPED = ("failed", "cancelled")
@@ -147,7 +148,10 @@ def _text(about: About, allocation: int, standing: stands.UserStand) -> str:
     if stand.state == answers.READY:
         return "Everything is ready."
     if stand.state == answers.CLOSED:
-        return f"Access is closed: {_closed(about, allocation, standing)}. Nothing was deleted."
+        why = _ended(about, allocation, standing.shut)
+        return f"Access is closed: {why}. Nothing was deleted."
+    if standing.moving is not None:
+        return _moving(about, allocation, standing)
     text = words.sentence(parts, options.words())
     if stand.state == answers.FAILED and not any(p.state in _STOPPED for p in parts):
         return f"{text} The rest failed; the centre's staff can see why.".lstrip()
@@ -156,9 +160,24 @@ def _text(about: About, allocation: int, standing: stands.UserStand) -> str:
     return text
 
 
-def _closed(about: About, allocation: int, standing: stands.UserStand) -> str:
-    """Return why an allocation is closed, since when, and, except to its users, by whom."""
-    row, request = about.allocations.get(allocation), standing.shut
+def _moving(about: About, allocation: int, standing: stands.UserStand) -> str:
+    """Return, in plain words, that an allocation is not closed or not open again yet."""
+    request, state = standing.moving, standing.stand.state
+    assert request is not None
+    if request.action == "allocation.suspend":
+        text = f"Access is not closed: {_ended(about, allocation, request)}"
+    else:
+        text = "Access was closed, and is not given back yet"
+    if state == answers.FAILED:
+        return f"{text}. The change failed; the centre's staff can see why."
+    if request.state == "held":
+        return f"{text}. The change waits for the centre's staff."
+    return f"{text}. The change was asked for."
+
+
+def _ended(about: About, allocation: int, request: Request | None) -> str:
+    """Return why an allocation ends, since when, and, except to its users, by whom."""
+    row = about.allocations.get(allocation)
     status = row.status.name if row is not None else "deleted"
     why = "the allocation is not active" if status in mapping.ENTITLED else (
         f"the allocation is {status}"

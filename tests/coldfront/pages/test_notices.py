@@ -236,6 +236,7 @@ def test_a_closed_allocation_says_who_closed_it_and_since_when(
     ready(site, step("associations", "done"))
     User.objects.filter(username="admin").update(first_name="Ada", last_name="Admin")
     site.decide(active, status="Revoked")
+    stands(site, asked(site, "allocation.suspend"), "done")
     for user in ("admin", "cgray"):
         said = text(section(site.get(f"/allocation/{active.pk}/", user)))
         assert re.search(
