@@ -155,9 +155,11 @@ def _ids(book: Journal, name: str) -> list[RequestId]:
 
     with book.reading() as conn:
         records = request_rows.find(conn, name)
-        others = request_rows.newest(conn, name, ""), lookup.ending(conn, name)
-    named = records or [record for record in others if record is not None][:1]
-    return [record.id for record in named] or [RequestId(name.upper())]
+        if short := lookup.ending(conn, name):
+            records.append(short)
+        if not records and (newest := request_rows.newest(conn, name, "")):
+            records.append(newest)
+    return [record.id for record in records] or [RequestId(name.upper())]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

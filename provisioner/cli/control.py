@@ -101,11 +101,13 @@ def _of_request(verb: str) -> Callable[..., None]:
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """One request that a verb is about. record: None if the caller may not read the journal."""
+    """One request that a verb is about. record: None if the caller may not read the journal;
+    typed: what was typed to name it."""
 
     name: str
     record: Record | None = None
     digest: str = ""
+    typed: str = ""
 
     def body(self, verb: str, reason: str) -> bytes:
         """Return the request that steers it."""
@@ -162,7 +164,7 @@ def _known(verb: str, name: str) -> Meant:
             field="request",
             expected=f"one that is {' or '.join(allowed)}",
         )
-    return Meant(record.id, record)
+    return Meant(record.id, record, typed=name)
 
 
 def _in_quarantine(record: Record) -> str:
@@ -227,6 +229,12 @@ def _looked_at(meant: Meant, digest: str) -> Meant:
     record = meant.record
     if record is None:
         return replace(meant, digest=digest)
+    if not digest and meant.typed == record.name != record.writer_id:
+        raise InvalidRequest(
+            f"{record.name!r} is a file's name, and a newer file may have got it since you looked",
+            field="request",
+            expected=f"an id, such as {record.id}, once `provisioner show` has shown it",
+        )
     if digest not in ("", record.digest):
         raise InvalidRequest(
             f"{record.id} has the digest {record.digest}, not {digest}",

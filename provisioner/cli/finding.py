@@ -14,7 +14,6 @@ from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
     from provisioner.journal.journal import Journal
-    from provisioner.journal.queries.lookup import Seeker
     from provisioner.journal.records.request_rows import Record
     from provisioner.system.ulid import RequestId
 
@@ -35,16 +34,16 @@ def looked_up(name: str) -> Record | None:
 
 
 def find(book: Journal, name: str) -> Record:
-    """Return the request that a name means; if it is a file's name, the newest such request.
+    """Return the request that a name means; if it is a file's name, its writer's newest request.
 
     Raises InvalidRequest if there is none, or more than one.
     """
+    import os
+
     from provisioner.journal.queries import lookup
-    from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
-        record = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
-        record = record or lookup.ending(conn, name)
+        record = lookup.typed(conn, name, os.geteuid())
     if record is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
@@ -66,15 +65,6 @@ def short(ids: Collection[RequestId]) -> Mapping[RequestId, str]:
             return lookup.short(conn, ids)
     finally:
         book.close()
-
-
-def seeker() -> Seeker:
-    """Return the caller, who may see everything, because the caller may read the journal."""
-    import os
-
-    from provisioner.journal.queries.lookup import Seeker
-
-    return Seeker(os.geteuid(), others=True)
 
 
 def subject(text: str) -> str:

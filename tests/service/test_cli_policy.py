@@ -165,6 +165,15 @@ def test_a_release_says_whose_what_and_which_and_names_what_was_looked_at(
     assert (asked["request"], asked["digest"]) == (one["id"], one["digest"])
 
 
+def test_a_release_takes_no_files_name_because_a_newer_file_can_have_it(desk: Desk) -> None:
+    one = held(desk)
+    said = desk("release", "mine.yaml", code=3).err
+    assert "'mine.yaml' is a file's name" in said
+    assert f"an id, such as {one['id']}" in said
+    desk("release", "mine.yaml", "--digest", one["digest"])
+    assert dropped(desk)["request"] == one["id"]
+
+
 def test_of_a_manifest_it_is_said_who_lists_what_it_changes(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:

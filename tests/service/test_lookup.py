@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.contract import InvalidRequest
+from provisioner.journal.queries import lookup
 from provisioner.journal.records.request_rows import Record
 from tests.support.engine_site import Site, allocation, control, release
 from tests.support.manifest_site import entry, reconcile
@@ -134,6 +136,42 @@ def test_a_beginning_of_two_ids_is_refused_naming_writers_and_subjects(site: Sit
     [problem] = asked.problems or [{}]
     for record in (one, two):
         assert f"{record.id} ({record.action} {record.subject} of {record.writer})" in str(problem)
+
+
+# What people type.
+
+
+def typed(site: Site, name: str) -> Record | None:
+    """Return the request that a name means to the operator at the command line."""
+    with site.system.journal.reading() as conn:
+        return lookup.typed(conn, name, OPERATOR)
+
+
+def test_a_short_id_stays_what_it_was_whatever_others_call_theirs(site: Site) -> None:
+    portals = send(site, PORTAL, large(1, "cf-1"), "one.yaml")
+    short = portals.id[-6:].lower()
+    assert send(site, B, large(2, short), "two.yaml").writer_id == short
+    assert typed(site, short) == portals
+
+
+def test_the_name_of_a_file_is_the_newest_of_its_only_writer(site: Site) -> None:
+    send(site, PORTAL, large(1, "cf-1"), "one.yaml")
+    newest = send(site, PORTAL, large(2, "cf-2"), "one.yaml")
+    assert send(site, STRANGER, large(3, "x"), "one.yaml").state == "refused"
+    assert typed(site, "one.yaml") == newest
+
+
+def test_the_name_of_files_of_two_writers_is_refused_naming_both(site: Site) -> None:
+    both = [send(site, uid, large(uid, "own"), "one.yaml") for uid in (PORTAL, B)]
+    with pytest.raises(InvalidRequest, match="is the name of 2 writers' file") as refused:
+        typed(site, "one.yaml")
+    assert all(record.id in str(refused.value.expected) for record in both)
+
+
+def test_the_name_of_ones_own_file_goes_before_that_of_others(site: Site) -> None:
+    own = send(site, OPERATOR, large(1, "own"), "one.yaml")
+    send(site, B, large(2, "own"), "one.yaml")
+    assert typed(site, "one.yaml") == own
 
 
 # What is told to whom.

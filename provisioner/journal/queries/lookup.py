@@ -1,7 +1,8 @@
 """Lookup: which request a name means to the person who types it.
 
 Promises: everything is read inside the caller's transaction. A name is, in this order, a whole
-ULID, an own id of the person who asks, the beginning of a ULID, or another writer's own id. An
+ULID, an own id of the person who asks, the beginning of a ULID, or another writer's own id. What
+people type may also be the end of a ULID, which goes before what others chose, or a file's name. An
 ambiguous name is refused, with writer and subject of each match. Nobody can make a name mean
 something else to others: a refused request counts only for its own writer while another request has
 the name. People who may not steer others' requests see only their own, and not even that there are
@@ -72,6 +73,19 @@ def seek(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     """
     found = _exact(conn, name, seeker) or _own(conn, name, seeker) or _begun(conn, name, seeker)
     return _of_others(conn, name, seeker) if found is None and seeker.others else found
+
+
+def typed(conn: Connection, name: str, uid: int) -> Record | None:
+    """Return the request that a name means to a person who may see all; None if there is none.
+
+    What the service gave, as the end of an id, goes before what other writers chose: anybody may
+    choose an own id or a file's name that reads like it. Raises InvalidRequest if there is more
+    than one.
+    """
+    seeker = Seeker(uid, others=True)
+    found = _exact(conn, name, seeker) or _own(conn, name, seeker) or _begun(conn, name, seeker)
+    found = found or ending(conn, name) or _of_others(conn, name, seeker)
+    return found or _of_file(conn, name, seeker)
 
 
 def ending(conn: Connection, name: str) -> Record | None:
@@ -177,9 +191,26 @@ def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     matches = [match for match in matches if match.state != RequestState.REFUSED] or matches
     uids = {match.uid for match in matches}
     newest = [_first([match for match in matches if match.uid == uid]) for uid in uids]
-    chosen = sorted((match for match in newest if match is not None), key=lambda match: match.id)
+    return _one_writers([match for match in newest if match is not None], f"{name!r} is", "own id")
+
+
+def _of_file(conn: Connection, name: str, seeker: Seeker) -> Record | None:
+    """Return the newest request whose file had a name: the seeker's own, or one other writer's."""
+    newest = select(func.max(requests.c.id)).where(requests.c.name == name)
+    served = requests.c.state != RequestState.REFUSED
+    mine = requests.c.uid == seeker.uid
+    for which in (newest.where(mine), newest.where(served), newest):
+        ids = which.group_by(requests.c.uid)
+        if matches := _select(conn, requests.c.id.in_(ids)):
+            return _one_writers(matches, f"{name!r} is the name of", "file")
+    return None
+
+
+def _one_writers(matches: Sequence[Record], why: str, what: str) -> Record | None:
+    """Return the only match; None if there is none. matches: at most one of each writer."""
+    chosen = sorted(matches, key=lambda match: match.id)
     if len(chosen) > 1:
-        raise _ambiguous(f"{name!r} is {len(chosen)} writers' own id", chosen[-_NAMED:])
+        raise _ambiguous(f"{why} {len(chosen)} writers' {what}", chosen[-_NAMED:])
     return chosen[0] if chosen else None
 
 
