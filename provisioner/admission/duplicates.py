@@ -29,8 +29,8 @@ from provisioner.system.ulid import RequestId
 class Verdict:
     """The next state of a candidate, and why.
 
-    duplicate_of: the earlier request that has the same own id; held_by: who held the earlier one
-    before it was cancelled.
+    duplicate_of: the earlier request that has the same own id or signed bytes; held_by: who held
+    the earlier one before it was cancelled.
     """
 
     state: RequestState
@@ -84,7 +84,7 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
     if replayed is not None:
         why = f"the same request as {replayed.id}, which is {replayed.state}"
         if replayed.state in (*OPEN, RequestState.DONE):
-            return Verdict(RequestState.DONE, (Problem(None, "", why),))
+            return Verdict(RequestState.DONE, (Problem(None, "", why),), duplicate_of=replayed.id)
         # A copy of a signed request must not bring back what was cancelled.
         renewal = "a new `expires`, and a new signature"
         return Verdict(RequestState.REFUSED, (Problem(None, "", why, renewal),))

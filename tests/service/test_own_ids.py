@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.journal.outbox import rights
+from provisioner.journal.queries import replaced
+from provisioner.journal.records import request_rows
 from tests.support.engine_site import Site, allocation, control
 
 
@@ -22,6 +25,21 @@ def test_the_same_id_with_the_same_bytes_is_one_request(site: Site) -> None:
     site.request(text, "b.yaml")
     assert len(site.first.calls) == calls
     assert "the same request as" in site.results("done")[1]["problems"][0]["message"]
+
+
+def test_a_request_that_repeats_an_older_one_is_the_newest_of_nothing(site: Site) -> None:
+    action, subject = "allocation.provision", "allocation:1"
+    texts = [allocation(1, "ann", files=files, head=f"id: c-{files}\n") for files in (1, 2)]
+    for text in (*texts, texts[0]):
+        site.request(text, "a.yaml")
+    with site.system.journal.reading() as conn:
+        [first] = request_rows.find(conn, "c-1")[1:]
+        [second] = request_rows.find(conn, "c-2")
+        assert request_rows.newest_about(conn, subject, action) == second
+        assert request_rows.newest_of(conn, [action]) == [second]
+        assert request_rows.newer(conn, first, [action]) == second.id
+        assert rights.provided(conn, subject, action) == [second.id]
+        assert replaced.withdrawn_by(conn, first.id, f"{subject}/user:ann") == second.id
 
 
 def test_the_same_id_with_other_bytes_is_refused(site: Site) -> None:

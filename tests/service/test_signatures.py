@@ -179,7 +179,7 @@ def test_a_replay_is_the_same_request_under_whatever_name(site: Site, key: Path)
     first = send(site, SIGNED, key)
     site.first.rows.clear()
     again = send(site, SIGNED, key, name="again.yaml")
-    assert again.state == "done"
+    assert (again.state, again.duplicate_of) == ("done", first.id)
     assert f"the same request as {first.id}, which is done" in why(again)
     assert site.first.rows == {}
 

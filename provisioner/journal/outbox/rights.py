@@ -35,6 +35,7 @@ _PROVIDED = (
         requests.c.subject == bindparam("b_subject"),
         requests.c.action == bindparam("b_action"),
         requests.c.state == RequestState.DONE,
+        requests.c.duplicate_of.is_(None),
     )
     .order_by(requests.c.id.desc())
     .limit(1)

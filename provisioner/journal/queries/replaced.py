@@ -48,6 +48,7 @@ def withdrawn_by(conn: Connection, request: RequestId, claimant: str) -> Request
             requests.c.subject.in_({claimant, claimant.partition("/")[0]}),
             requests.c.id > request,
             requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
+            requests.c.duplicate_of.is_(None),
         )
         .order_by(requests.c.id.desc())
         .limit(1)

@@ -101,6 +101,7 @@ _END = (
 
 
 _NEVER_BEGUN = (RequestState.REFUSED, RequestState.SUPERSEDED, RequestState.SCHEDULED)
+_BEGUN: Any = requests.c.state.not_in(_NEVER_BEGUN) & requests.c.duplicate_of.is_(None)
 
 
 _LOAD = select(requests).where(requests.c.id.in_(IDS))
@@ -286,7 +287,7 @@ def newest_of(
 
     subjects: only theirs; None: of all.
     """
-    counting = [requests.c.action.in_(list(actions)), requests.c.state.not_in(_NEVER_BEGUN)]
+    counting = [requests.c.action.in_(list(actions)), _BEGUN]
     records = []
     for part in [None] if subjects is None else chunks(subjects):
         among = [] if part is None else [requests.c.subject.in_(part)]
@@ -303,7 +304,7 @@ def newest_about(conn: Connection, subject: str, action: str) -> Record | None:
         .where(
             requests.c.subject == subject,
             requests.c.action == action,
-            requests.c.state.not_in([*_NEVER_BEGUN, RequestState.HELD, RequestState.CANCELLED]),
+            _BEGUN & requests.c.state.not_in([RequestState.HELD, RequestState.CANCELLED]),
         )
         .order_by(requests.c.id.desc())
         .limit(1)
@@ -321,7 +322,7 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> Request
     about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
     # A subject has few requests; SQLite would use the index of states, which most requests share.
     rows = conn.execute(
-        select(requests.c.id, requests.c.action, requests.c.state).where(or_(*about))
+        select(requests.c.id, requests.c.action, requests.c.state).where(or_(*about), _BEGUN)
     )
     counting = {*RUNNING, RequestState.DONE, RequestState.FAILED}
     ids = (row.id for row in rows if row.action in actions and row.state in counting)
