@@ -53,18 +53,13 @@ _SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A file and what is served. process: what serves the spool now, None: nothing; start: the
-    last start, None: there was none; effects: what a restart changes, in words."""
+    """A file and what is served. process: what serves the spool now, None: nothing; start: what
+    was served last, None: nothing; effects: what a restart changes, in words."""
 
     process: int | None
     start: Served | None
     differences: Sequence[Difference] = ()
     effects: Sequence[str] = ()
-
-    @property
-    def running(self) -> bool:
-        """Return True if the service that runs is the one that recorded the last start."""
-        return self.start is not None and self.start.process == self.process
 
 
 def run(*, as_json: bool) -> None:
@@ -99,7 +94,7 @@ def compare(config: Config, conn: Connection) -> Compared:
 def finding(config: Config, conn: Connection) -> Iterator[Finding]:
     """Report for `doctor` that the service that runs serves something else than the file."""
     seen = compare(config, conn)
-    if seen.running and seen.differences:
+    if seen.process is not None and seen.differences:
         names = [one.key for one in seen.differences[:_NAMED]]
         more = len(seen.differences) - len(names)
         listed = ", ".join(names) + (f" and {more} more" if more else "")
@@ -178,7 +173,8 @@ def _lines(seen: Compared) -> Iterator[paint.Line]:
         text = f"its program was {start.version}, this one is {version('hpc-provisioner')}"
         yield paint.line(text, "yellow")
     if not seen.differences:
-        what = "the service runs with this configuration" if seen.running else "nothing differs"
+        serves = seen.process is not None
+        what = "the service runs with this configuration" if serves else "nothing differs"
         yield paint.line(f"{what}: {path}", "green")
         return
     yield paint.line(f"{path}: {site.many(len(seen.differences), 'difference')}", "yellow")
@@ -195,14 +191,10 @@ def _lines(seen: Compared) -> Iterator[paint.Line]:
 
 
 def _who(seen: Compared, start: Served) -> str:
-    if seen.running:
-        return f"process {start.process} has served since {when(start.at)}"
     if seen.process is not None:
-        return (
-            f"process {seen.process} serves, and has not recorded with what (is a disk full?); "
-            f"compared with the start of {when(start.at)}"
-        )
-    return f"no service on this host serves the spool; the last one started at {when(start.at)}"
+        return f"process {seen.process} serves what has been served since {when(start.at)}"
+    since = f"the last one served what had been served since {when(start.at)}"
+    return f"no service on this host serves the spool; {since}"
 
 
 def _refused(path: Path) -> Iterator[paint.Line]:
@@ -222,8 +214,7 @@ def _plain(seen: Compared) -> Mapping[str, Any]:
     start = seen.start
     return {
         "served_by": seen.process,
-        "started": None if start is None else moment(start.at),
-        "by": None if start is None else start.process,
+        "since": None if start is None else moment(start.at),
         "version": None if start is None else start.version,
         "same": None if start is None else not seen.differences,
         "differences": [

@@ -1,4 +1,4 @@
-"""What is served: the configuration with which a service started, to compare a file with it.
+"""What is served: the configuration with which the service started, to compare a file with it.
 
 Promises: pure. All options are recorded, with those that have their defaults and the shipped routes
 that are in force, so that a newer program's defaults and routes count, too. No secret is: options
@@ -20,21 +20,25 @@ from provisioner.request.places import Path as Place
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A start of the service. at: seconds since the epoch; version: of its program; values: every
-    option, as JSON has it."""
+    """What a service serves. at: when it was first served, in seconds since the epoch; version: of
+    the program; values: every option, as JSON has it."""
 
     at: float
-    process: int
     version: str
     values: Mapping[str, Any]
 
     def __str__(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
 
+    def is_same(self, other: Served) -> bool:
+        """Return True if another start serves the same."""
+        return (self.version, self.values) == (other.version, other.values)
+
     @classmethod
     def parse(cls, text: str) -> Served:
         """Read what `str` wrote."""
-        return cls(**json.loads(text))
+        read = json.loads(text)
+        return cls(read["at"], read["version"], read["values"])
 
 
 @dataclass(frozen=True, slots=True)

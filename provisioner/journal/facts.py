@@ -53,7 +53,7 @@ IDLE = "idle"
 """The last round of looking for idle people, as JSON: when it was, and what was in doubt."""
 
 SERVED = "served"
-"""The configuration with which the service last started: `config.served.Served`."""
+"""The configuration with which the service last started, and since when: `config.served.Served`."""
 
 NAMES = frozenset(
     {JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, DOUBTED, TOLD, DIGESTED, IDLE}

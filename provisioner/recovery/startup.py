@@ -11,7 +11,6 @@ command that fixes it. The spool names its journal in the file `journal`. Leaves
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
 from importlib.metadata import version
@@ -146,13 +145,20 @@ def begin(book: Journal, config: Config) -> bool:
 
 
 def _record(book: Journal, config: Config) -> None:
-    """Give the journal the configuration, with which operators compare the file later."""
-    served = Served(time.time(), os.getpid(), version("hpc-provisioner"), values(config))
+    """Give the journal the configuration, with which operators compare the file later.
+
+    A start with the same one writes nothing.
+    """
+    served = Served(time.time(), version("hpc-provisioner"), values(config))
+    with book.reading() as conn:
+        text = facts.get(conn, facts.SERVED)
+    if text is not None and Served.parse(text).is_same(served):
+        return
     try:
         with book.transaction() as conn:
             facts.put(conn, facts.SERVED, str(served))
     except JournalFull as error:
-        log.error("`provisioner config diff` cannot say what is served: %s", error)
+        log.error("`provisioner config diff` compares with what was served before: %s", error)
 
 
 def name(spool: Path, identity: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner.spool.spool import Spool
+from provisioner.journal import facts
+from provisioner.journal.journal import Journal
 from tests.support.cli_site import Desk, user
 
 
@@ -23,17 +23,8 @@ def desk(tmp_path: Path) -> Desk:
 def served(desk: Desk) -> Iterator[Desk]:
     """Have a site that runs, and that an object of slurm-a has gone through before."""
     desk.serve(user("jdoe"))
-    with running(desk):
+    with desk.service():
         yield desk
-
-
-@contextmanager
-def running(desk: Desk) -> Iterator[None]:
-    """Run the service, and wait until it has recorded what it serves."""
-    with desk.service() as process:
-        while desk("config", "diff", "--json", code=None).json["by"] != process.pid:
-            time.sleep(0.05)
-        yield
 
 
 def warnings(desk: Desk) -> list[dict[str, Any]]:
@@ -46,12 +37,12 @@ def test_a_site_that_never_ran_has_nothing_to_compare_with(desk: Desk) -> None:
         "no service has recorded a start: nothing to compare with\n"
     )
     plain = desk("config", "diff", "--json", code=5).json
-    assert (plain["same"], plain["started"], plain["differences"]) == (None, None, [])
+    assert (plain["same"], plain["since"], plain["differences"]) == (None, None, [])
 
 
 def test_a_file_that_is_served_as_it_is_is_told_so(served: Desk) -> None:
     out = served("config", "diff").out
-    assert "has served since 20" in out
+    assert "serves what has been served since 20" in out
     assert out.endswith(f"the service runs with this configuration: {served.config}\n")
     assert served("config", "diff", "--json").json["same"] is True
     assert warnings(served) == []
@@ -99,22 +90,26 @@ def test_a_service_that_ended_is_compared_with_and_doctor_does_not_warn(desk: De
     desk.serve(user("jdoe"))
     desk.set("cluster: a", "cluster: b")
     out = desk("config", "diff", code=1).out
-    assert "no service on this host serves the spool; the last one started at 20" in out
+    assert "no service on this host serves the spool; the last one served what had been" in out
     assert warnings(desk) == []
 
 
 def test_a_restart_serves_the_file_as_it_is_then(desk: Desk) -> None:
     desk.serve(user("jdoe"))
     desk.set("cluster: a", "cluster: b")
-    with running(desk):
+    with desk.service():
+        while not desk("config", "diff", "--json", code=None).json["same"]:
+            time.sleep(0.05)
         assert "the service runs with this configuration" in desk("config", "diff").out
 
 
-def test_a_start_that_was_not_recorded_is_not_taken_for_the_one_that_runs(desk: Desk) -> None:
-    desk.shell("run", "--drain")
-    desk.set("cluster: a", "cluster: b")
-    with closing(Spool.open(desk.spool)) as spool:
-        spool.lock()
-        said = "has not recorded with what (is a disk full?); compared with the start of 20"
-        assert said in desk("config", "diff", code=1).out
-        assert warnings(desk) == []
+def test_a_start_with_the_same_configuration_writes_nothing(desk: Desk) -> None:
+    records = []
+    for _ in range(2):
+        desk("run", "--drain")
+        book = Journal.open(desk.root / "journal/journal.db")
+        with book.reading() as conn:
+            records.append((facts.get(conn, facts.SERVED), facts.get(conn, facts.POSITION)))
+        book.close()
+    assert records[0] == records[1]
+    assert records[0][0] is not None

@@ -129,7 +129,7 @@ def test_an_option_that_the_served_program_did_not_know_is_no_difference(tmp_pat
 
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    served = Served(1.5, 4711, "0.1.0", read(tmp_path, BEFORE)[0])
+    served = Served(1.5, "0.1.0", read(tmp_path, BEFORE)[0])
     assert Served.parse(str(served)) == served
 
 
