@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from provisioner.agent.client import Agent
-from provisioner.cli import doctor_mail, served, site
+from provisioner.cli import doctor_copies, doctor_mail, served, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.trouble import full, releasing
 from provisioner.cli.words import one_line
@@ -27,7 +27,7 @@ from provisioner.journal import facts
 from provisioner.journal.figures import figures, idle
 from provisioner.journal.records.object_rows import lane_rows
 from provisioner.outcome.results import moment
-from provisioner.recovery import backup, clock, level, redo_log
+from provisioner.recovery import clock, level
 from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
 from provisioner.spool.scan import check_staging, never_taken, passed_over
 from provisioner.spool.spool import Spool
@@ -35,9 +35,6 @@ from provisioner.spool.submission import RESULT
 from provisioner.system.ownership import check_chain, check_directory
 from provisioner.system.users import user_name
 from provisioner.wiring import build
-
-_OLD = 3
-"""The number of missed copies after which doctor warns."""
 
 _WEEK = 7 * 86400.0
 """Seconds for which doctor reports a jump of the clock."""
@@ -165,6 +162,7 @@ def _journal(config: Config) -> Iterator[Finding]:
     with book.reading() as conn:
         lanes = lane_rows(conn)
         observing = facts.get(conn, facts.OBSERVING)
+        identity = facts.get(conn, facts.JOURNAL) or ""
         jump, doubted = clock.last_jump(conn), clock.doubted(conn, clock.look())
         stuck = list(doctor_mail.stuck(conn, time.time()))
         refused = figures.failing(conn)
@@ -195,7 +193,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         )
     if doubted is not None:
         yield Finding(Level.WARNING, "clock", str(doubted), clock.ADVICE)
-    yield _copies(config)
+    yield from doctor_copies.findings(config, identity)
     yield from _level(config)
     for name, row in sorted(lanes.items()):
         if row["paused_by"]:
@@ -228,33 +226,6 @@ def _level(config: Config) -> Iterator[Finding]:
         level.check(config.journal, config.backup_directory)
     except Fault as fault:
         yield Finding(Level.ERROR, "journal", fault.message, fault.advice)
-
-
-def _copies(config: Config) -> Finding:
-    try:
-        copies = backup.copies(config.backup_directory)
-    except OSError as error:
-        message = f"{config.backup_directory}: {error.strerror}"
-        return Finding(
-            Level.ERROR,
-            "backup",
-            message,
-            "check it with ls -ld: the service must be able to write there",
-        )
-    log = redo_log.files(config.backup_directory)
-    if not copies and (not log or log[0].after == 0):
-        return Finding(Level.OK, "backup", f"{config.backup_directory}: no copy yet")
-    if not copies:
-        message = f"{config.backup_directory} has no copy of the journal, and no log from its start"
-        return Finding(
-            Level.WARNING, "backup", message, "provisioner backup; the service makes them"
-        )
-    age = time.time() - copies[-1].at
-    message = f"the newest copy of {len(copies)} is {age / 3600:.1f} hours old: {copies[-1].path}"
-    if age > _OLD * config.backup.every:
-        advice = "provisioner backup; the service's log says why it made no copy"
-        return Finding(Level.WARNING, "backup", message, advice)
-    return Finding(Level.OK, "backup", message)
 
 
 def _secret(name: str, path: Path) -> Finding:

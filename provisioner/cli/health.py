@@ -76,13 +76,14 @@ def _report(ages: list[tuple[float, float]], counts: list[tuple[float, float]]) 
         with book.reading() as conn:
             read = figures.read(conn, now)
             observing = facts.get(conn, facts.OBSERVING) or ""
+            identity = facts.get(conn, facts.JOURNAL) or ""
     finally:
         book.close()
-    copies = copying.copies(settings.backup_directory)
+    newest = copying.newest_at(settings.backup_directory, identity)
     seen = judging.Seen(
         figures=read,
         served=site.served_by(settings.spool) is not None,
-        backup=now - copies[-1].at if copies else None,
+        backup=None if newest is None else now - newest,
         full=full(settings),
         observing=observing,
         misnamed=misnamed(settings.spool),

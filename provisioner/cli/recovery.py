@@ -45,14 +45,13 @@ def backup(
     settings = site.config()
     site.journal(settings).close()
     if file:
-        target = Path(file)
-        copies.copy_to(settings.journal, target)
+        copies.copy_to(settings.journal, Path(file))
+        made = copies.look(Path(file))
     else:
         directory = settings.backup_directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = copies.back_up(settings.journal, directory, settings.backup.keep)
-    position = copies.position_of(target)[1]
-    site.say(f"{target}: complete and on disk, {target.stat().st_size} bytes, position {position}")
+        made = copies.back_up(settings.journal, directory, settings.backup.keep)
+    site.say(f"{made.path}: complete and on disk, {made.size} bytes, position {made.position}")
 
 
 @journal_app.command()

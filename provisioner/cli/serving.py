@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def init() -> None:
     """Make the spool and the journal, with their owners and modes."""
     from provisioner.journal.journal import Journal
-    from provisioner.recovery import startup
+    from provisioner.recovery import backup, startup
     from provisioner.spool.spool import Spool
 
     settings = site.config()
@@ -36,6 +36,8 @@ def init() -> None:
     if not settings.journal.exists():  # `run` migrates a journal of an earlier version
         Journal.open(settings.journal).close()
     site.say(f"spool   {settings.spool}\njournal {settings.journal}")
+    if text := backup.sharing(settings.backup_directory, settings.journal):
+        site.say(f"note    {text}")
 
 
 def run(

@@ -76,6 +76,7 @@ class Exporter:
         )  # fmt: skip
         self._turn = threading.Lock()
         self._book: Journal | None = None
+        self._identity = ""
         self._seen = -1
         self._figures: Figures | None = None
         self._read_at = 0.0
@@ -129,6 +130,7 @@ class Exporter:
     def _read(self) -> Figures:
         if self._book is None:
             self._book = Journal.open(self._config.journal)
+            self._identity = self._book.identity
         with self._book.reading() as conn:
             read = figures.read(conn, time.time())
             if self._seen < 0:
@@ -167,10 +169,10 @@ class Exporter:
     def backup_age(self) -> float | None:
         """Return the seconds since the newest copy of the journal; None if there is none."""
         try:
-            copies = backup.copies(self._config.backup_directory)
+            newest = backup.newest_at(self._config.backup_directory, self._identity)
         except OSError:
             return None
-        return time.time() - copies[-1].at if copies else None
+        return None if newest is None else time.time() - newest
 
     @property
     def idle(self) -> bool:

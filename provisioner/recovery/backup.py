@@ -1,10 +1,15 @@
 """Copies of the journal, made while the service runs, and which files of the redo log they need.
 
 Promises: a copy exists completely or not at all, and was read through before it got its name. A
-file of the log stays as long as the oldest kept copy needs it. Leaves out: making a journal from
-them (`rebuild`).
+file of the log stays as long as the oldest kept copy needs it. Several journals may share a
+directory: copies and log files of another journal count for nothing and stay. A damaged copy counts
+for nothing either. Leaves out: making a journal from them (`rebuild`).
 
-A copy is named `journal-TIME-POSITION.db`: POSITION is the number of the last transaction in it.
+A copy is named `journal-TIME-JOURNAL-POSITION.db`: JOURNAL is the journal's id, POSITION the number
+of the last transaction in it. Earlier versions left JOURNAL out. Each look at the directory reads
+the head of a copy and one table, which says the same again. That tells a file that was cut, or
+spoilt at its beginning. All pages are read when a copy is made, when the service starts (the newest
+copy), and before older copies are removed (the oldest one that is kept).
 """
 
 from __future__ import annotations
@@ -16,8 +21,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,9 +31,10 @@ from provisioner.contract import ConfigError
 from provisioner.journal import migrations
 from provisioner.journal.journal import Journal
 from provisioner.recovery import redo_log
-from provisioner.recovery.lineage import File, trace
+from provisioner.recovery.lineage import trace
 from provisioner.recovery.redo_log import RedoLog
 from provisioner.recovery.reserve import Reserve
+from provisioner.system import ulid
 
 log = logging.getLogger(__name__)
 
@@ -41,23 +46,114 @@ _LEFT = 86400.0
 """Seconds after which a copy without its final name is abandoned."""
 
 
+_DAMAGED = ".damaged"
+"""The end of the name of a copy in which a damaged page was found."""
+
+_HEAD = b"SQLite format 3\0"
+"""How a database begins (sqlite.org/fileformat2.html, 1.3)."""
+
+_UNREADABLE = (sqlite3.Error, KeyError, ValueError, OSError)
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy in a backup directory."""
+    """A copy in a backup directory.
+
+    journal: whose it is, '' if neither its content nor its name says so; at: when it was made,
+    seconds since the epoch; size: bytes; whole: no damage was found.
+    """
 
     path: Path
+    journal: str
     position: int
     at: float
+    size: int
+    whole: bool
 
 
-def copies(directory: Path) -> list[Copy]:
-    """List the copies, oldest first."""
+def copies(directory: Path, journal: str | None = None) -> list[Copy]:
+    """List the whole copies, oldest first. journal: only those of the journal with that id."""
+    return [copy for copy in found(directory, journal) if copy.whole]
+
+
+def newest_at(directory: Path, journal: str) -> float | None:
+    """Return when the newest whole copy of a journal was made, seconds since the epoch."""
+    return max((copy.at for copy in copies(directory, journal)), default=None)
+
+
+def found(directory: Path, journal: str | None = None) -> list[Copy]:
+    """List all copies, also the damaged ones, oldest first. journal: as in `copies`."""
     listed = []
-    for path in directory.glob("journal-*-*.db"):
-        position = path.stem.rpartition("-")[2]
-        if position.isdigit():
-            listed.append(Copy(path, int(position), path.stat().st_mtime))
+    for path in directory.glob("journal-*.db*"):
+        named = _named(path)
+        if named is None or (journal and named[0] not in ("", journal)):
+            continue
+        try:
+            copy = look(path)
+        except FileNotFoundError:
+            continue  # another process has removed it
+        if journal in (None, copy.journal):
+            listed.append(copy)
     return sorted(listed, key=lambda copy: (copy.position, copy.path.name))
+
+
+def sharing(directory: Path, journal: Path) -> str:
+    """Return as text which other journals have copies in the directory of one; '' if none has."""
+    try:
+        identity, _ = position_of(journal)
+    except _UNREADABLE:
+        return ""  # other checks say why
+    others = sorted({copy.journal for copy in found(directory)} - {"", identity})
+    if not others:
+        return ""
+    return (
+        f"{directory} also has copies of {', '.join(others)}; this journal is {identity}, and each "
+        "service counts and removes only its own"
+    )
+
+
+def _named(path: Path) -> tuple[str, int] | None:
+    """Return the journal and the position that a name says; None if it is not that of a copy."""
+    stem = path.name.removesuffix(_DAMAGED)
+    words = stem.removesuffix(".db").split("-")
+    if not stem.endswith(".db") or len(words) < 3 or not words[-1].isdigit():
+        return None
+    return words[-2] if ulid.is_ulid(words[-2]) else "", int(words[-1])
+
+
+def look(path: Path) -> Copy:
+    """Return what a copy is, without reading all of it. Raises FileNotFoundError."""
+    status = path.stat()
+    journal, position = _named(path) or ("", 0)
+    whole = False
+    with suppress(*_UNREADABLE):
+        journal, position = position_of(path)
+        whole = not path.name.endswith(_DAMAGED) and _has_its_size(path, status.st_size)
+    return Copy(path, journal, position, status.st_mtime, status.st_size, whole)
+
+
+def _has_its_size(path: Path, size: int) -> bool:
+    """Return True if a file begins as a database does, and is as long as that says."""
+    with path.open("rb") as stream:
+        head = stream.read(100)
+    page, pages = int.from_bytes(head[16:18]), int.from_bytes(head[28:32])
+    return head.startswith(_HEAD) and size == (65536 if page == 1 else page) * pages
+
+
+def is_spoilt(copy: Copy) -> bool:
+    """Read a copy through. If it is damaged, log that, rename it, and return True."""
+    try:
+        check(copy.path)
+    except ConfigError as error:
+        if not copy.path.exists():
+            return True
+        log.error(
+            "a copy of the journal does not count any more: %s; look at its disk: dmesg -T",
+            error.message,
+        )
+        copy.path.rename(copy.path.with_name(f"{copy.path.name}{_DAMAGED}"))
+        return True
+    return False
 
 
 def copy_to(journal: Path, target: Path) -> None:
@@ -83,7 +179,7 @@ def copy_to(journal: Path, target: Path) -> None:
 def check(path: Path) -> None:
     """Read a copy through. Raises ConfigError if it is damaged."""
     try:
-        with closing(sqlite3.connect(path)) as db:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             lines = db.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
@@ -98,40 +194,67 @@ def position_of(path: Path) -> tuple[str, int]:
     return values["journal"], int(values["position"])
 
 
-def back_up(journal: Path, directory: Path, keep: int) -> Path:
-    """Add a copy to a backup directory, and remove what the `keep` newest copies do not need."""
-    partial = directory / f".journal-{os.getpid()}.db"
-    partial.unlink(missing_ok=True)
-    copy_to(journal, partial)
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    position = position_of(partial)[1]
-    target = directory / f"journal-{moment}-{position:012}.db"
-    partial.replace(target)
-    migrations.flush(directory)
-    prune(directory, keep)
-    return target
+def back_up(journal: Path, directory: Path, keep: int) -> Copy:
+    """Add a copy to a backup directory, and remove what the journal's newest `keep` do not need.
+
+    Raises ConfigError if no copy can be made, or the directory is changed meanwhile.
+    """
+    # Processes of two containers may have one number.
+    partial = directory / f".journal-{os.getpid()}-{time.time_ns()}.db"
+    try:
+        copy_to(journal, partial)
+        identity, position = position_of(partial)
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        target = directory / f"journal-{moment}-{identity}-{position:012}.db"
+        partial.replace(target)
+        migrations.flush(directory)
+        prune(directory, identity, keep, target)
+        return look(target)
+    except _UNREADABLE as error:
+        raise ConfigError(
+            f"the backup directory {directory} was changed while a copy was made in it: {error}",
+            advice=f"find out what else writes to it, ls -la {shlex.quote(str(directory))}; then "
+            "again: provisioner backup",
+        ) from error
 
 
-def prune(directory: Path, keep: int) -> None:
-    """Keep the newest copies and the files of the log that they need; remove the others."""
+def prune(directory: Path, journal: str, keep: int, made: Path | None = None) -> None:
+    """Keep a journal's newest copies and the files of the log that they need; remove its others.
+
+    made: a copy that stays, and was just read through.
+    """
     for left in directory.glob(".*journal-*.db*"):  # from a process that died while copying
-        if left.stat().st_mtime < time.time() - _LEFT:
-            left.unlink(missing_ok=True)
-    listed = copies(directory)
-    for copy in listed[:-keep]:
-        copy.path.unlink(missing_ok=True)
-    needed = listed[-keep:][0].position if listed else 0
-    files = redo_log.files(directory)
-    if any(trace(f for f in files if f.journal == name).branches for name in _journals(files)):
-        return  # a rebuild needs both lines
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _LEFT:
+                left.unlink()
+    files = redo_log.files(directory, journal)
+    if trace(files).branches:
+        return  # a rebuild needs both lines, and a copy of each
+    listed = copies(directory, journal)
+    kept, older = listed[-keep:], listed[:-keep]
+    while older and kept[0].path != made and is_spoilt(kept[0]):
+        kept[0] = older.pop()
+    if not kept:
+        return
+    needed = kept[0].position
+    if len(kept) == keep:
+        damaged = [copy for copy in found(directory, journal) if not copy.whole]
+        older += [copy for copy in damaged if copy.position < needed]
+    for copy in older:
+        if copy.path != made:
+            copy.path.unlink(missing_ok=True)
     for file, following in pairwise(files):
         # A file ends no later than where the next one begins.
         if following.after <= needed:
             file.path.unlink(missing_ok=True)
 
 
-def _journals(files: Iterable[File]) -> set[str]:
-    return {file.journal for file in files}
+def rename_former(directory: Path, journal: str) -> None:
+    """Give a journal's copies of earlier versions a name that says whose they are."""
+    for copy in copies(directory, journal):
+        if _named(copy.path) == ("", copy.position):
+            before, _, position = copy.path.name.rpartition("-")
+            copy.path.rename(copy.path.with_name(f"{before}-{journal}-{position}"))
 
 
 class Copier:
@@ -163,6 +286,7 @@ class Copier:
                 f"the backup directory {directory}: {error.strerror}",
                 advice="fix it, or name another: `backup.directory` in the configuration",
             ) from error
+        rename_former(directory, self._journal.identity)
         self._short = self._is_short()
         self._log = RedoLog(directory, self._journal.identity, migrations.VERSION)
         self._reserve = Reserve(self._places)
@@ -189,21 +313,20 @@ class Copier:
                 self._log.rotate()
         made = back_up(self._journal.path, self._directory, self._settings.keep)
         self._short = False
-        return made
+        return made.path
 
     def due_in(self) -> float:
         """Return the seconds until the next copy is due."""
-        listed = copies(self._directory)
-        if self._short:
+        newest = newest_at(self._directory, self._journal.identity)
+        if self._short or newest is None:
             return 0.0
         # Count from now at the latest: a copy can be in the future if the clock was set back.
-        every = self._settings.every
-        return min(listed[-1].at - time.time(), 0.0) + every if listed else 0.0
+        return min(newest - time.time(), 0.0) + self._settings.every
 
     def _is_short(self) -> bool:
         """Return True if the log lacks transactions between the newest copy and now."""
         identity, position = self._journal.identity, self._journal.position
-        listed = copies(self._directory)
+        listed = copies(self._directory, identity)
         newest = listed[-1].position if listed else 0
         if trace(redo_log.files(self._directory, identity)).covers(newest, position):
             return False
@@ -216,12 +339,23 @@ class Copier:
         )
         return True
 
+    def _first_in(self) -> float:
+        """Return the seconds until a copy is due, counted from the newest that reads through."""
+        listed = copies(self._directory, self._journal.identity)
+        while listed and is_spoilt(listed[-1]):
+            listed.pop()
+        return self.due_in()
+
     def _run(self) -> None:
-        pause = self.due_in()
+        try:
+            pause = self._first_in()
+        except Exception as error:  # a new copy shows what is wrong
+            log.error("the newest copy of the journal could not be read: %s", error)
+            pause = 0.0
         while not self._stopping.wait(max(0.0, pause)):
             try:
                 self.copy()
-                pause = self.due_in()
+                pause = self._settings.every
             except Exception as error:  # earlier copies and the log still exist
                 log.error("the journal could not be copied: %s", error)
                 pause = min(600.0, self._settings.every)

@@ -40,8 +40,9 @@ def check(path: Path, directory: Path) -> Transaction | None:
     if lineage.last > position + 1:
         raise _behind(path, position, lineage.line[-1].path, lineage.last)
     reach = max(position, lineage.last)
-    for copy in reversed(backup.copies(directory)):
-        if copy.position > reach and _is_of(copy.path, identity):
+    # A damaged copy also says how far the journal was.
+    for copy in reversed(backup.found(directory, identity)):
+        if copy.position > reach:
             raise _behind(path, position, copy.path, copy.position)
     if reach == position:
         return None
@@ -79,13 +80,6 @@ def _behind(path: Path, position: int, newer: Path, last: int) -> ConfigError:
         "was removed",
         advice=_BACK,
     )
-
-
-def _is_of(copy: Path, identity: str) -> bool:
-    try:
-        return backup.position_of(copy)[0] == identity
-    except (sqlite3.Error, KeyError, ValueError, OSError):
-        return False
 
 
 def _apply(path: Path, transaction: Transaction) -> None:

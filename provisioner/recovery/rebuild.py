@@ -1,18 +1,19 @@
 """Rebuilding the journal from the newest intact copy and the redo log.
 
 Promises: the old journal is kept beside the new one, which takes its place by one rename when it is
-complete and flushed. The new one is only observed, so that no backend is written to, until an
-operator releases it. If the service ran on an older journal in between, the log has
-two branches: the rebuild uses the earlier one, and keeps and reports the other. After a crash it
-can be done again with the same result. Leaves out: requests that are in the spool and not in the
-log; they are reported.
+complete and flushed. Copies and log files that do not lead to it are set aside, so that the new one
+has its own from then on; those of another journal stay. The new one is only observed, so that no
+backend is written to, until an operator releases it. If the service ran on an older journal in
+between, the log has two branches: the rebuild uses the earlier one, and keeps and reports the
+other. After a crash it can be done again with the same result. Leaves out: requests that are in the
+spool and not in the log; they are reported.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,15 @@ from provisioner.spool.spool import Spool
 
 _PORTION = 1000
 """How many log transactions are applied per transaction of the new database."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unused:
+    """A copy that a rebuild does not begin with, and why. damaged: nobody can."""
+
+    path: Path
+    why: str
+    damaged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +72,19 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
     the journal is intact, or there is nothing to make one from.
     """
     journal, directory = config.journal, config.backup_directory
-    identity = _identity(spool.root)
-    _refuse_whole(journal, identity, directory, spool)
+    named = _identity(spool.root)
+    _refuse_whole(journal, named, directory, spool)
     made = journal.with_name(f"{journal.name}.rebuilding")
     _remove(made)
-    damaged: list[str] = []
-    lineage = _lineage(directory, identity, copy, empty=empty)
+    unused: list[_Unused] = []
+    identity = named if empty else named or _guessed(directory, copy, spool.root)
+    lineage = Lineage(()) if empty else _lineage(directory, identity, copy)
     forked = level.forked(directory, lineage) if lineage.branches else ""
-    base = None if empty else _base(directory, identity, copy, lineage, damaged)
+    base = None if empty else _base(directory, identity, copy, lineage, unused)
     if base is None and not empty and not _from_the_start(directory, identity):
         raise ConfigError(
             f"{directory} has no intact copy of the journal of {spool.root}"
-            + "".join(f"\n  {why}" for why in damaged),
+            + "".join(f"\n  {why}" for why in _reasons(unused)),
             advice="name one: `provisioner journal rebuild --copy FILE`; if there is none, "
             "--empty begins with nothing, and every request has to be sent again",
         )
@@ -83,7 +94,11 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
         book.check()
         position = book.position
         lost = sum(max(0, file.last - max(file.after, position)) for file in lineage.line)
-        left = () if empty else _leave(directory, book.identity, lineage, position)
+        if empty:
+            left = _leave_all(directory, identity)
+        else:
+            wrong = {one.path for one in unused if one.damaged}
+            left = _leave(directory, book.identity, lineage, position, wrong)
         kept = [(ulid, place) for place in startup.KEPT for ulid in spool.listed(place)]
         _prepare(book, directory, base, max(kept, default=("", ""))[0])
         with book.reading() as conn:
@@ -96,7 +111,8 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
     migrations.flush(made)
     aside = _take_place(made, journal)
     backup.back_up(journal, directory, config.backup.keep)
-    return Rebuilt(base, tuple(damaged), redone, until, lost, counts, unknown, aside, forked, left)
+    why = _reasons(unused)
+    return Rebuilt(base, why, redone, until, lost, counts, unknown, aside, forked, left)
 
 
 def _identity(spool: Path) -> str | None:
@@ -133,13 +149,28 @@ def _opened(path: Path) -> Iterator[Journal]:
         book.close()
 
 
-def _lineage(directory: Path, identity: str | None, copy: Path | None, *, empty: bool) -> Lineage:
-    """Return the branch of the log to apply: the earlier one, or that of a chosen copy."""
-    known = [copy] if copy else [made.path for made in reversed(backup.copies(directory))]
-    for path in known if identity is None else ():
+def _guessed(directory: Path, copy: Path | None, spool: Path) -> str | None:
+    """Return whose journal is rebuilt, if the spool does not say; None if nothing does.
+
+    Raises ConfigError if the directory has copies of several.
+    """
+    if copy is not None:
         with suppress(sqlite3.Error, KeyError, ValueError):
-            identity = identity or backup.position_of(path)[0]
-    if empty or identity is None:
+            return backup.position_of(copy)[0]
+        return None
+    journals = sorted({made.journal for made in backup.found(directory) if made.journal})
+    if len(journals) > 1:
+        raise ConfigError(
+            f"{directory} has copies of several journals, {', '.join(journals)}, and {spool} does "
+            "not say which one is its own",
+            advice="name a copy: provisioner journal rebuild --copy FILE",
+        )
+    return journals[0] if journals else None
+
+
+def _lineage(directory: Path, identity: str | None, copy: Path | None) -> Lineage:
+    """Return the branch of the log to apply: the earlier one, or that of a chosen copy."""
+    if identity is None:
         return Lineage(())
     lineage = trace(redo_log.files(directory, identity))
     for branch in lineage.branches:
@@ -170,10 +201,12 @@ def _base(
     identity: str | None,
     copy: Path | None,
     lineage: Lineage,
-    damaged: list[str],
+    unused: list[_Unused],
 ) -> Path | None:
     """Return the copy to begin with; record why others cannot be used."""
-    for path in [copy] if copy else [made.path for made in reversed(backup.copies(directory))]:
+    newest_first = backup.found(directory)[::-1]
+    own_first = sorted(newest_first, key=lambda made: made.journal != identity)
+    for path in [copy] if copy else [made.path for made in own_first]:
         try:
             backup.check(path)
             _check_cells(path)
@@ -181,17 +214,21 @@ def _base(
             astray = _is_astray(path, lineage)
         except (ConfigError, sqlite3.Error, KeyError, ValueError, OSError) as error:
             problem = error.message if isinstance(error, ConfigError) else f"{path}: {error}"
-            damaged.append(problem)
+            unused.append(_Unused(path, problem, damaged=True))
             continue
         if identity in (None, whose) and not astray:
             return path
         of = "the older journal that was served" if astray else "another journal"
-        damaged.append(f"{path} is a copy of {of}")
+        unused.append(_Unused(path, f"{path} is a copy of {of}", damaged=False))
     if copy:
         raise ConfigError(
-            damaged[0], advice="name another copy, or omit --copy to use the newest intact one"
+            unused[0].why, advice="name another copy, or omit --copy to use the newest intact one"
         )
     return None
+
+
+def _reasons(unused: Iterable[_Unused]) -> tuple[str, ...]:
+    return tuple(one.why for one in unused)
 
 
 def _check_cells(copy: Path) -> None:
@@ -253,19 +290,33 @@ def _redo(
     return redone, until
 
 
-def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> tuple[Path, ...]:
+def _leave_all(directory: Path, identity: str | None) -> tuple[Path, ...]:
+    """Set aside all copies and log files of a journal that is lost; return their new paths.
+
+    identity: None if nothing says which journal that is, so that nothing is its.
+    """
+    if identity is None:
+        return ()
+    left = [_aside(copy.path) for copy in backup.found(directory, identity)]
+    left += [redo_log.leave(file, file.after) for file in redo_log.files(directory, identity)]
+    return tuple(left)
+
+
+def _leave(
+    directory: Path, identity: str, lineage: Lineage, position: int, damaged: Collection[Path]
+) -> tuple[Path, ...]:
     """Set aside copies and log files that go past the position, or lie on another branch.
 
-    Return their new paths.
+    damaged: copies that go with them, as those do in which a look finds damage. Return the new
+    paths.
     """
     left = []
-    for copy in backup.copies(directory):
-        with suppress(sqlite3.Error, KeyError, ValueError):  # reported above, and never used
-            whose, reached = backup.position_of(copy.path)
-            if whose == identity and (reached > position or _is_astray(copy.path, lineage)):
-                aside = copy.path.with_name(f"{copy.path.name}{redo_log.LEFT}")
-                copy.path.rename(aside)
-                left.append(aside)
+    for copy in backup.found(directory, identity):
+        wrong = not copy.whole or copy.path in damaged or copy.position > position
+        with suppress(sqlite3.Error):  # where it lies cannot be read any more
+            wrong = wrong or _is_astray(copy.path, lineage)
+        if wrong:
+            left.append(_aside(copy.path))
     left += [redo_log.leave(file, file.after) for branch in lineage.branches for file in branch]
     for file, limit in zip(lineage.line, lineage.limits(), strict=True):
         through = min(limit, position)
@@ -273,6 +324,10 @@ def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> t
         if file.last > through + (limit < lineage.last):
             left.append(redo_log.leave(file, through))
     return tuple(left)
+
+
+def _aside(copy: Path) -> Path:
+    return copy.rename(copy.with_name(f"{copy.name}{redo_log.LEFT}"))
 
 
 def _prepare(book: Journal, directory: Path, base: Path | None, newest: str) -> None:

@@ -169,22 +169,29 @@ def files(directory: Path, journal: str | None = None) -> list[File]:
     """
     listed = []
     for path in sorted(directory.glob("log-*.jsonl")):
-        head = next(_lines(path), None)
-        if head is not None and head.get("format", FORMAT) != FORMAT:
-            raise ConfigError(f"{path} has a newer format", advice="use the program that wrote it")
-        if head is not None and journal in (None, head["journal"]):
-            begun = path.stem.rpartition("-")[2]
-            listed.append(
-                File(
-                    path,
-                    head["journal"],
-                    head["version"],
-                    head["after"],
-                    _last(path, head["after"]),
-                    int(begun) if begun.isdigit() else 0,
-                )
-            )
+        with suppress(FileNotFoundError):  # another process has removed it
+            file = _opened(path, journal)
+            if file is not None:
+                listed.append(file)
     return listed
+
+
+def _opened(path: Path, journal: str | None) -> File | None:
+    """Return a file as its ends describe it; None if the first line is cut, or names another."""
+    head = next(_lines(path), None)
+    if head is None or journal not in (None, head.get("journal", journal)):
+        return None
+    if head.get("format", FORMAT) != FORMAT:
+        raise ConfigError(f"{path} has a newer format", advice="use the program that wrote it")
+    begun = path.stem.rpartition("-")[2]
+    return File(
+        path,
+        head["journal"],
+        head["version"],
+        head["after"],
+        _last(path, head["after"]),
+        int(begun) if begun.isdigit() else 0,
+    )
 
 
 def read(directory: Path, journal: str, after: int) -> Iterator[Transaction]:

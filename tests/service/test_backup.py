@@ -104,7 +104,7 @@ def test_old_copies_go_and_with_them_the_log_that_only_they_need(tmp_path: Path)
             [first] = backup.copies(directory)
             os.link(first.path, oldest)
     begun = {file.after for file in redo_log.files(directory)}
-    backup.prune(directory, 2)
+    backup.prune(directory, site.system.journal.identity, 2)
     left = backup.copies(directory)
     assert len(left) == 2
     assert {file.after for file in redo_log.files(directory)} < begun

@@ -53,6 +53,7 @@ def desk(tmp_path: Path) -> Served:
     desk.serve(user("mallory"))
     desk("run", "--drain")  # the first start that finds requests notes the clock
     desk("backup", str(tmp_path / "kept.db"))
+    desk("backup")  # so that the service that is killed has no copy to make
     desk.serve_until_killed(of_user("suspend", "mallory"))
     return desk
 
@@ -74,6 +75,12 @@ def older_without_the_log(desk: Served) -> None:
     older(desk)
     for path in log_of(desk).glob("log-*"):
         path.unlink()
+
+
+def older_without_the_log_beside_a_damaged_copy(desk: Served) -> None:
+    """The copy cannot be read any more, but its name says how far it went."""
+    older_without_the_log(desk)
+    backup.copies(log_of(desk))[-1].path.write_bytes(b"")
 
 
 def older_beside_a_cut_log(desk: Served) -> None:
@@ -98,7 +105,14 @@ def suspended(desk: Served) -> list[object]:
         return [row[0] for row in db.execute("SELECT subject FROM suspensions")]
 
 
-BEHIND = [older, without_its_wal, older_without_the_log, older_beside_a_cut_log, all_older]
+BEHIND = [
+    older,
+    without_its_wal,
+    older_without_the_log,
+    older_without_the_log_beside_a_damaged_copy,
+    older_beside_a_cut_log,
+    all_older,
+]
 
 
 @pytest.mark.parametrize("spoil", BEHIND, ids=lambda value: value.__name__)
@@ -278,6 +292,16 @@ def test_a_copy_that_was_made_of_the_older_one_is_not_taken_unasked(desk: Served
     assert "is a copy of the older journal that was served" in said
     assert {name: table(journal(desk), name) for name in KEPT} == before
     assert backup.copies(log_of(desk))[-1].path.stat().st_size
+
+
+def test_while_the_log_has_two_lines_no_copy_of_the_first_is_removed(desk: Served) -> None:
+    [copy] = backup.copies(log_of(desk))
+    copy.path.rename(desk.root / copy.path.name)
+    served_by_an_earlier_version(desk)
+    (desk.root / copy.path.name).rename(copy.path)
+    desk.set("journal: ", "backup: {keep: 1}\njournal: ")
+    desk("backup")
+    assert copy.path.exists()
 
 
 def test_a_rebuild_over_a_hole_leaves_a_log_of_one_line(desk: Served) -> None:
