@@ -40,7 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         conn.exec_driver_sql("INSERT INTO companions VALUES ('R', X'7B7D0A')")
         conn.exec_driver_sql(
             "INSERT INTO messages VALUES ('i', 'mail', 'digest', 'ann', 'ann@a.b', 'user:ann', "
-            "'{\"a\":1}', 'given up', 1.0, 1.0, 1, 1.0, 'away')"
+            "'{\"a\":1}', 'given up', 1.0, 1.0, 1, 1.0, 'away', 'j')"
         )
         conn.exec_driver_sql("INSERT INTO told VALUES ('ann', 'user:ann', 'f', 1, 1.0)")
         conn.exec_driver_sql(
