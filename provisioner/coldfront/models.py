@@ -17,10 +17,12 @@ PROMISED = "promised"
 WRITTEN = "written"
 OPEN = (WRITTEN, "accepted", "deferred", "observed", "held", "scheduled")
 """States in which the service still has to answer."""
+UNHEARD = "unheard"
+"""The service knows another request under its id, or a newer one that ColdFront does not know."""
 CARRIED_OUT = ("done", LISTED)
 """States in which the service has done what was asked."""
-RETRYABLE = ("failed", "refused", "cancelled")
-"""Outcomes that a retry may change."""
+RETRYABLE = ("failed", "refused", "cancelled", UNHEARD)
+"""Outcomes that asking again may change."""
 
 
 class Request(models.Model):
@@ -108,11 +110,13 @@ class Standing(models.Model):
 class Sync(models.Model):
     """How old the news from the service is, in one row.
 
-    at: when the answers were last read; error: why that was not possible since, or ''.
+    at: when the answers were last read; error: why that was not possible since, or ''; behind: a
+    number that the service knows and this ColdFront has not given out, or 0.
     """
 
     at = models.DateTimeField()
     error = models.TextField(blank=True, default="")
+    behind = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"read at {self.at}"

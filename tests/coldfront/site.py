@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from django.db import connections
 from django.test import Client, override_settings
 
 from provisioner.coldfront.models import Request
+from provisioner.contract import Json
 from provisioner.outcome import receipts
 from provisioner.request.request import parse_request
 
@@ -207,19 +209,21 @@ class Site:
         *steps: dict[str, Any],
         problems: Sequence[dict[str, Any]] = (),
         ulid: str = "i",
-        digest: str = "",
+        **told: Json,
     ) -> None:
-        """Answer as the service does."""
+        """Answer as the service does. told: what the receipt says otherwise."""
         receipts.write(
             self.receipts.parent,
             self.receipts.name,
             f"cf-{row.number}",
             {
                 "id": ulid,
-                "digest": digest,
+                "action": row.action,
+                "digest": hashlib.sha256(row.body.encode()).hexdigest(),
                 "state": state,
                 "problems": list(problems),
                 "steps": list(steps),
+                **told,
             },
         )
 

@@ -1,3 +1,3 @@
 """Updates ColdFront from receipts: what became of its requests."""
 
-__all__ = ["answers", "news", "stands", "sync"]
+__all__ = ["answers", "news", "numbers", "stands", "sync"]

@@ -20,7 +20,8 @@ READY, WAITING, FAILED, CLOSED = "ready", "waiting", "failed", "closed"
 TAKE_OVER = (
     "look at the object. ColdFront's requests take nothing over. If it may be taken over, an admin"
     " copies the request from its page to a file on the service's host, removes `id` and `order`,"
-    ' adds `"adopt": true`, and runs `provisioner submit` with the file; then press Try again here'
+    ' adds `"adopt": true`, and runs `provisioner submit` with the file; the next reconcile'
+    " then asks again here"
 )
 """The advice in place of the service's advice, which is for people who write requests by hand."""
 
@@ -34,7 +35,9 @@ _RETRY = re.compile(r"`provisioner retry(?: [A-Za-z0-9._-]+)?`")
 """The command in an advice; the pages have a button for it."""
 
 _SIZE = 16 * 1024 * 1024
-_STATE = re.compile(rb"^state: ([a-z]+)$", re.M)
+_STATE = re.compile(rb"^(state|digest): ([a-z0-9]+)$", re.M)
+_LOWER = re.compile(r"order [0-9]+ is lower than (?P<order>[0-9]{1,18})\b")
+"""The problem of a request that the service superseded because of its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class Answer:
     advice: tuple[str, ...] = ()
     left_out: Mapping[int, Part] = field(default_factory=dict)
 
+    @property
+    def overtaken_by(self) -> int:
+        """Return the order that the service accepted before a superseded one; 0 if not told."""
+        found = [_LOWER.search(problem) for problem in self.problems]
+        return max((int(match["order"]) for match in found if match), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Stand:
@@ -82,13 +91,14 @@ class Stand:
 def read(receipt: bytes) -> Answer | None:
     """Return the answer in a receipt; None if it is not one.
 
-    If a receipt is too large to parse, as with very many users, the answer is only its state.
+    If a receipt is too large to parse, as with very many users, the answer is only its state and
+    the request's digest.
     """
     try:
         document = parse(receipt, size=_SIZE).value
     except InvalidRequest:
-        state = _STATE.search(receipt)
-        return None if state is None else Answer(state[1].decode(), {"state": state[1].decode()})
+        whole = {key.decode(): value.decode() for key, value in _STATE.findall(receipt)}
+        return Answer(whole["state"], whole) if "state" in whole else None
     state = document.get("state")
     if not isinstance(state, str):
         return None
@@ -136,7 +146,7 @@ def use(whole: object) -> Use:
         values = step.get("use")
         if isinstance(values, dict):
             space, files = _count(values.get("space")), _count(values.get("files"))
-            return Use(space, files, _moment(values.get("at")))
+            return Use(space, files, moment(values.get("at")))
     return Use()
 
 
@@ -145,7 +155,8 @@ def _count(value: object) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-def _moment(value: object) -> datetime | None:
+def moment(value: object) -> datetime | None:
+    """Return the time in a receipt; None if it is not one with a time zone."""
     try:
         at = datetime.fromisoformat(str(value))
     except ValueError:
@@ -194,14 +205,15 @@ def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] 
     out = next((part for part in own if part.name == LEFT_OUT), None)
     if out is not None:
         return Stand(FAILED, out.message, out.advice)
-    if state in ("done", "superseded"):
+    if state == "done":
         return Stand(READY)
     wrong = next((part for part in own if part.state in ("failed", "cancelled")), None)
     if wrong is not None:
         return Stand(FAILED, f"{wrong.name}: {wrong.message or wrong.state}", wrong.advice)
     if own and all(part.state == "done" for part in own):
         return Stand(READY)
-    if state in ("failed", "refused", "cancelled"):
+    # A user's newest request that was superseded was so by a request that is not ColdFront's.
+    if state in ("failed", "refused", "cancelled", "unheard", "superseded"):
         return Stand(FAILED, "; ".join(problems) or f"the request was {state}")
     waits = next((part for part in own if part.state != "done"), None)
     return Stand(WAITING, f"{waits.name}: {waits.message or waits.state}" if waits else state)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import Sync
 
 STALE = datetime.timedelta(minutes=5)
@@ -22,12 +23,13 @@ _ONLY = 1
 @dataclass(frozen=True, slots=True)
 class News:
     """at: when the answers were last read, None if never; error: why they cannot be read, or '';
-    stale: older than `STALE`; fresh: younger than a minute."""
+    stale: older than `STALE`; fresh: younger than a minute; unsent: why nothing is sent, or ''."""
 
     at: datetime.datetime | None = None
     error: str = ""
     stale: bool = False
     fresh: bool = False
+    unsent: str = ""
 
 
 def read() -> News:
@@ -37,7 +39,8 @@ def read() -> News:
         return News(stale=True)
     age = timezone.now() - row.at
     stale = bool(row.error) or age > STALE
-    return News(row.at, row.error, stale, age < datetime.timedelta(minutes=1))
+    unsent = outbox.why_behind(row.behind) if row.behind else ""
+    return News(row.at, row.error, stale, age < datetime.timedelta(minutes=1), unsent)
 
 
 def are_read() -> None:
@@ -48,3 +51,9 @@ def are_read() -> None:
 def are_unreadable(why: str) -> None:
     """Note that the answers could not be read; the time of the last good look stays."""
     Sync.objects.filter(pk=_ONLY).update(error=why)
+
+
+def are_behind(number: int) -> None:
+    """Note a number that the service knows and this ColdFront has not given out."""
+    made = {"at": timezone.now(), "behind": number}
+    Sync.objects.update_or_create(pk=_ONLY, defaults={"behind": number}, create_defaults=made)

@@ -25,9 +25,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from provisioner.coldfront.answering import answers, news, stands
+from provisioner.coldfront.answering import answers, news, numbers, stands
 from provisioner.coldfront.asking import manifest, mapping, options, outbox, snapshots
-from provisioner.coldfront.models import OPEN, RETRYABLE, Made, Request, Standing, Step
+from provisioner.coldfront.models import OPEN, RETRYABLE, UNHEARD, Made, Request, Standing, Step
 from provisioner.outcome.receipts import safe
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def sync() -> Synced:
     Raises OSError when the receipts are not readable.
     """
     try:
+        numbers.look(options.receipts())
         answered = _read_receipts(options.receipts())
     except OSError as error:
         news.are_unreadable(str(error))
@@ -114,6 +115,9 @@ def _read_receipt(directory: Path, row: Request) -> bool:
     answer = answers.read(receipt)
     if answer is None:
         return False
+    wrong = numbers.why_not_its(row, answer)
+    if wrong:
+        return _is_unheard(row, wrong)
     if answer.whole == row.answer:
         Request.objects.filter(pk=row.pk, state="done").update(answered=timezone.now())
         return False
@@ -150,6 +154,29 @@ def _read_receipt(directory: Path, row: Request) -> bool:
             manifest.followed(row.number, failed=answer.state == "failed")
         if row.action in _WITH_USERS and answer.state == "refused":
             outbox.drop_leavers(Request.objects.get(pk=row.pk))
+    return True
+
+
+_ASK_AGAIN = (
+    "the next reconcile asks again under a new number. If that does not help, run:"
+    " coldfront provisioner_check"
+)
+
+
+def _is_unheard(row: Request, why: str) -> bool:
+    """Note that the service has not carried out a row, and answers for something else."""
+    if (row.state, row.error) == (UNHEARD, why):
+        return False
+    log.warning("provisioner: %s: %s", outbox.request_id(row.number), why)
+    with transaction.atomic():
+        if not Request.objects.select_for_update().filter(pk=row.pk):
+            return False
+        row.steps.all().delete()
+        Request.objects.filter(pk=row.pk).update(
+            state=UNHEARD, answer=None, answered=timezone.now(), error=why, advice=_ASK_AGAIN
+        )
+        if row.action == "reconcile":
+            manifest.forget_unfollowed(row.number)
     return True
 
 

@@ -15,7 +15,7 @@ from django.db.models import Max
 from django.db.models.functions import Lower
 
 from provisioner.coldfront.asking.wanted import Wanted, without_leavers
-from provisioner.coldfront.models import CARRIED_OUT, RETRYABLE, Request
+from provisioner.coldfront.models import CARRIED_OUT, RETRYABLE, UNHEARD, Request
 
 _CHUNK = 500
 
@@ -43,7 +43,7 @@ def last_asked(keys: Iterable[str], action: str) -> dict[str, Request]:
 def last_taken(keys: Iterable[str], action: str) -> dict[str, Request]:
     """Return the newest request of each key that, so far, was neither refused nor cancelled."""
     rows = Request.objects.filter(action=action).exclude(body="")
-    return _newest(keys, rows.exclude(state__in=("refused", "cancelled")))
+    return _newest(keys, rows.exclude(state__in=("refused", "cancelled", UNHEARD)))
 
 
 def last_done(keys: Iterable[str], action: str) -> dict[str, Request]:

@@ -128,6 +128,7 @@ def send() -> Sent:
     Raises ConfigError or OSError when it cannot write them, and then deletes the rows: the next
     manifest is newer.
     """
+    outbox.stop_if_behind()
     row = Request.objects.create(event=_COMMAND, key=KEY, subject="site:", action="reconcile")
     event = _event(row.number)
     try:

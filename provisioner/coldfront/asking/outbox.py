@@ -27,6 +27,7 @@ from provisioner.coldfront.models import (
     RETRYABLE,
     WRITTEN,
     Request,
+    Sync,
 )
 from provisioner.contract import ConfigError
 from provisioner.spool.submission import LIMIT
@@ -207,7 +208,7 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
     row.action = wanted.document["action"]
     row.body = _body(row, wanted.document)
     row.code = project_code(wanted.document)
-    if files.too_large(_list_name(row.number), row.body):
+    if files.too_large(list_name(row.number), row.body):
         row.state, row.body, row.code = INCOMPLETE, "", ""
         row.problems = [
             *row.problems,
@@ -217,7 +218,9 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
 
 def is_news(wanted: Wanted, before: Request | None) -> bool:
     """Return True if `wanted` needs a row: it differs from the last row, or that one went wrong."""
-    return before is None or before.digest != _digest(wanted) or before.state in RETRYABLE
+    # The newest row of a subject that was superseded was so by a request of somebody else's.
+    wrong = (*RETRYABLE, "superseded")
+    return before is None or before.digest != _digest(wanted) or before.state in wrong
 
 
 def _digest(wanted: Wanted) -> str:
@@ -230,7 +233,7 @@ def request_id(number: int) -> str:
     return f"{options.mapping().instance}-{number}"
 
 
-def _list_name(number: int) -> str:
+def list_name(number: int) -> str:
     """Return the file name of a request's list of users: constant, and secret to this portal."""
     name = request_id(number)
     secret = salted_hmac("provisioner.coldfront.files", name, algorithm="sha256").hexdigest()
@@ -285,6 +288,7 @@ def flush(limit: int | None = None) -> int:
     waits then has the error.
     """
     finish_notes()
+    stop_if_behind()
     # Users first: the requests for what they get wait until the users are known.
     first = Case(When(action="user.provision", then=0), default=1)
     rows = Request.objects.filter(state=NEW).exclude(body="").order_by(first, "number")
@@ -313,16 +317,59 @@ def write(row: Request) -> None:
 
     Raises ConfigError or OSError when it cannot; every row that waits then has the error.
     """
+    stop_if_behind()
     _drop(row)
     mark_written(row)
 
 
 def _drop(row: Request) -> None:
     try:
-        files.put(options.staging(), request_id(row.number), _list_name(row.number), row.body)
+        files.put(options.staging(), request_id(row.number), list_name(row.number), row.body)
     except (ConfigError, OSError) as error:
-        Request.objects.filter(state=NEW).exclude(body="").update(error=str(error))
+        _all_wait(str(error))
         raise
+
+
+def _all_wait(why: str) -> None:
+    Request.objects.filter(state=NEW).exclude(body="").update(error=why)
+
+
+def ahead() -> int:
+    """Return the noted number that the service knows and this ColdFront has not given out, or 0."""
+    numbers = Sync.objects.filter(behind__gt=0).values_list("behind", flat=True)
+    return int(numbers.first() or 0)
+
+
+def why_behind(number: int) -> str:
+    """Return what is wrong if the service knows a higher number than this ColdFront has given out,
+    and what to type."""
+    return (
+        f"the service knows {request_id(number)}, which this ColdFront has not sent. Either"
+        " ColdFront's database was restored or the app installed again; then run:"
+        " coldfront provisioner_renumber. Or another ColdFront has the same PROVISIONER_INSTANCE,"
+        " and one of the two is a copy; then give the copy another service's staging. Until then"
+        " nothing is sent"
+    )
+
+
+def stop_if_behind() -> None:
+    """Raise ConfigError if numbers are behind: what is sent would be taken for something else."""
+    number = ahead()
+    if number:
+        _all_wait(why_behind(number))
+        raise ConfigError(why_behind(number))
+
+
+def repeat(row: Request) -> None:
+    """Give a row that waits a new number; its request has that, too."""
+    document = json.loads(row.body)
+    old, row.pk = row.pk, None
+    row.error, row._state.adding = "", True
+    row.save(force_insert=True)
+    document |= {"id": request_id(row.number), "order": {"key": row.key, "number": row.number}}
+    row.body = json.dumps(document, ensure_ascii=False)
+    row.save(update_fields=["body"])
+    Request.objects.filter(pk=old).delete()
 
 
 def mark_written(row: Request) -> None:

@@ -20,12 +20,21 @@ from django.utils import timezone
 
 from provisioner.coldfront.answering import news
 from provisioner.coldfront.asking import outbox, snapshots
-from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, PROMISED, Request, Standing, Step
+from provisioner.coldfront.models import (
+    INCOMPLETE,
+    NEW,
+    OPEN,
+    PROMISED,
+    UNHEARD,
+    Request,
+    Standing,
+    Step,
+)
 from provisioner.coldfront.pages import controls, missing, people, words
 
 ATTENTION = "attention"
 PAGE = 50
-_WRONG = ("failed", "refused", INCOMPLETE)
+_WRONG = ("failed", "refused", INCOMPLETE, UNHEARD)
 
 
 _IRREVERSIBLE = ("release", "cancel")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from provisioner.coldfront.answering import answers
 from provisioner.coldfront.answering.answers import Part
-from provisioner.coldfront.models import INCOMPLETE, LISTED, NEW, WRITTEN
+from provisioner.coldfront.models import INCOMPLETE, LISTED, NEW, UNHEARD, WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ STATES: Mapping[str, Look] = {
     "failed": Look("failed", "text-bg-danger", "fix the problem, then try again"),
     "refused": Look("refused", "text-bg-danger", "fix the problem, then try again"),
     "cancelled": Look("cancelled", "text-bg-secondary", "to carry it out after all, try again"),
+    UNHEARD: Look("not heard", "text-bg-danger", "the next reconcile asks again"),
     INCOMPLETE: Look(
         "incomplete", "text-bg-warning", "fill it in; ColdFront then sends the request"
     ),
@@ -67,6 +68,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "incomplete": ("Incomplete", (INCOMPLETE,)),
     "failed": ("Failed", ("failed",)),
     "refused": ("Refused", ("refused",)),
+    "unheard": ("Not heard", (UNHEARD,)),
     "cancelled": ("Cancelled", ("cancelled",)),
     "done": ("Done", ("done", "superseded", LISTED)),
 }

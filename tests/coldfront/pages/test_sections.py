@@ -178,6 +178,7 @@ def test_a_project_of_many_shows_those_first_who_are_not_ready(
     document["allocation"]["users"] = names
     users = {name: "failed" if name == "u299" else "done" for name in names}
     Request.objects.filter(pk=row.pk).update(body=json.dumps(document))
+    row.refresh_from_db()
     with CaptureQueriesContext(connection) as few:
         site.get(f"/project/{active.project_id}/", "cgray")
     stands(site, row, "failed", {**step("associations", "failed"), "users": users})

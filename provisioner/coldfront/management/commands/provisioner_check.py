@@ -1,4 +1,5 @@
-"""`provisioner_check`: say whether the service knows every resource that requests would name."""
+"""`provisioner_check`: say whether the service knows every resource that requests would name, and
+whether it has heard this ColdFront's requests."""
 
 from __future__ import annotations
 
@@ -7,12 +8,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from provisioner.coldfront import offered
-from provisioner.coldfront.asking import options, snapshots
+from provisioner.coldfront.answering import numbers
+from provisioner.coldfront.asking import options, outbox, snapshots
 from provisioner.outcome import offer
 
 
 class Command(BaseCommand):
-    help = "List ColdFront's resources, and whether the service knows them; exit with 1 if not."
+    help = (
+        "List ColdFront's resources, and whether the service knows them; say whether it has heard"
+        " ColdFront's requests; exit with 1 if not."
+    )
 
     def handle(self, *args: Any, **given: Any) -> None:
         try:
@@ -32,8 +37,31 @@ class Command(BaseCommand):
             style = self.style.ERROR if one.state == offered.UNKNOWN else str
             self.stdout.write(style(line))
         unknown = sum(one.state == offered.UNKNOWN for one in checked)
+        wrong = self._unheard()
         if unknown:
-            raise CommandError(
+            wrong.append(
                 f"the service does not know {unknown} of {len(checked)} resources, and refuses"
                 " requests for their allocations"
             )
+        if wrong:
+            raise CommandError("; ".join(wrong))
+
+    def _unheard(self) -> list[str]:
+        """List the requests that the service has not heard; return what is wrong with them all."""
+        try:
+            behind = numbers.look(options.receipts())
+        except OSError as error:
+            return [f"ColdFront cannot read the receipts: {error}"]
+        rows = numbers.unheard()
+        for row in rows:
+            line = (
+                f"{outbox.request_id(row.number)}  {row.subject or row.key}  not heard: {row.error}"
+            )
+            self.stdout.write(self.style.ERROR(line))
+        wrong = [outbox.why_behind(behind)] if behind else []
+        if rows:
+            wrong.append(
+                f"the service has not heard {len(rows)} requests. The next reconcile asks again; if"
+                " that does not help, another ColdFront has the same PROVISIONER_INSTANCE"
+            )
+        return wrong

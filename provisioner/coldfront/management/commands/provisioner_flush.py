@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from provisioner.coldfront.answering import numbers
+from provisioner.coldfront.asking import options as options_of
 from provisioner.coldfront.asking import outbox
 from provisioner.contract import ConfigError
 
@@ -15,6 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            numbers.look(options_of.receipts())
             count = outbox.flush()
         except (ConfigError, OSError) as error:
             left = len(outbox.waiting())

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from provisioner.coldfront.answering import numbers
 from provisioner.coldfront.asking import manifest, outbox
+from provisioner.coldfront.asking import options as options_of
 from provisioner.contract import ConfigError
 
 
@@ -27,6 +29,7 @@ class Command(BaseCommand):
             self.stdout.write(wanted.body().decode(), ending="")
             return
         try:
+            numbers.look(options_of.receipts())
             outbox.flush()
             sent = manifest.send()
         except (ConfigError, OSError) as error:

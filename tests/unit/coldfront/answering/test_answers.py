@@ -99,7 +99,7 @@ STANDS = [
     ("jdoe", "failed", (ACCOUNT, FOR_EACH), Stand(READY)),
     ("asmith", "failed", (ACCOUNT, FOR_EACH), Stand(FAILED, "users: no uid", "ask")),
     ("jdoe", "refused", (), Stand(FAILED, "the request was refused")),
-    ("jdoe", "superseded", (), Stand(READY)),
+    ("jdoe", "superseded", (), Stand(FAILED, "the request was superseded")),
 ]
 
 
