@@ -319,10 +319,10 @@ def _with_subject(conn: Connection, case: Case, question: rules.Question) -> rul
         return question  # people belong to no writer: portals and admins ask for the same ones
     rows = subjects.claimed_by(conn, root)
     owners = {row.source for row in rows}
-    nobodys = not owners and case.request.action in _CLOSING
-    if nobodys or case.writer not in owners:
-        before = subjects.asked_before(conn, root, case.writer, _CLAIMING)
-        owners, nobodys = (set() if before else owners), nobodys and not before
+    had = case.writer not in owners and precedents.had(conn, root, case.writer)
+    beforehand = case.request.action in _CLOSING and not (owners or had)
+    nobodys = beforehand and not precedents.waits(conn, root, case.writer)
+    owners = set() if had else owners
     for record in request_rows.load(conn, {row.request for row in rows}).values():
         of = rules.question(parse_request(record.body))
         question = replace(

@@ -147,6 +147,52 @@ def test_whose_request_waits_for_a_release_may_suspend_what_it_asks_for(tmp_path
     assert send(site, SECOND, allocation(7, verb="suspend"), "closed.yaml").state == "done"
 
 
+OWN_AND_PORTALS = """\
+policy:
+  rules:
+  - {who: [uid-4713], actions: ["allocation.*", "project.*", "membership.*"], files: 10}
+  - {who: [uid-4713], actions: [allocation.provision], review: true}
+  - {who: [uid-4711], actions: ["*"], others: true}
+"""
+NEWER, OLDER = "order: {key: k, number: 9}\n", "order: {key: k, number: 1}\n"
+BEFOREHAND = {
+    "nothing": ([], "refused"),
+    "an older order": ([allocation(7, "eve", head=NEWER), allocation(1, head=OLDER)], "refused"),
+    "one that nobody released": ([allocation(1, "eve", files=50)], "refused"),
+    "one for another day": ([allocation(1, head="not_before: 2126-01-01T00:00:00Z\n")], "refused"),
+    "one that was refused": ([allocation(1, "eve").replace("one", "three")], "refused"),
+    "one that was done": ([allocation(1, "eve")], "done"),
+}
+
+
+@pytest.mark.parametrize("late", ["suspend", "remove", "provision"])
+@pytest.mark.parametrize("early", BEFOREHAND)
+def test_only_who_really_had_a_subject_keeps_it_beside_who_made_it_later(
+    tmp_path: Path, early: str, late: str
+) -> None:
+    site = Site(tmp_path, OWN_AND_PORTALS)
+    sent, state = BEFOREHAND[early]
+    for number, text in enumerate(sent):
+        send(site, SECOND, text, f"early-{number}.yaml")
+    assert send(site, PORTAL, allocation(1, "ann, bob"), "own.yaml").state == "done"
+    text = {
+        "suspend": allocation(1, verb="suspend"),
+        "remove": membership(1, "ann", "remove"),
+        "provision": allocation(1, "eve"),
+    }[late]
+    assert send(site, SECOND, text, "late.yaml").state == state
+    assert ("first/member/cf/ann" in site.first.rows) is (state == "refused" or late == "suspend")
+
+
+def test_who_archives_a_project_beforehand_does_not_own_it(tmp_path: Path) -> None:
+    site = Site(tmp_path, OWN_AND_PORTALS, LOWERED)
+    send(site, SECOND, project("m90", "", "archive"), "early.yaml")
+    assert send(site, PORTAL, project("m90", "ann"), "own.yaml").state == "done"
+    refused = send(site, SECOND, project("m90", "", "archive"), "late.yaml")
+    assert (refused.state, "it is uid-4711's" in why(refused)) == ("refused", True)
+    assert "first/member/m90/ann" in site.first.rows
+
+
 def test_a_parent_account_is_named_as_any(site: Site) -> None:
     parent = allocation(5, "ann", code="cg1") + "  slurm: {parent: cf}\n"
     assert send(site, STRANGER, parent).state == "refused"

@@ -1,4 +1,4 @@
-"""Precedents: what was accepted before under an id, an order, or with the same bytes.
+"""Precedents: what was accepted before under an id, an order, the same bytes, or for a subject.
 
 Promises: reads only, inside the caller's transaction. Leaves out: what follows for a new request
 (`duplicates`).
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.request_rows import Record
-from provisioner.journal.schema import requests
-from provisioner.objects.states import RequestState
+from provisioner.journal.schema import requests, steps
+from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
 
 
@@ -76,6 +76,42 @@ def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[s
         for request, state, digest, writer in rows:
             known.setdefault((writer, digest), Known(request, state, digest))
     return {body: request for body, request in known.items() if body in wanted}
+
+
+_PROVIDING = ("project.provision", "allocation.provision")
+"""Actions that make a subject; all others are about one that is there."""
+
+
+def had(conn: Connection, root: str, writer: str) -> bool:
+    """Return True if a writer's request for a subject has begun, whoever has it now.
+
+    What never began, as an older order or a request that waits for a release, made nothing.
+    """
+    begun = select(steps.c.name).where(steps.c.request == requests.c.id).exists()
+    states = [*RUNNING, RequestState.DONE, RequestState.FAILED]
+    return _any_provision(conn, root, writer, states, begun)
+
+
+def waits(conn: Connection, root: str, writer: str) -> bool:
+    """Return True if a writer's request for a subject waits for a release or for its time."""
+    return _any_provision(conn, root, writer, [RequestState.HELD, RequestState.SCHEDULED])
+
+
+def _any_provision(
+    conn: Connection,
+    root: str,
+    writer: str,
+    states: Collection[RequestState],
+    *more: ColumnElement[bool],
+) -> bool:
+    statement = select(requests.c.id).where(
+        requests.c.writer == writer,
+        requests.c.subject == root,
+        requests.c.action.in_(_PROVIDING),
+        requests.c.state.in_(list(states)),
+        *more,
+    )
+    return conn.scalar(statement.limit(1)) is not None
 
 
 def undone(conn: Connection, record: Record) -> list[RequestId]:

@@ -381,19 +381,6 @@ def meant(conn: Connection, name: str, also: Collection[str] = ()) -> str:
     )
 
 
-def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:
-    """Return True if a writer has asked for a subject, and was not refused or cancelled."""
-    had = select(requests.c.id).where(
-        requests.c.writer == writer,
-        requests.c.subject == root,
-        requests.c.action.in_(list(actions)),
-        requests.c.state.in_(
-            [*OPEN, RequestState.DONE, RequestState.FAILED, RequestState.SUPERSEDED]
-        ),
-    )
-    return conn.scalar(had.limit(1)) is not None
-
-
 def claimed_by(conn: Connection, root: str) -> list[Any]:
     """List the requests and writers behind the claims of a subject."""
     statement = select(claims.c.request, claims.c.source).where(_is(root)).distinct()
