@@ -133,7 +133,7 @@ class Review:
             if not self._rules.trusts(submitter.uid):
                 submitter = users.find(submitter.uid)
             others = self._rules.steers_others(submitter, case.request.action)
-            seeker = Seeker(case.uid, others, case.id)
+            seeker = Seeker(case.uid, case.writer, others, case.id)
             step = self._gradual.step(case.uid, now)
             losers = changes.losers(case, seeker, step.nature)
             hit = set() if case.counted else losers
@@ -176,7 +176,7 @@ class Review:
         others = self._rules.steers_others(submitter, "request.retry")
         try:
             name = case.request.replaces or ""
-            record = lookup.find(conn, name, Seeker(case.uid, others, case.id))
+            record = lookup.find(conn, name, Seeker(case.uid, case.writer, others, case.id))
         except InvalidRequest as wrong:
             return None, policy.Answer(policy.REFUSE, f"replaces: {wrong.message}", wrong.expected)
         if record.state not in (RequestState.FAILED, RequestState.REFUSED):

@@ -48,6 +48,10 @@ class Target:
         person = (self.on_behalf_of,) if self.on_behalf_of is not None else ()
         return (*account(self.writer, self.uid), *person, *(self.behind or ()))
 
+    def is_of(self, submitter: Submitter) -> bool:
+        """Return True if it is a submitter's own: a uid may have had another user when it asked."""
+        return (self.uid, self.writer) == (submitter.uid, submitter.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -176,8 +180,9 @@ def misfit(rule: RuleConfig, submitter: Submitter, question: Question) -> str | 
     total = question.recent + len(question.fresh)
     if rule.new_users is not None and question.fresh and total > rule.new_users:
         return f"{total} new users within the hour; the limit is {rule.new_users}"
-    if question.target is not None and question.target.uid != submitter.uid and not rule.others:
-        owned = f"{question.target.id} is {question.target.writer}'s"
+    target = question.target
+    if target is not None and not target.is_of(submitter) and not rule.others:
+        owned = f"{target.id} is {target.writer}'s"
         return f"{owned}: {submitter.name} may steer their own only"
     return None
 

@@ -144,7 +144,7 @@ def test_a_beginning_of_two_ids_is_refused_naming_writers_and_subjects(site: Sit
 def typed(site: Site, name: str) -> Record | None:
     """Return the request that a name means to the operator at the command line."""
     with site.system.journal.reading() as conn:
-        return lookup.typed(conn, name, OPERATOR)
+        return lookup.typed(conn, name, lookup.Seeker(OPERATOR, f"uid-{OPERATOR}", others=True))
 
 
 def test_a_short_id_stays_what_it_was_whatever_others_call_theirs(site: Site) -> None:

@@ -6,7 +6,8 @@ people type may also be the end of a ULID, which goes before what others chose, 
 ambiguous name is refused, with writer and subject of each match. Nobody can make a name mean
 something else to others: a refused request counts only for its own writer while another request has
 the name. People who may not steer others' requests see only their own, and not even that there are
-others. Leaves out: who may do what with it (`policy`).
+others. A request is one's own only if its writer has the uid and the name of the person who asks: a
+uid may have had another user before. Leaves out: who may do what with it (`policy`).
 """
 
 from __future__ import annotations
@@ -42,13 +43,23 @@ _NAMED = 10
 class Seeker:
     """Who looks a request up.
 
-    others: they may steer other submitters' requests, too; asking: the request by which they ask,
-    which the beginning of an id never means.
+    uid, writer: theirs of now; others: they may steer other submitters' requests, too; asking: the
+    request by which they ask, which the beginning of an id never means.
     """
 
     uid: int
+    writer: str
     others: bool
     asking: RequestId | Literal[""] = ""
+
+    def owns(self, record: Record) -> bool:
+        """Return True if a request is their own."""
+        return (record.uid, record.writer) == (self.uid, self.writer)
+
+    @property
+    def own(self) -> ColumnElement[bool]:
+        """Match their own requests."""
+        return (requests.c.uid == self.uid) & (requests.c.writer == self.writer)
 
 
 def find(conn: Connection, name: str, seeker: Seeker) -> Record:
@@ -75,14 +86,13 @@ def seek(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     return _of_others(conn, name, seeker) if found is None and seeker.others else found
 
 
-def typed(conn: Connection, name: str, uid: int) -> Record | None:
+def typed(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     """Return the request that a name means to a person who may see all; None if there is none.
 
     What the service gave, as the end of an id, goes before what other writers chose: anybody may
     choose an own id or a file's name that reads like it. Raises InvalidRequest if there is more
     than one.
     """
-    seeker = Seeker(uid, others=True)
     found = _exact(conn, name, seeker) or _own(conn, name, seeker) or _begun(conn, name, seeker)
     found = found or ending(conn, name) or _of_others(conn, name, seeker)
     return found or _of_file(conn, name, seeker)
@@ -163,12 +173,11 @@ def _begins(column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:
 def _exact(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     ulid = RequestId(name.upper())
     record = request_rows.load(conn, [ulid]).get(ulid) if len(name) == LENGTH else None
-    return record if record is not None and (seeker.others or record.uid == seeker.uid) else None
+    return record if record is not None and (seeker.others or seeker.owns(record)) else None
 
 
 def _own(conn: Connection, name: str, seeker: Seeker) -> Record | None:
-    mine = (requests.c.writer_id == name) & (requests.c.uid == seeker.uid)
-    return _first(_select(conn, mine))
+    return _first(_select(conn, (requests.c.writer_id == name) & seeker.own))
 
 
 def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
@@ -177,7 +186,7 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     first = name.upper()
     begins = _begins(requests.c.id, first) & (requests.c.id != seeker.asking)
     if not seeker.others:
-        begins &= requests.c.uid == seeker.uid
+        begins &= seeker.own
     matches = _select(conn, begins, _NAMED + 1)
     if len(matches) > 1:
         many = str(len(matches)) if len(matches) <= _NAMED else f"more than {_NAMED}"
@@ -186,11 +195,13 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 
 
 def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
-    theirs = (requests.c.writer_id == name) & (requests.c.uid != seeker.uid)
+    theirs = (requests.c.writer_id == name) & ~seeker.own
     matches = _select(conn, theirs)
     matches = [match for match in matches if match.state != RequestState.REFUSED] or matches
-    uids = {match.uid for match in matches}
-    newest = [_first([match for match in matches if match.uid == uid]) for uid in uids]
+    by: dict[tuple[int, str], list[Record]] = {}
+    for match in matches:
+        by.setdefault((match.uid, match.writer), []).append(match)
+    newest = [_first(some) for some in by.values()]
     return _one_writers([match for match in newest if match is not None], f"{name!r} is", "own id")
 
 
@@ -198,9 +209,8 @@ def _of_file(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     """Return the newest request whose file had a name: the seeker's own, or one other writer's."""
     newest = select(func.max(requests.c.id)).where(requests.c.name == name)
     served = requests.c.state != RequestState.REFUSED
-    mine = requests.c.uid == seeker.uid
-    for which in (newest.where(mine), newest.where(served), newest):
-        ids = which.group_by(requests.c.uid)
+    for which in (newest.where(seeker.own), newest.where(served), newest):
+        ids = which.group_by(requests.c.uid, requests.c.writer)
         if matches := _select(conn, requests.c.id.in_(ids)):
             return _one_writers(matches, f"{name!r} is the name of", "file")
     return None

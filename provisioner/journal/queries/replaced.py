@@ -72,15 +72,14 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
         named = _named(conn, {row.id: row.replaces for row in fixing if row.replaces})
         wanted: dict[tuple[str, ...], RequestId] = {("id", i): by for i, by in named.items()}
         for row in fixing:
-            moved = ("moved", str(row.uid), row.name[:LENGTH])
-            for key in (_asked(row), moved):
+            for key in (_asked(row), _moved(row, row.name[:LENGTH])):
                 wanted.setdefault(key, row.id)
         for column, values in (
             (requests.c.id, {*named, *(row.name[:LENGTH] for row in fixing)}),
             (requests.c.subject, {row.subject for row in fixing if row.subject}),
         ):
             for row in conn.execute(_UNFIXED.where(column.in_(values))).all():
-                keys = [("id", row.id), ("moved", str(row.uid), row.id)]
+                keys = [("id", row.id), _moved(row, row.id)]
                 keys += [_asked(row)] if row.subject else []
                 by = min((wanted[key] for key in keys if key in wanted), default=row.id)
                 if by > row.id:
@@ -104,15 +103,15 @@ def _of_files(failed: Sequence[Any], fixing: Sequence[Any]) -> dict[RequestId, R
     vague = [
         row for row in failed if row.fixed_by or (not row.subject and row.name not in _EVERYBODYS)
     ]
-    alike = Counter((row.uid, row.name) for row in vague)
+    alike = Counter((row.uid, row.writer, row.name) for row in vague)
     fixed: dict[RequestId, RequestId] = {}
     for row in vague:
         corrected = (
             by.id
             for by in sorted(fixing, key=lambda each: each.id)
-            if (by.uid, by.name) == (row.uid, row.name)
+            if (by.uid, by.writer, by.name) == (row.uid, row.writer, row.name)
             and by.id > row.id
-            and (alike[row.uid, row.name] == 1 or _is_about(row, by.subject))
+            and (alike[row.uid, row.writer, row.name] == 1 or _is_about(row, by.subject))
         )
         if (by := next(corrected, None)) is not None:
             fixed[row.id] = by
@@ -123,6 +122,14 @@ def _is_about(row: Any, subject: str) -> bool:
     """Return True if a failed request is about a subject, or about nothing that can be read."""
     about = row.subject or glimpse(row.body or b"").subject
     return about.partition("/")[0] in ("", subject.partition("/")[0])
+
+
+def _moved(row: Any, request: str) -> tuple[str, ...]:
+    """Return what a failed request and its file, moved into staging by hand, have in common.
+
+    A writer's name counts beside the uid, which may have had another user.
+    """
+    return "moved", str(row.uid), row.writer, request
 
 
 def _asked(row: Any) -> tuple[str, ...]:
@@ -147,7 +154,7 @@ def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> N
         for row in conn.execute(_REFUSED.where(requests.c.id.in_(part))):
             record = Record.from_row(row)
             newest["bytes", record.writer, record.digest] = record
-            newest["moved", str(record.uid), record.name[:LENGTH]] = record
+            newest[_moved(record, record.name[:LENGTH])] = record
     earlier: dict[RequestId, Record] = {}
     for column, values in (
         (requests.c.digest, {record.digest for record in newest.values()}),
@@ -159,7 +166,7 @@ def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> N
     first: dict[RequestId, float] = {}
     events = []
     for record in sorted(earlier.values(), key=lambda each: each.id):
-        keys = ("bytes", record.writer, record.digest), ("moved", str(record.uid), record.id)
+        keys = ("bytes", record.writer, record.digest), _moved(record, record.id)
         later = [newest[key] for key in keys if key in newest and newest[key].id > record.id]
         if not later:
             continue
