@@ -22,6 +22,8 @@ from provisioner.outcome import offer
 from tests.coldfront.allocations import HPC
 from tests.coldfront.site import Site
 
+pytestmark = pytest.mark.database
+
 UNSENT = "coldfront provisioner_renumber"
 
 
