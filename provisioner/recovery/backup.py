@@ -49,9 +49,6 @@ _LEFT = 86400.0
 _DAMAGED = ".damaged"
 """The end of the name of a copy in which a damaged page was found."""
 
-_HEAD = b"SQLite format 3\0"
-"""How a database begins (sqlite.org/fileformat2.html, 1.3)."""
-
 _UNREADABLE = (sqlite3.Error, KeyError, ValueError, OSError)
 
 
@@ -127,17 +124,10 @@ def look(path: Path) -> Copy:
     journal, position = _named(path) or ("", 0)
     whole = False
     with suppress(*_UNREADABLE):
+        # SQLite reads no file that is shorter than its head says.
         journal, position = position_of(path)
-        whole = not path.name.endswith(_DAMAGED) and _has_its_size(path, status.st_size)
+        whole = not path.name.endswith(_DAMAGED)
     return Copy(path, journal, position, status.st_mtime, status.st_size, whole)
-
-
-def _has_its_size(path: Path, size: int) -> bool:
-    """Return True if a file begins as a database does, and is as long as that says."""
-    with path.open("rb") as stream:
-        head = stream.read(100)
-    page, pages = int.from_bytes(head[16:18]), int.from_bytes(head[28:32])
-    return head.startswith(_HEAD) and size == (65536 if page == 1 else page) * pages
 
 
 def is_spoilt(copy: Copy) -> bool:
