@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from provisioner.contract.handler import Claim, Json, Want
 
+_Left: TypeAlias = Mapping[str, Mapping[str, Any]]
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -49,7 +50,7 @@ def given_back(want: Want, is_so: Callable[[str, Json], bool]) -> dict[str, Json
 
     is_so: returns True if the object has a setting, by name, with a value.
     """
-    left = cast(Mapping[str, Mapping[str, Any]], want.get("left") or {})
+    left = cast(_Left, want.get("left") or {})
     return {
         name: one["before"]
         for name, one in left.items()

@@ -71,7 +71,7 @@ def _storable(key: Key, state: State | Fault) -> State | Fault:
     return Permanent(f"{key}: what the backend says of it {why}") if why else state
 
 
-_PLAIN = (str, int, float, type(None))
+_PLAIN = (int, float, type(None))
 """Asked first: to ask whether a value is a Mapping takes ten times as long. A union would, too."""
 
 
@@ -84,10 +84,15 @@ def _unfit(value: object) -> str:
     for _ in range(DEEPEST + 1):
         inner: list[object] = []
         for part in level:
-            size += len(part) if isinstance(part, str) else 1
+            if isinstance(part, str):
+                size += len(part)
+                continue
+            size += 1
+            if isinstance(part, _PLAIN):
+                continue
             if isinstance(part, (list, tuple)):
                 inner += part
-            elif not isinstance(part, _PLAIN) and isinstance(part, Mapping):
+            elif isinstance(part, Mapping):
                 inner += part
                 inner += part.values()
         if size > LARGEST:

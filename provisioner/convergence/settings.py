@@ -8,12 +8,14 @@ comes from its claims and from what the ledger has of it. Leaves out: planning a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import cast
+from typing import TypeAlias, cast
 
 from provisioner.contract import Handler, Json, State, Want
 from provisioner.contract.abilities import Keeps, Reopens, Restores, able
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
 from provisioner.objects.items import Item
+
+_Names: TypeAlias = Collection[str]
 
 
 def wanted(handler: Handler, item: Item, state: State) -> Want:
@@ -68,4 +70,4 @@ def _now(handler: Restores, item: Item, state: State) -> Mapping[str, Json]:
 
 
 def _disputed(want: Want) -> Collection[str]:
-    return cast(Collection[str], want.get("disputed") or ())
+    return cast(_Names, want.get("disputed") or ())

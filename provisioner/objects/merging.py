@@ -7,9 +7,13 @@ merging, which is the handler's task (`contract.Handler.merge`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeAlias, cast
 
 from provisioner.contract import Json, Want
+
+_Disputed: TypeAlias = Mapping[str, Mapping[str, str]]
+_Shared: TypeAlias = Mapping[str, Mapping[str, Json]]
+_Wants: TypeAlias = Mapping[str, str]
 
 
 def disputed(want: Want, names: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -17,7 +21,7 @@ def disputed(want: Want, names: Mapping[str, str] | None = None) -> tuple[str, .
 
     names: how each claimant is called; None: by its own name.
     """
-    settings = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
+    settings = cast(_Disputed, want.get("disputed") or {})
     return tuple(
         f"{name} stays unchanged, because claims contradict each other: {in_words(wants, names)}"
         for name, wants in settings.items()
@@ -29,9 +33,9 @@ def summary(want: Want) -> tuple[str, ...]:
 
     Each setting in a want's `shared` has what counts, by which rule, and what each claimant wants.
     """
-    shared = cast(Mapping[str, Mapping[str, Json]], want.get("shared") or {})
+    shared = cast(_Shared, want.get("shared") or {})
     settled = (
-        f"{one['counts']} ({one['rule']}): {in_words(cast(Mapping[str, str], one['claims']))}"
+        f"{one['counts']} ({one['rule']}): {in_words(cast(_Wants, one['claims']))}"
         for one in shared.values()
     )
     return (*settled, *disputed(want))

@@ -25,19 +25,20 @@ def check_chain(path: Path) -> None:
     sticky one (as /tmp) and one writable by its owner's private group pass. Raises ConfigError.
     """
     for at, status in _passed(path):
-        quoted = shlex.quote(str(at))
         if stat.S_ISLNK(status.st_mode):
             if status.st_uid not in {0, os.geteuid()}:
                 raise ConfigError(
                     f"{at} is a link of uid {status.st_uid}, who could change its target",
-                    advice=f"rm {quoted}; ls -l {shlex.quote(str(at.parent))} to see who makes it",
+                    advice=f"rm {shlex.quote(at)}; ls -l {shlex.quote(_above(at))} to see who "
+                    "makes it",
                 )
             continue
         flaw = exchangeable(status.st_uid, status.st_gid, status.st_mode)
         if flaw:
             reason, command = flaw
             raise ConfigError(
-                f"{at} {reason}, who could replace what is below it", advice=f"{command} {quoted}"
+                f"{at} {reason}, who could replace what is below it",
+                advice=f"{command} {shlex.quote(at)}",
             )
 
 
@@ -55,18 +56,23 @@ def exchangeable(uid: int, gid: int, mode: int) -> tuple[str, str] | None:
     return None
 
 
-def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _above(at: str) -> str:
+    return at.rpartition("/")[0] or "/"
+
+
+def _passed(path: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Yield each directory above a path, and each link, in the order in which the kernel passes
     them.
 
-    Raises OSError if something above the path does not exist.
+    Raises OSError if something above the path does not exist. The way is text, because each home is
+    looked at by it, and to join a Path takes as long as to ask the kernel.
     """
-    at, links = Path("/"), 0
+    at, links = "/", 0
     yield at, os.lstat(at)
     left = list(reversed(path.absolute().parts[1:]))
     while left:
         name = left.pop()
-        at = at.parent if name == ".." else at / name
+        at = _above(at) if name == ".." else f"{at.removesuffix('/')}/{name}"
         try:
             status = os.lstat(at)
         except FileNotFoundError:
@@ -78,8 +84,8 @@ def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
             if links > _LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
             yield at, status
-            target = at.readlink()
-            at = Path("/") if target.is_absolute() else at.parent
+            target = Path(at).readlink()
+            at = "/" if target.is_absolute() else _above(at)
             left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         elif left:
             yield at, status

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TypeAlias, cast
 
 from handlers.ldap.numbers.ids import Named, Numbers
 from provisioner.contract import Change, Conflict, Fault, Json, Key, Scalar, State, Want, split_key
+
+_Disputed: TypeAlias = Mapping[str, Mapping[str, str]]
 
 NUMBERS = ("uid", "gid")
 
@@ -58,7 +60,7 @@ def recalled(key: Key, want: Want, state: State) -> Want:
 
 
 def _check_agreed(key: Key, want: Want, state: State) -> None:
-    disputed = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
+    disputed = cast(_Disputed, want.get("disputed") or {})
     if not disputed or any(state.get(name) is not None for name in disputed):
         return
     texts = (f"{who} wants {what}" for said in disputed.values() for who, what in said.items())
