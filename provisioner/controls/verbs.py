@@ -245,8 +245,10 @@ def _dismiss(conn: Connection, command: Command) -> Effect:
             f"{target.id} is {target.state}: there is nothing to dismiss",
             expected="a request that failed or was refused",
         )
-    if target.fixed_by is not None:
-        raise InvalidRequest(f"{target.id} needs nothing any more: {replaced.closing(target)}")
+    by = target.fixed_by if command.seeker.others else replaced.name_for(conn, target)
+    if by:
+        why = replaced.closing(target, by)
+        raise InvalidRequest(f"{target.id} needs nothing any more: {why}")
     event = _by(command, target, replaced.DISMISSED)
     text = f"dismissed {event.text}"
     replaced.close(conn, target, command.id, replaced.DISMISSED, text)

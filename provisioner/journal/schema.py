@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    func,
     text,
 )
 
@@ -137,6 +138,9 @@ requests = Table(
     Index("requests_ends", "ends", sqlite_where=text("ends IS NOT NULL")),
     Index("requests_fixed_by", "fixed_by", sqlite_where=text("fixed_by IS NOT NULL")),
 )
+
+LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
+"""Rows that an outsider may have left: only their refused requests are stored without a body."""
 
 companions = Table(
     "companions",

@@ -199,14 +199,24 @@ class Finisher:
     def _write_receipt(
         self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()
     ) -> None:
-        name = receipt_name(record)
+        name, closed_by = receipt_name(record), ""
         if record.fixed_by is not None:
-            # The request that put it right may have the same own id, and so the same receipt.
+            with self._journal.reading() as conn:
+                closed_by = replaced.name_for(conn, record)
+            # The request that put it right may have the same own id, and so the same receipt. If
+            # its writer may not know of that, not even the time of the receipt may tell them.
             there = receipts.path(self._spool.receipts, record.writer, name)
-            if there.exists() and receipts.request_of(there) != record.id:
+            if there.exists() and (not closed_by or receipts.request_of(there) != record.id):
                 return
         uses = self._uses.of(listed) if record.state == RequestState.DONE else None
-        receipt = receipt_of(record, listed, self._outputs_of, uses=uses, observing=self.observing)
+        receipt = receipt_of(
+            record,
+            listed,
+            self._outputs_of,
+            uses=uses,
+            observing=self.observing,
+            closed_by=closed_by,
+        )
         receipts.write(self._spool.receipts, record.writer, name, receipt)
 
     def renew(self, ids: Collection[RequestId]) -> None:

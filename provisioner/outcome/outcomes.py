@@ -137,11 +137,13 @@ def receipt_of(
     *,
     uses: Mapping[str, Mapping[str, Json]] | None = None,
     observing: bool = False,
+    closed_by: str = "",
 ) -> Mapping[str, Any]:
     """Return a request's state in a few lines, for its writer.
 
     listed: its steps; if the request is done, only their names, handlers, outputs and use appear;
-    uses: by step; observing: the service only observes.
+    uses: by step; observing: the service only observes; closed_by: what its writer may read of the
+    request that ended its wait, '' for nothing.
     """
     waits = observing and record.state in RUNNING
     return {
@@ -153,7 +155,7 @@ def receipt_of(
         "state": _OBSERVED if waits else record.state,
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
-        **({results.closing(record.problems): record.fixed_by} if record.fixed_by else {}),
+        **({results.closing(record.problems): closed_by} if closed_by else {}),
         "problems": record.problems or [],
         "steps": [
             _made(s, outputs_of, uses or {}) if record.state == RequestState.DONE else _states_of(s)

@@ -36,7 +36,8 @@ _PORTION = 500
 _ORPHANED = 86400.0
 """Seconds after which a file without a request is removed: requests are read within minutes."""
 
-_PLACES = ("failed", "quarantine")
+_PLACES = ("failed", "quarantine", "done")
+"""Where their files may be; in `done/` are those that somebody dismissed or replaced by name."""
 
 
 def shortened(row: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from provisioner.contract import InvalidRequest
 from provisioner.journal.queries import lookup
+from provisioner.journal.queries.replaced import OTHERS
 from provisioner.journal.records.request_rows import Record
-from tests.support.engine_site import Site, allocation, control, release
+from tests.support.engine_site import Site, allocation, control, release, user
 from tests.support.manifest_site import entry, reconcile
 from tests.support.policy_site import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
 
@@ -266,3 +269,79 @@ def test_a_manifest_is_told_how_many_subjects_are_others_and_not_whose(tmp_path:
     assert "2 of other writers" in why(asked)
     told = str(asked.problems)
     assert not any(secret in told for secret in ("uid-4711", "ann", *(one.id for one in theirs)))
+
+
+# What put one's own request right.
+
+PAST = "expires: 2001-01-01T00:00:00Z\n"
+"""A line that has a request refused, whoever sends it."""
+
+
+def told_by_receipt(site: Site, record: Record) -> tuple[dict[str, Any], int]:
+    """Return a request's receipt, and when it was written."""
+    path = site.config.spool / "receipts" / record.writer / f"{record.id}.yaml"
+    return dict(yaml.safe_load(path.read_text())), path.stat().st_mtime_ns
+
+
+def failing(site: Site, uid: int) -> Record:
+    """Send a request of a user's that fails in a backend."""
+    site.first.poison = {"ann"}
+    record = send(site, uid, user("ann"), "failing.yaml")
+    site.first.poison = set()
+    assert record.state == "failed"
+    return record
+
+
+@pytest.mark.parametrize("uid", [PORTAL, OPERATOR], ids=["by oneself", "by another"])
+def test_a_receipt_names_what_put_a_failure_right_only_if_that_is_ones_own(
+    site: Site, uid: int
+) -> None:
+    mine = failing(site, PORTAL)
+    by = send(site, uid, user("ann"), "again.yaml")
+    assert now(site, mine).fixed_by == by.id
+    own = uid == PORTAL
+    assert told_by_receipt(site, mine)[0]["fixed_by"] == (by.id if own else OTHERS)
+
+
+def test_that_anothers_request_put_a_refused_one_right_is_not_told(site: Site) -> None:
+    """Or whoever writes a wrong file for each name would see who gets what, and when."""
+    mine = send(site, PORTAL, user("bob") + PAST, "mine.yaml")
+    before = told_by_receipt(site, mine)
+    by = send(site, OPERATOR, user("bob"), "theirs.yaml")
+    assert now(site, mine).fixed_by == by.id
+    assert told_by_receipt(site, mine) == before
+
+
+@pytest.mark.parametrize("uid", [PORTAL, OPERATOR], ids=["by oneself", "by another"])
+@pytest.mark.parametrize("state", ["failed", "refused"])
+def test_a_receipt_names_a_dismissal_only_if_that_is_ones_own(
+    site: Site, uid: int, state: str
+) -> None:
+    if state == "failed":
+        mine = failing(site, PORTAL)
+    else:
+        mine = send(site, PORTAL, user("bob") + PAST, "mine.yaml")
+    by = send(site, uid, control("request.dismiss", mine.id), "dismiss.yaml")
+    own = uid == PORTAL
+    assert told_by_receipt(site, mine)[0]["dismissed_by"] == (by.id if own else OTHERS)
+
+
+@pytest.mark.parametrize("uid", [PORTAL, OPERATOR], ids=["the writer", "an operator"])
+def test_who_dismisses_what_is_put_right_reads_by_what_only_if_they_may_see_it(
+    site: Site, uid: int
+) -> None:
+    mine = failing(site, PORTAL)
+    by = send(site, OPERATOR, user("ann"), "theirs.yaml")
+    told = why(send(site, uid, control("request.dismiss", mine.id), "dismiss.yaml"))
+    named = by.id if uid == OPERATOR else OTHERS
+    assert told == f"{mine.id} needs nothing any more: {named} put it right"
+
+
+def test_that_anothers_request_put_a_refused_one_right_is_not_told_by_a_dismissal(
+    site: Site,
+) -> None:
+    mine = send(site, PORTAL, user("bob") + PAST, "mine.yaml")
+    send(site, OPERATOR, user("bob"), "theirs.yaml")
+    asked = send(site, PORTAL, control("request.dismiss", mine.id), "dismiss.yaml")
+    assert asked.state == "done"
+    assert now(site, mine).fixed_by == asked.id

@@ -20,7 +20,7 @@ from provisioner.journal.schema import events, requests, suspensions
 from provisioner.objects.states import ENDED, OPEN
 from provisioner.outcome import outsiders, refusals
 from provisioner.outcome.refusals import EVENT
-from tests.support.engine_site import Site, allocation, user
+from tests.support.engine_site import Site, allocation, control, user
 from tests.support.policy_site import put, send, why
 
 pytestmark = [
@@ -280,6 +280,54 @@ def test_the_running_service_removes_it_by_itself(site: Site) -> None:
         site.service.stop()
         thread.join()
     assert len(rows(site)) == 3
+
+
+# What others' requests put right.
+
+
+def fixed(site: Site) -> list[str]:
+    """List the requests that were put right, by the names of their files."""
+    return [record.name for record in rows(site) if record.fixed_by is not None]
+
+
+def told_by_receipts(site: Site, writer: str) -> dict[str, tuple[str, int]]:
+    """Return the text of a writer's receipts, and when each was written."""
+    home = site.config.spool / "receipts" / writer
+    return {path.name: (path.read_text(), path.stat().st_mtime_ns) for path in home.iterdir()}
+
+
+def test_anothers_request_puts_nothing_right_that_an_outsider_left(site: Site) -> None:
+    dropped(site, STRANGER, *[FORBIDDEN + f"reason: {number}\n" for number in range(5)])
+    before = told_by_receipts(site, "uid-4714")
+    assert send(site, PORTAL, FORBIDDEN, "portals.yaml").state == "done"
+    assert (fixed(site), told(site, "fixed")) == ([], [])
+    assert told_by_receipts(site, "uid-4714") == before
+    assert lying(site, "done") == ["portals.yaml", "portals.yaml.result.yaml"]
+    assert prune(site) == 2
+    assert len(lying(site, "failed")) == 6
+
+
+def test_who_may_ask_by_now_puts_right_what_they_left_as_an_outsider(site: Site) -> None:
+    dropped(site, STRANGER, FORBIDDEN)
+    with_rules(site, "uid-4711", "uid-4714")
+    by = send(site, STRANGER, FORBIDDEN, "now.yaml")
+    assert fixed(site) == ["0.yaml"]
+    [early, _] = sorted(told_by_receipts(site, "uid-4714").items())
+    assert f"fixed_by: {by.id}" in early[1][0].replace('"', "")
+
+
+@pytest.mark.parametrize("end", ["dismissed", "replaced"])
+def test_what_an_operator_ended_by_name_stays_under_the_limit(site: Site, end: str) -> None:
+    refused = send(site, STRANGER, FORBIDDEN, "0.yaml")
+    text = {
+        "dismissed": control("request.dismiss", refused.id),
+        "replaced": f"replaces: {refused.id}\n{user('cem')}",
+    }[end]
+    assert send(site, 0, text, "operators.yaml").state == "done"
+    assert "0.yaml" in lying(site, "done")
+    dropped(site, STRANGER, *[NO_YAML] * 3)
+    assert prune(site) == 1
+    assert [name for name in lying(site, "done") if not name.startswith("operators")] == []
 
 
 # Suspensions of whom nobody knows.

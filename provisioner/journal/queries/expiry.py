@@ -14,12 +14,9 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, select
 from provisioner.journal.dialect import chunks
 from provisioner.journal.queries import anchors
 from provisioner.journal.records.request_rows import Record
-from provisioner.journal.schema import requests, step_objects, steps
+from provisioner.journal.schema import LEFT, requests, step_objects, steps
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.system.ulid import RequestId
-
-_LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
-"""Rows that an outsider may have left: only their refused requests are stored without a body."""
 
 _newer = requests.alias()
 
@@ -80,7 +77,7 @@ def with_receipts_of(conn: Connection, gone: Sequence[Record]) -> set[tuple[str,
 def refused_counts(conn: Connection) -> dict[int, int]:
     """Count the refused requests without a body of each submitter, by uid."""
     counted = (
-        select(requests.c.uid, func.count().label("files")).where(_LEFT).group_by(requests.c.uid)
+        select(requests.c.uid, func.count().label("files")).where(LEFT).group_by(requests.c.uid)
     )
     return {row.uid: row.files for row in conn.execute(counted)}
 
@@ -89,7 +86,7 @@ def refused_beyond(conn: Connection, uid: int, keep: int) -> list[RequestId]:
     """List a submitter's refused requests without a body, except the newest; oldest first."""
     older = (
         select(requests.c.id)
-        .where(_LEFT, requests.c.uid == uid)
+        .where(LEFT, requests.c.uid == uid)
         .order_by(requests.c.id.desc())
         .offset(keep)
     )
@@ -99,7 +96,7 @@ def refused_beyond(conn: Connection, uid: int, keep: int) -> list[RequestId]:
 def forget_refused(conn: Connection, ids: Collection[RequestId]) -> None:
     """Delete the rows of refused requests without a body."""
     for part in chunks(ids):
-        conn.execute(delete(requests).where(requests.c.id.in_(part), _LEFT))
+        conn.execute(delete(requests).where(requests.c.id.in_(part), LEFT))
 
 
 def forget(conn: Connection, ids: list[RequestId]) -> int:

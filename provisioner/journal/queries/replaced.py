@@ -18,7 +18,7 @@ from provisioner.contract import Key, Want
 from provisioner.journal import audit
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.request_rows import Record
-from provisioner.journal.schema import UNFIXED, claims, objects, requests
+from provisioner.journal.schema import LEFT, UNFIXED, claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.request.request import InvalidFile, parse_request
 from provisioner.request.subjects import glimpse
@@ -61,8 +61,9 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
 
     A request does so if it says that it replaces the failed one, or one that says so; if it asked
     the same for the same subject, and if that is a suspension or its end, for the same cause of the
-    same writer; or if it is the failed one's file, moved into staging by hand. It also does if it
-    is that file, corrected (`_of_files`).
+    same writer, and if the failed one is an outsider's, is theirs as well; or if it is the failed
+    one's file, moved into staging by hand. It also does if it is that file, corrected
+    (`_of_files`).
     """
     if not done or conn.scalar(_ANY) is None:
         return
@@ -72,7 +73,7 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
         named = _named(conn, {row.id: row.replaces for row in fixing if row.replaces})
         wanted: dict[tuple[str, ...], RequestId] = {("id", i): by for i, by in named.items()}
         for row in fixing:
-            for key in (_asked(row), _moved(row, row.name[:LENGTH])):
+            for key in (_asked(row), _own(row), _moved(row, row.name[:LENGTH])):
                 wanted.setdefault(key, row.id)
         for column, values in (
             (requests.c.id, {*named, *(row.name[:LENGTH] for row in fixing)}),
@@ -80,7 +81,9 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
         ):
             for row in conn.execute(_UNFIXED.where(column.in_(values))).all():
                 keys = [("id", row.id), _moved(row, row.id)]
-                keys += [_asked(row)] if row.subject else []
+                if row.subject:
+                    # Else outsiders would learn of others' requests, and the trail would grow.
+                    keys.append(_own(row) if row.left else _asked(row))
                 by = min((wanted[key] for key in keys if key in wanted), default=row.id)
                 if by > row.id:
                     fixed[row.id] = by
@@ -141,6 +144,11 @@ def _asked(row: Any) -> tuple[str, ...]:
     except InvalidFile:
         cause = f"of {row.id} alone"
     return "of", row.action, row.subject, row.writer, cause
+
+
+def _own(row: Any) -> tuple[str, ...]:
+    """Return what a request asked for, as a thing of its writer."""
+    return "own", str(row.uid), row.writer, *_asked(row)
 
 
 def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> None:
@@ -210,14 +218,17 @@ def closed(problems: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any]:
     return last if last.get("kind") in (DISMISSED, REFUSED_AGAIN) else {}
 
 
-def closing(record: Record) -> str:
-    """Return why a failed request waits for nobody any more, in words; '' if it waits."""
+def closing(record: Record, by: str = "") -> str:
+    """Return why a failed request waits for nobody any more, in words; '' if it waits.
+
+    by: what to call the request that put it right, if not by its id.
+    """
     if record.fixed_by is None:
         return ""
     if note := closed(record.problems):
         return str(note["message"])
     again = record.fixed_by == record.id
-    return "its file was sent again" if again else f"{record.fixed_by} put it right"
+    return "its file was sent again" if again else f"{by or record.fixed_by} put it right"
 
 
 def _write(conn: Connection, request: RequestId, **values: Any) -> None:
@@ -294,7 +305,7 @@ _REFUSED = (
 
 _REPLACES = select(requests.c.id, requests.c.replaces).where(requests.c.replaces.is_not(None))
 
-_UNFIXED = select(*_ASKED, requests.c.fixed_by).where(text(UNFIXED))
+_UNFIXED = select(*_ASKED, requests.c.fixed_by, LEFT.label("left")).where(text(UNFIXED))
 
 _FIX = update(requests).where(requests.c.id == bindparam("b_id")).values(fixed_by=bindparam("b_by"))
 
@@ -318,6 +329,20 @@ def names_for(conn: Connection, claimants: Mapping[str, RequestId], writer: str)
         claimant: claimant if writers[request] == writer else OTHERS
         for claimant, request in claimants.items()
     }
+
+
+def name_for(conn: Connection, record: Record) -> str:
+    """Return what a request's writer reads of the one that ended its wait; '' for nothing.
+
+    Another's dismissal concerns the request itself. That another's request put a refused one right
+    would tell who may not ask for something that others got it.
+    """
+    if record.fixed_by is None:
+        return ""
+    if writer_of(conn, record.fixed_by) == record.writer:
+        return record.fixed_by
+    told = record.state != RequestState.REFUSED or closed(record.problems)
+    return OTHERS if told else ""
 
 
 def claims_now(
