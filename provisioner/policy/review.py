@@ -18,7 +18,7 @@ from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
-from provisioner.journal.records import ledger, request_rows
+from provisioner.journal.records import changes, ledger, request_rows
 from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.objects.states import RequestState
 from provisioner.policy import policy, rules
@@ -373,8 +373,20 @@ def _who_asked(conn: Connection, record: request_rows.Record) -> rules.Target:
 
 
 def _asked_before(conn: Connection, record: request_rows.Record) -> tuple[str, ...]:
-    """Return who has asked for a request's subject since it was last done."""
-    if record.action not in (*_CLAIMING, *_CLOSING):
-        return ()
-    earlier = request_rows.load(conn, precedents.undone(conn, record)).values()
+    """Return who has asked for what a request is about since it was last done."""
+    if record.action in (*_CLAIMING, *_CLOSING):
+        undone = precedents.undone(conn, record)
+    else:
+        undone = _within_manifest(conn, record)
+    earlier = request_rows.load(conn, undone).values()
     return tuple(name for record in earlier for name in _who_asked(conn, record).askers)
+
+
+def _within_manifest(conn: Connection, record: request_rows.Record) -> list[RequestId]:
+    """Return what was asked for the subjects that a held manifest would change."""
+    seen = changes.shown(conn, record.id)
+    if seen is None:
+        return []
+    named = {name.partition("/")[0] for names in seen.subjects.values() for name in names}
+    whole = sum(seen.counts.values()) == sum(map(len, seen.subjects.values()))
+    return precedents.undone_within(conn, record, named if whole else None)

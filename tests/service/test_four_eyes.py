@@ -175,6 +175,35 @@ def test_who_asked_before_does_not_release_what_says_it_again(
     assert now(site, held).state == outcome
 
 
+CROWD = POLICY.replace("  rules:", "  mass: {users: 3, share: 20}\n  rules:")
+USERS = [f"u{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [
+        (allocation(1, verb="suspend"), "held"),
+        (allocation(1, "u0"), "held"),
+        (allocation(2, verb="suspend"), "done"),
+    ],
+    ids=["closed it", "emptied it", "closed another"],
+)
+def test_who_asked_for_what_a_manifest_says_again_does_not_release_it(
+    tmp_path: Path, asked: str, outcome: str
+) -> None:
+    site = Site(tmp_path, CROWD)
+    both = entry(1, *USERS), entry(2, *(f"v{name}" for name in USERS))
+    other = entry(3, "zoe")
+    assert reconcile(site, *both, other).state == "done"
+    shut = send(site, PORTAL, spoken(asked, "pi.one"), "shut.yaml")
+    assert shut.state == "held"
+    send(site, PORTAL, spoken(control("request.cancel", shut.id), "pi.one"), "cancel.yaml")
+    held = reconcile(site, both[1], other)
+    assert held.state == "held"
+    tried(site, PORTAL, held, "pi.one")
+    assert now(site, held).state == outcome
+
+
 def test_who_asked_for_what_was_done_since_releases_what_another_asks_for(site: Site) -> None:
     first = send(site, PORTAL, spoken(LARGE, "pi.one"), "first.yaml")
     tried(site, SECOND, first)

@@ -133,6 +133,32 @@ def undone(conn: Connection, record: Record) -> list[RequestId]:
     return list(conn.scalars(statement.order_by(requests.c.id)))
 
 
+def undone_within(
+    conn: Connection, record: Record, roots: Collection[str] | None
+) -> list[RequestId]:
+    """List what a manifest's writer asked for its subjects, each since the same was last done.
+
+    roots: the manifest's subjects, whose parts count, too; None: too many to name, so any subject.
+    """
+    own = requests.c.writer == record.writer, requests.c.id < record.id
+    statement = select(requests.c.id, requests.c.subject, requests.c.action).where(*own)
+    rows = [
+        row
+        for row in conn.execute(statement.where(requests.c.state != RequestState.DONE))
+        if roots is None or row.subject.partition("/")[0] in roots
+    ]
+    last: dict[tuple[str, str], str] = {}
+    for part in chunks({row.subject for row in rows}):
+        done = (
+            select(requests.c.subject, requests.c.action, func.max(requests.c.id))
+            .where(*own, requests.c.subject.in_(part), requests.c.state == RequestState.DONE)
+            .where(requests.c.duplicate_of.is_(None))
+            .group_by(requests.c.subject, requests.c.action)
+        )
+        last.update({(subject, action): newest for subject, action, newest in conn.execute(done)})
+    return [row.id for row in rows if row.id > last.get((row.subject, row.action), "")]
+
+
 def highest_orders(
     conn: Connection, names: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
