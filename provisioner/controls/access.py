@@ -15,14 +15,17 @@ from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import beforehand, subjects
 from provisioner.journal.records import ledger, object_rows
+from provisioner.request.request import Request
 from provisioner.system import users
 
 
 def suspend(conn: Connection, command: Command) -> Effect:
     """Suspend a subject. It may have nothing yet: later requests then make nothing for it."""
     subject = command.request.subject
-    beforehand.check(conn, subject, command.writer, _cause(command))
-    ledger.suspend(conn, subject, command.writer, _cause(command), command.id, command.now)
+    beforehand.check(conn, subject, command.writer, cause_of(command.request))
+    ledger.suspend(
+        conn, subject, command.writer, cause_of(command.request), command.id, command.now
+    )
     effect = _touched(conn, command, _left(conn, subject))
     if effect.unmatched:
         effect.notes.append("the suspension stays in force: later requests do not make anything")
@@ -34,7 +37,7 @@ def resume(conn: Connection, command: Command) -> Effect:
 
     Raises InvalidRequest if the writer suspended the subject for other causes, or others did.
     """
-    subject, cause = command.request.subject, _cause(command)
+    subject, cause = command.request.subject, cause_of(command.request)
     left_open = _left(conn, subject)
     lifted = ledger.resume(conn, subject, command.writer, cause)
     if not lifted and cause == idle.CAUSE:
@@ -102,5 +105,6 @@ def _nothing(conn: Connection, command: Command, verb: str = "is") -> str:
     return f"nothing {verb} claimed for {subject}{meant}"
 
 
-def _cause(command: Command) -> str:
-    return str(command.request.values.get("cause") or "request")
+def cause_of(request: Request) -> str:
+    """Return the cause for which a request suspends or resumes."""
+    return str(request.values.get("cause") or "request")

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from provisioner.contract import Want
+from provisioner.controls.access import cause_of
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import history, unmade
+from provisioner.journal.queries import history, precedents, unmade
 from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
+from provisioner.request.request import parse_request
 from provisioner.steps import binding
 from provisioner.system.ulid import RequestId
 
@@ -33,14 +35,29 @@ def undo(
     for its writer.
     """
     unrouted = unmade.unrouted(conn, target.id)
-    if target.action in _SUSPENDING and ledger.lift(conn, target.id):
-        object_rows.touch(conn, ledger.keys_of(conn, target.subject), now)
-        return []
+    if target.action in _SUSPENDING:
+        heir = _asked_too(conn, target)
+        if heir is not None and ledger.hand_on(conn, target.id, heir):
+            return [f"{target.subject} stays suspended: {heir} asked for the same"]
+        if ledger.lift(conn, target.id):
+            object_rows.touch(conn, ledger.keys_of(conn, target.subject), now)
+            return []
     give_back(conn, target, progress, now)
     object_rows.touch(conn, unrouted, now)
     if unrouted and target.action in COUNTING:
         return ["what it took away or gave back counted from its acceptance, and stays so"]
     return []
+
+
+def _asked_too(conn: Connection, target: request_rows.Record) -> RequestId | None:
+    """Return a request that found the suspension of another one there, and needed no own; None if
+    there is none."""
+    cause = cause_of(parse_request(target.body))
+    resume = target.action.replace("suspend", "resume")
+    for record in precedents.standing(conn, target, [target.action, resume]):
+        if cause_of(parse_request(record.body)) == cause:
+            return record.id if record.action == target.action else None
+    return None
 
 
 def give_back(

@@ -144,6 +144,32 @@ def test_a_suspension_that_was_there_before_a_cancelled_one_stays(site: Site) ->
     assert site.limit("first/account/cf") == "0"
 
 
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
+@pytest.mark.parametrize("stopped", [0, 1], ids=["the first", "the second"])
+def test_a_suspension_that_another_request_asks_for_too_stays(
+    site: Site, stopped: int, verb: str
+) -> None:
+    site.request(user("ann", uid=7), "p.yaml")
+    site.first.away = True
+    for name in ("s0.yaml", "s1.yaml"):
+        site.request(user("ann", "suspend", cause="incident"), name)
+    site.request(control(f"request.{verb}", site.open()[stopped].id), "stop.yaml")
+    site.back(site.first)
+    assert site.limit("first/account/ann") == "0"
+    assert site.limit("second/account/ann", "second") == "0"
+
+
+def test_a_suspension_that_was_lifted_and_made_again_goes_with_its_own_request(site: Site) -> None:
+    site.request(user("ann", uid=7), "p.yaml")
+    for verb in ("suspend", "resume"):
+        site.request(user("ann", verb, cause="incident"), f"{verb}.yaml")
+    site.first.away = True
+    site.request(user("ann", "suspend", cause="incident"), "again.yaml")
+    site.request(control("request.cancel", site.open()[0].id), "stop.yaml")
+    site.back(site.first)
+    assert site.limit("first/account/ann") == "7"
+
+
 def test_what_a_cancelled_request_took_away_goes_and_the_canceller_is_told(site: Site) -> None:
     site.request(allocation(1, "ann, bob"))
     waits(site, membership(1, "bob", "remove"))

@@ -133,6 +133,26 @@ def undone(conn: Connection, record: Record) -> list[RequestId]:
     return list(conn.scalars(statement.order_by(requests.c.id)))
 
 
+def standing(conn: Connection, record: Record, actions: Collection[str]) -> list[Record]:
+    """List a writer's other requests for the same subject that are in force, the newest first.
+
+    actions: only these.
+    """
+    statement = (
+        select(requests)
+        .where(
+            requests.c.writer == record.writer,
+            requests.c.subject == record.subject,
+            requests.c.action.in_(list(actions)),
+            requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
+            requests.c.duplicate_of.is_(None),
+            requests.c.id != record.id,
+        )
+        .order_by(requests.c.id.desc())
+    )
+    return [Record.from_row(row) for row in conn.execute(statement)]
+
+
 def undone_within(
     conn: Connection, record: Record, roots: Collection[str] | None
 ) -> list[RequestId]:

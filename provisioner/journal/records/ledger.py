@@ -251,6 +251,12 @@ def lift(conn: Connection, request: RequestId) -> bool:
     return conn.execute(delete(suspensions).where(suspensions.c.request == request)).rowcount > 0
 
 
+def hand_on(conn: Connection, request: RequestId, heir: RequestId) -> bool:
+    """Keep the reason that a request recorded for another one. Return False if it recorded none."""
+    statement = update(suspensions).where(suspensions.c.request == request).values(request=heir)
+    return conn.execute(statement).rowcount > 0
+
+
 def reasons(conn: Connection, subject: str) -> list[str]:
     """List the suspensions of a subject, as `SOURCE: CAUSE`."""
     rows = conn.execute(
