@@ -149,7 +149,8 @@ def _need_file(target: request_rows.Record, command: Command) -> None:
             expected="its file moved back to staging (mv), once `provisioner show` shows why",
         )
     raise InvalidRequest(
-        why + "it was removed, or is the service's own copy of a line of a manifest",
+        why + "it was removed, is the service's own copy of a line of a manifest, or "
+        f"{target.writer} no longer has its owner's uid",
         field="request",
         expected="the manifest or the file, sent again",
     )

@@ -30,7 +30,7 @@ from provisioner.outcome.uses import NO_USES, Uses
 from provisioner.spool import strikes
 from provisioner.spool.spool import Rejected, Spool
 from provisioner.system.ulid import RequestId
-from provisioner.system.users import user_name
+from provisioner.system.users import is_called, user_name
 
 log = logging.getLogger(__name__)
 
@@ -238,8 +238,9 @@ class Finisher:
         """Return True if a refused request's file can go through staging again."""
         places = *_CLOSED, "active"  # from which it moves to its place
         owners = {self._spool.owner(place, record.id, record.name) for place in places}
-        # The copy of a manifest's line may be the service's: as its request it would be judged.
-        return record.uid in owners
+        # It would be judged as its owner's: the service's, if it is a copy of a manifest's line, or
+        # those of who has the uid by now.
+        return record.uid in owners and is_called(record.uid, record.writer)
 
     def _lies(self, record: request_rows.Record, *places: str) -> bool:
         return any(self._spool.lies(place, record.id, record.name) for place in places)

@@ -199,6 +199,11 @@ class Review:
 
         uid, writer: who asks. Nothing is looked up, so the answer reveals nothing.
         """
+        if not self._rules.trusts(uid) and not users.is_called(uid, writer):
+            # Somebody else may have the uid, and other rights with it.
+            why = f"{writer} asked for it, and no longer has uid {uid}"
+            advice = "a new request, of somebody who may ask for it now"
+            return Ruling(policy.Answer(policy.REFUSE, why, advice))
         submitter = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
         answer = self._rules.foresee(submitter, rules.question(request))
         if answer is None:

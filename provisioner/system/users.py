@@ -67,6 +67,11 @@ def user_name(uid: int) -> str:
     return name
 
 
+def is_called(uid: int, name: str) -> bool:
+    """Return True if a uid and a name are one user's now; a uid may have several names."""
+    return user_name(uid) == name or (not name.startswith("uid-") and uid_of(name) == uid)
+
+
 def find(uid: int) -> Submitter:
     """Return a user with their groups; looked up again after a minute.
 

@@ -13,7 +13,7 @@ from provisioner.contract import InvalidRequest
 from provisioner.journal.queries import lookup
 from provisioner.journal.records.request_rows import Record
 from provisioner.system import users
-from tests.support.engine_site import Site, allocation, control, user
+from tests.support.engine_site import Site, allocation, control, release, user
 from tests.support.policy_site import OPERATOR, PORTAL, now, send, why
 
 POLICY = """\
@@ -172,3 +172,61 @@ def test_an_operator_still_steers_a_former_users_request(site: Site, passed: Pas
     assert send(site, OPERATOR, by("hold", theirs.id), "h.yaml").state == "done"
     assert send(site, OPERATOR, by("cancel", "incident-7"), "c.yaml").state == "done"
     assert now(site, theirs).state == "cancelled"
+
+
+# What is judged again.
+
+
+def again(site: Site, held: Record) -> Record:
+    """Let the operator release a request that waits, so that policy judges it again."""
+    assert held.state == "held"
+    assert send(site, OPERATOR, release(held), "yes.yaml").state == "done"
+    return now(site, held)
+
+
+def held(site: Site) -> Record:
+    """Let the user of the portal's uid ask for something, and the operator hold it."""
+    asked = send(site, PORTAL, allocation(1, "ann", head=LATER), "a.yaml")
+    send(site, OPERATOR, by("hold", asked.id), "h.yaml")
+    return now(site, asked)
+
+
+def test_what_waits_of_a_former_user_is_judged_by_nobody_elses_rights(
+    site: Site, passed: Pass
+) -> None:
+    waits = held(site)
+    passed("bob")
+    judged = again(site, waits)
+    assert judged.state == "refused"
+    assert why(judged) == f"alice asked for it, and no longer has uid {PORTAL}"
+
+
+def test_a_refused_file_of_a_former_user_does_not_come_again_as_somebody_elses(
+    site: Site, passed: Pass
+) -> None:
+    broken = send(site, PORTAL, "provisioner: 1\naction: nothing\n", "a.yaml")
+    passed("bob")
+    asked = send(site, OPERATOR, by("retry", broken.id), "r.yaml")
+    assert asked.state == "failed"
+    assert "alice no longer has its owner's uid" in why(asked)
+    passed("alice")
+    assert send(site, OPERATOR, by("retry", broken.id), "r.yaml").state == "done"
+
+
+def test_what_waits_of_a_uid_without_a_name_is_not_who_gets_a_name_for_it(
+    tmp_path: Path, passed: Pass
+) -> None:
+    site = Site(tmp_path, POLICY.replace("[bob]", "[bob, uid-4711]"))
+    passed(f"uid-{PORTAL}")
+    waits = held(site)
+    passed("bob")
+    assert again(site, waits).state == "refused"
+
+
+def test_what_waits_of_who_still_has_the_uid_is_judged_by_their_rights(
+    site: Site, passed: Pass
+) -> None:
+    waits = held(site)
+    passed("bob")
+    passed("alice")
+    assert again(site, waits).state == "scheduled"

@@ -60,3 +60,10 @@ def test_who_is_called_like_another_s_uid_is_not_taken_for_them(
     assert users.user_name(UID) == f"uid-{UID}"
     assert users.find(UID).name == f"uid-{UID}"
     assert users.uid_of("uid-1005") == 1005
+
+
+def test_a_uid_is_called_by_each_of_its_names_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    has(monkeypatch, "first", 0)
+    monkeypatch.setattr(pwd, "getpwnam", {"second": person("second", 0)}.__getitem__)
+    names = ("first", "second", "former", f"uid-{UID}")
+    assert [users.is_called(UID, name) for name in names] == [True, True, False, False]
