@@ -69,7 +69,9 @@ def look_up(
     in_vain = subjects.ended_in_vain(conn, RequestId(besides)) if besides else ""
     service = users.user_name(os.geteuid())
     own = [request_id for writer, request_id in ids if writer == service]
-    unfounded = {(service, one): why for one, why in idle.in_vain(conn, own, now).items()}
+    within = idle.FRESH if besides else idle.PROMPT
+    closings = idle.in_vain(conn, own, now, within)
+    unfounded = {(service, one): why for one, why in closings.items()}
     return Precedents(others, orders, signed, in_vain, unfounded)
 
 

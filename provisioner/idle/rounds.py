@@ -94,7 +94,8 @@ class Rounds:
         now: seconds since the epoch, the time by which dates count.
         """
         seen = look(self._system, now)
-        if self._dated() < now:  # sources take minutes, and somebody set the clock meanwhile
+        agreed = self._dated()
+        if agreed < now:  # sources take minutes, and somebody set the clock meanwhile
             log.warning("idle: the clock was set during a look, which decides nothing")
             return seen
         with self._system.journal.reading() as conn:
@@ -108,7 +109,7 @@ class Rounds:
         made: list[Message] = []
         with self._system.journal.transaction() as conn:
             for person in seen.people:
-                row, warnings = self._of(conn, person, now)
+                row, warnings = self._of(conn, person, now, agreed)
                 made += warnings
                 if row != Kept(person.name):
                     rows[person.name] = row
@@ -120,14 +121,19 @@ class Rounds:
             log.info("idle: %d warnings, %d requests", len(made), closing)
         return seen
 
-    def _of(self, conn: Connection, person: Person, now: float) -> tuple[Kept, list[Message]]:
-        """Return what is known of a person after a round, and the messages of it."""
+    def _of(
+        self, conn: Connection, person: Person, now: float, agreed: float
+    ) -> tuple[Kept, list[Message]]:
+        """Return what is known of a person after a round, and the messages of it.
+
+        agreed: when all sources had answered, in seconds since the epoch.
+        """
         kept = person.kept
         if person.closed is not None:
             return kept, []
         if person.step is Step.NONE:
             return Kept(person.name, spared=kept.spared), []
-        kept = replace(kept, since=kept.since or now, seen=now)
+        kept = replace(kept, since=kept.since or now, seen=agreed)
         if person.step is Step.CLOSE:
             own = kept.asked or f"{BEGINS}{person.name}-{int(kept.since or now)}"
             return replace(kept, asked=own), []

@@ -128,7 +128,8 @@ def _followed(kept: Kept, request: Asked | None, closed: bool, now: float) -> Ke
         case RequestState.CANCELLED:
             return replace(clean, spared=request.ended or now)
         case RequestState.SUPERSEDED:
-            return clean
+            # One that never began was judged too late: the warnings stand, and a round asks again.
+            return clean if request.began else replace(kept, asked=None)
         case RequestState.DONE | RequestState.FAILED:
             return replace(clean, spared=now)  # somebody has opened them since
         case _:

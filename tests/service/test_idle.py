@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from datetime import UTC, datetime
 from email import message_from_bytes
 from pathlib import Path
 
@@ -13,45 +11,24 @@ import pytest
 
 from provisioner.config import schema
 from provisioner.idle.decide import Step
-from provisioner.journal.records import ledger, request_rows
-from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import MessageState
 from tests.support.clocks import Clocks
 from tests.support.engine_site import Site, control, membership, user
+from tests.support.idle_site import (
+    DAY,
+    config,
+    idle_site,
+    leave,
+    live,
+    newest,
+    reasons,
+    seen,
+    to_a_closing,
+    walk,
+    warnings,
+)
 from tests.support.mail_site import queue, tell
 from tests.support.smtp_server import Mailbox, text_of
-
-DAY = 86400.0
-
-
-def seen(root: Path, **days: float) -> None:
-    """Let the site's program say how many days ago people used something."""
-    lines = [f"{name}\t{_date(ago)}\n" for name, ago in days.items()]
-    (root / "homes").write_text("#!/bin/sh\nprintf '" + "".join(lines).replace("\n", "\\n") + "'\n")
-    (root / "homes").chmod(0o755)
-
-
-def _date(ago: float) -> str:
-    return datetime.fromtimestamp(time.time() - ago * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-NOTIFY = """\
-notify:
-  mail:
-    directory: mail
-    sender: hpc@campus.test
-    domain: campus.test
-    operators: [ops@campus.test]
-    digest: ""
-"""
-
-
-def config(root: Path, more: str = "", *, source: str = "") -> str:
-    homes = f"{{program: [{root / 'homes'}]{source}}}"
-    (root / "mail").mkdir(exist_ok=True)
-    return NOTIFY + (
-        f"idle:\n  after: 180\n  warn: [30, 7, 1]\n  cap: 2\n  sources: {{homes: {homes}}}\n{more}"
-    )
 
 
 def loaded(root: Path, text: str) -> schema.Config:
@@ -67,54 +44,7 @@ def mails(site: Site, to: str, subject: str) -> int:
 
 @pytest.fixture
 def site(tmp_path: Path, clocks: Clocks) -> Site:
-    """A site where ann and bob came long ago."""
-    made = Site(tmp_path, config(tmp_path))
-    for name in ("ann", "bob"):
-        made.request(user(name, uid=7), f"{name}.yaml")
-    seen(tmp_path, ann=0, bob=0)
-    return made
-
-
-def walk(site: Site) -> None:
-    """Let a round take place, and what follows from it."""
-    tell(site)
-    site.service.idle.walk(time.time())
-    site.take()
-    site.drain()
-    tell(site)
-
-
-def live(site: Site, clocks: Clocks, days: float, *, step: float = 1.0, bob: bool = True) -> None:
-    """Let some days pass with a round on each, on which bob uses something."""
-    for _ in range(int(days / step)):
-        clocks.go(step * DAY)
-        began = (site.root / "began").stat().st_mtime if (site.root / "began").exists() else 0.0
-        seen(site.root, **({"bob": 0.0} if bob else {}), ann=(time.time() - began) / DAY)
-        walk(site)
-
-
-def leave(site: Site) -> None:
-    """Let ann use something for the last time."""
-    (site.root / "began").touch()
-    os.utime(site.root / "began", (time.time(), time.time()))
-
-
-def reasons(site: Site, name: str) -> list[str]:
-    with site.system.journal.reading() as conn:
-        return ledger.reasons(conn, f"user:{name}")
-
-
-def newest(site: Site, name: str) -> Record:
-    with site.system.journal.reading() as conn:
-        found = request_rows.newest(conn, name, "")
-    assert found is not None
-    return found
-
-
-def warnings(site: Site) -> list[int]:
-    """List for how many days ann was warned before."""
-    found = [m for m in queue(site) if m.event == "idle_warning" and m.person == "ann"]
-    return [m.facts["idle"]["days"] for m in sorted(found, key=lambda m: m.made)]
+    return idle_site(tmp_path)
 
 
 def test_who_uses_nothing_is_warned_three_times_and_then_closed(site: Site, clocks: Clocks) -> None:
@@ -273,18 +203,8 @@ def test_a_warning_in_a_summary_was_taken_if_the_summary_was(
     assert [f"closed on {day}" in said for day in days] == [closed] * 6
 
 
-def ask(site: Site, clocks: Clocks) -> None:
-    """Let a round ask for the closing of ann, and nobody take the request yet."""
-    clocks.go(1.5 * DAY)
-    seen(site.root, bob=0, ann=190)
-    site.service.idle.walk(time.time())
-
-
 def test_a_closing_that_is_cancelled_counts_as_a_use(site: Site, clocks: Clocks) -> None:
-    leave(site)
-    live(site, clocks, 150, step=50)
-    live(site, clocks, 31)
-    ask(site, clocks)
+    to_a_closing(site, clocks)
     site.take()
     site.request(control("request.cancel", newest(site, "idle-ann.json").id), "cancel.yaml")
     live(site, clocks, 3)
@@ -292,10 +212,7 @@ def test_a_closing_that_is_cancelled_counts_as_a_use(site: Site, clocks: Clocks)
 
 
 def test_a_closing_that_is_judged_after_a_use_is_not_followed(site: Site, clocks: Clocks) -> None:
-    leave(site)
-    live(site, clocks, 150, step=50)
-    live(site, clocks, 31)
-    ask(site, clocks)
+    to_a_closing(site, clocks)
     assert [path.name for path in site.spool.staging.iterdir()] == ["idle-ann.json"]
     leave(site)
     seen(site.root, ann=0, bob=0)

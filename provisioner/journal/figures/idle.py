@@ -14,7 +14,7 @@ from sqlalchemy import Connection, case, delete, func, select, update
 
 from provisioner.journal import bulk, facts
 from provisioner.journal.dialect import chunks, upsert
-from provisioner.journal.schema import claims, idle, messages, requests, suspensions
+from provisioner.journal.schema import claims, idle, messages, requests, steps, suspensions
 from provisioner.objects.states import MessageState, RequestState
 from provisioner.system import ulid
 
@@ -22,8 +22,13 @@ CAUSE = "idle"
 """The cause for which the service suspends people who use nothing. Whoever may resume a person may
 lift it: nobody decided it about them."""
 
+PROMPT = 3600.0
+"""Seconds for which a look at the sources counts for a closing that is judged for the first time.
+It is judged within seconds, unless the service was down: people may have worked meanwhile."""
+
 FRESH = 3 * 86400.0
-"""Seconds for which it counts that all sources said that somebody is idle."""
+"""Seconds for which a look counts for a closing that is judged again: rounds went on meanwhile, and
+forgot who was seen."""
 
 BEGINS = "idle-"
 """How the own ids of the service's requests begin that close somebody."""
@@ -53,11 +58,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of a request of the service's. ended: seconds since the epoch."""
+    """What became of a request of the service's. ended: seconds since the epoch; began: it had
+    steps."""
 
     id: str
     state: RequestState
     ended: float | None
+    began: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +170,11 @@ def closings(conn: Connection, source: str, cause: str) -> dict[str, float]:
 def asked(conn: Connection, writer: str, ids: Collection[str]) -> dict[str, Asked]:
     """Return the newest request under each of some own ids of a writer that is no duplicate."""
     found: dict[str, Asked] = {}
+    columns = requests.c.writer_id, requests.c.id, requests.c.state, requests.c.ended
+    began = select(steps.c.name).where(steps.c.request == requests.c.id).exists()
     for part in chunks(ids):
         rows = conn.execute(
-            select(requests.c.writer_id, requests.c.id, requests.c.state, requests.c.ended)
+            select(*columns, began.label("began"))
             .where(
                 requests.c.writer == writer,
                 requests.c.writer_id.in_(part),
@@ -173,7 +182,7 @@ def asked(conn: Connection, writer: str, ids: Collection[str]) -> dict[str, Aske
             )
             .order_by(requests.c.id)
         )
-        found.update({r.writer_id: Asked(r.id, r.state, r.ended) for r in rows})
+        found.update({r.writer_id: Asked(r.id, r.state, r.ended, r.began) for r in rows})
     return found
 
 
@@ -188,10 +197,11 @@ def taken(conn: Connection, ids: Collection[str]) -> set[str]:
     return found
 
 
-def in_vain(conn: Connection, ids: Collection[str], now: float) -> Mapping[str, str]:
+def in_vain(conn: Connection, ids: Collection[str], now: float, within: float) -> Mapping[str, str]:
     """Return why requests that close idle people must not be followed any more, by their own id.
 
-    now: seconds since the epoch. Left out are those whose condition still holds.
+    now: seconds since the epoch; within: seconds for which a look at the sources counts. Left out
+    are those whose condition still holds.
     """
     some = [own for own in ids if own.startswith(BEGINS)]
     seen: dict[str, float | None] = {}
@@ -202,6 +212,9 @@ def in_vain(conn: Connection, ids: Collection[str], now: float) -> Mapping[str, 
     for own in some:
         if own not in seen:
             found[own] = "the person was seen, opened or exempted since"
-        elif not 0 <= now - (seen[own] or 0.0) < FRESH:
-            found[own] = "the sources of last use have not agreed on it for three days"
+        elif not 0 <= now - (seen[own] or 0.0) < within:
+            found[own] = (
+                f"no look at the sources of last use within {within / 3600:g} h has confirmed it; "
+                "the next round asks again if nobody saw the person since"
+            )
     return found
