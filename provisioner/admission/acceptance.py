@@ -35,6 +35,7 @@ from provisioner.journal.records import (
     step_moves,
     step_rows,
 )
+from provisioner.journal.records.changes import people_shown
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
 from provisioner.outcome.refusals import Refusals
@@ -175,7 +176,8 @@ class Acceptance:
     def _readmit(self, record: request_rows.Record) -> None:
         """Judge a recorded request as if it were new."""
         candidate = self._terms.reader.again(self.conn, record)
-        answers = Answers(record.uid, record.writer, record.approved_by is not None)
+        seen = people_shown(self.conn, record.id) if record.approved_by is not None else None
+        answers = Answers(record.uid, record.writer, seen)
         [judged] = self._judge([candidate], answers, besides=record.id)
         self._tally.readmitted.append(record.id)
         request_rows.set_state(self.conn, [record.id], _AGAIN, judged.state)
@@ -214,10 +216,8 @@ class Acceptance:
         foreseen = {c.submission.ulid: c.forbidden for c in wave if c.forbidden is not None}
         for c in wave:
             if c.request is not None and not c.problems and c.forbidden is None:
-                answering = answers or Answers(
-                    c.submission.uid, c.submission.writer, approved=False
-                )
-                asked = (c.request, c.planned, answering.approved, answering.counted)
+                answering = answers or Answers(c.submission.uid, c.submission.writer)
+                asked = (c.request, c.planned, answering.seen, answering.counted)
                 facts = (*asked, self._steers(c), answering.beside)
                 case = Case(c.submission.ulid, answering.uid, answering.writer, *facts)
                 cases.append(case)

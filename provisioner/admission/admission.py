@@ -15,6 +15,7 @@ from provisioner.admission.duplicates import Verdict
 from provisioner.controls.effects import Effect
 from provisioner.journal import audit
 from provisioner.journal.records import request_rows
+from provisioner.journal.records.changes import HELD, Changes
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.newcomers import NEW_USER
@@ -121,7 +122,10 @@ def ruled(judged: Judged) -> list[audit.Event]:
         return []
     answer = judged.ruling.answer
     if judged.state == RequestState.HELD:
-        return [audit.Event(judged.id, "held", f"by {request_rows.POLICY}: {answer.why}")]
+        losing = judged.ruling.losing
+        facts = Changes(losing).facts() if losing else None
+        why = f"by {request_rows.POLICY}: {answer.why}"
+        return [audit.Event(judged.id, HELD, why, None, facts)]
     if judged.state == RequestState.ACCEPTED:
         fresh = judged.ruling.fresh
         return [audit.Event(judged.id, NEW_USER, name, f"user:{name}") for name in fresh]

@@ -127,7 +127,7 @@ class Commit:
         following = [
             replace(c, submission=replace(c.submission, behind=askers)) for c in candidates
         ]
-        answers = Answers(submission.uid, submission.writer, False, self.errand.counted)
+        answers = Answers(submission.uid, submission.writer, None, self.errand.counted)
         before = set(self.acceptance.accepted)
         self.acceptance.admit(following, answers)
         return {*self.acceptance.accepted} - before
@@ -156,7 +156,7 @@ class Commit:
         ):
             seen = shown(self.conn, older)
             by_policy = request_rows.load(self.conn, [older])[older].for_review
-            if by_policy and seen is not None and seen.kinds() <= set(kinds):
+            if by_policy and seen is not None and seen.subjects and seen.kinds() <= set(kinds):
                 why = f"{ulid}, which came later, replaces it: look at that one"
                 problem = Problem(None, "manifest", why)
                 _end(self.acceptance, older, RequestState.SUPERSEDED, (problem,))

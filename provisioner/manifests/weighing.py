@@ -1,8 +1,9 @@
 """Weighing: whether a manifest would take something away from too many people.
 
 Promises: everybody who would lose something by any line is counted once, before anything is done.
-If they are too many, the whole manifest is held; a release lets that many lose something, and no
-more. Leaves out: who loses something (`holdings`), and how many are too many (`policy`).
+If they are too many, the whole manifest is held; a release lets those lose something whom a person
+was shown, and nobody else. Leaves out: who loses something (`holdings`), and how many are too many
+(`policy`).
 """
 
 from __future__ import annotations
@@ -61,13 +62,14 @@ def held(
         before = shown(conn, ulid) if released else None
     if crowd is None:
         return False
-    if before is not None and len(losing) <= before.losing:
-        errand.counted = True
-        return False
     text, subjects = seen
     counts = {what: len(names) for what, names in subjects.items()}
+    changes = Changes(losing, subjects, counts)
+    if before is not None and before.cover(changes):
+        errand.counted = True
+        return False
     with follower.commit(errand) as commit:
         if replacing:
             commit.replace_older(replacing)
-        commit.hold(crowd, text, Changes(len(losing), subjects, counts))
+        commit.hold(crowd, text, changes)
     return True

@@ -18,7 +18,7 @@ from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
-from provisioner.journal.records import changes, ledger, request_rows
+from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.objects.states import RequestState
 from provisioner.policy import policy, rules
@@ -49,9 +49,9 @@ Steers = Callable[[Seeker], Shift]
 class Case:
     """A request to be judged.
 
-    approved: a second person has released it; counted: it is part of a request of which somebody
-    has released that so many lose something; steers: None if it steers no other request; beside:
-    people who lose something by other requests of the same moment.
+    seen: who loses something by it as a second person has seen and released it, None if nobody has;
+    counted: it is part of a request that was released as a whole; steers: None if it steers no
+    other request; beside: people who lose something by other requests of the same moment.
     """
 
     id: RequestId
@@ -59,7 +59,7 @@ class Case:
     writer: str
     request: Request
     planned: Sequence[Step]
-    approved: bool = False
+    seen: frozenset[str] | None = None
     counted: bool = False
     steers: Steers | None = None
     beside: frozenset[str] = frozenset()
@@ -67,11 +67,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Who is responsible for requests before policy. approved, counted, beside: as in `Case`."""
+    """Who is responsible for requests before policy. seen, counted, beside: as in `Case`."""
 
     uid: int
     writer: str
-    approved: bool = False
+    seen: frozenset[str] | None = None
     counted: bool = False
     beside: frozenset[str] = frozenset()
 
@@ -82,7 +82,8 @@ class Ruling:
 
     fresh: new users, if they are counted; on_behalf_of: the person behind the writer, if that is
     believed; seeker: the writer as somebody who looks up requests, None if nothing is looked up;
-    replaces: the request that it is to put right, if it names one that it may.
+    replaces: the request that it is to put right, if it names one that it may; losing: who loses
+    something by it.
     """
 
     answer: policy.Answer
@@ -90,6 +91,7 @@ class Ruling:
     on_behalf_of: str | None = None
     seeker: Seeker | None = None
     replaces: RequestId | None = None
+    losing: tuple[str, ...] = ()
 
 
 def outlines(planned: Sequence[Step]) -> dict[Pair, Want | None]:
@@ -139,7 +141,10 @@ class Review:
             hit = set() if case.counted else losers
             crowd = hit | case.beside | self._lately(case.uid, now) if hit else hit
             left = self._left(case, changes)
-            question = replace(question, approved=case.approved, hit=len(crowd), left=left)
+            approved = case.seen is not None and (
+                len(crowd) <= self._rules.harmless or losers <= case.seen
+            )
+            question = replace(question, approved=approved, hit=len(crowd), left=left)
             if len(crowd) > self._rules.harmless:
                 question = replace(question, known=len(holdings.people(conn) | crowd))
             if not self._rules.trusts(submitter.uid):
@@ -153,14 +158,16 @@ class Review:
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
                 trusted = self._rules.trusts(case.uid)
-                step.allow(seen=case.approved or case.counted or trusted)
+                step.allow(seen=approved or case.counted or trusted)
             if question.fresh and answer.verdict == policy.ALLOW:
                 newcomers.allow(submitter.uid, case.request, question.fresh)
-            counts = hit and not case.approved and not self._rules.trusts(case.uid)
+            counts = hit and not approved and not self._rules.trusts(case.uid)
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
             person = self._rules.believed(submitter, question.on_behalf_of)
-            rulings[case.id] = Ruling(answer, question.fresh, person, seeker, replaces)
+            rulings[case.id] = Ruling(
+                answer, question.fresh, person, seeker, replaces, tuple(losers)
+            )
         return rulings
 
     def _replaced(
@@ -382,16 +389,6 @@ def _asked_before(conn: Connection, record: request_rows.Record) -> tuple[str, .
     if record.action in (*_CLAIMING, *_CLOSING):
         undone = precedents.undone(conn, record)
     else:
-        undone = _within_manifest(conn, record)
+        undone = precedents.undone_within(conn, record)
     earlier = request_rows.load(conn, undone).values()
     return tuple(name for record in earlier for name in _who_asked(conn, record).askers)
-
-
-def _within_manifest(conn: Connection, record: request_rows.Record) -> list[RequestId]:
-    """Return what was asked for the subjects that a held manifest would change."""
-    seen = changes.shown(conn, record.id)
-    if seen is None:
-        return []
-    named = {name.partition("/")[0] for names in seen.subjects.values() for name in names}
-    whole = sum(seen.counts.values()) == sum(map(len, seen.subjects.values()))
-    return precedents.undone_within(conn, record, named if whole else None)

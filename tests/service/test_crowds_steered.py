@@ -9,8 +9,9 @@ import pytest
 from provisioner.config.schema import load
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
+from tests.support.cli_site import call
 from tests.support.crowds import SMALL, members, people
-from tests.support.engine_site import Site, allocation, control, release
+from tests.support.engine_site import Site, allocation, control, membership, release
 from tests.support.policy_site import OPERATOR, POLICY, PORTAL, now, put, send, why
 
 
@@ -45,6 +46,33 @@ def test_a_release_that_takes_away_what_people_got_meanwhile_is_counted(tmp_path
     assert "away from 11 of the 12 users who have anything" in why(asked)
     assert send(site, 0, release(asked), "second.yaml").state == "done"
     assert (now(site, fewer).state, members(site)) == ("done", 1)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "state", "left"),
+    [
+        ([], "done", 8),
+        ([membership(1, "u9", "remove")], "done", 8),
+        ([membership(1, name, "add") for name in ("eve", "fay")], "held", 14),
+        ([membership(1, "u9", "remove"), membership(1, "eve", "add")], "held", 12),
+    ],
+    ids=["nothing", "fewer", "more", "others"],
+)
+def test_a_release_takes_from_those_alone_whom_it_was_shown_for(
+    twelve: Site, meanwhile: list[str], state: str, left: int
+) -> None:
+    held = send(twelve, PORTAL, allocation(1, people(8)), "fewer.yaml")
+    assert held.state == "held"
+    for number, text in enumerate(meanwhile):
+        assert send(twelve, OPERATOR, text, f"m{number}.yaml").state == "done"
+    send(twelve, OPERATOR, release(held), "release.yaml")
+    assert (now(twelve, held).state, members(twelve)) == (state, left)
+
+
+def test_who_would_lose_something_by_what_is_held_is_shown(twelve: Site) -> None:
+    held = send(twelve, PORTAL, allocation(1, people(8)), "fewer.yaml")
+    said = call("show", held.id, config=str(twelve.root / "provisioner.yaml")).out
+    assert "# When released: user:u11: loses something\n" in said
 
 
 def forget(site: Site) -> None:

@@ -59,7 +59,7 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
     with site.system.journal.reading() as conn:
         shown = changes.shown(conn, held.id)
     assert shown is not None
-    assert shown.losing == 6
+    assert len(shown.people) == 6
     assert shown.lines() == [
         "allocation:2: requested",
         *(f"allocation:{number}: suspended" for number in range(4, 10)),
@@ -69,11 +69,19 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
     assert "# When released: allocation:9: suspended\n" in said
 
 
-def test_a_release_is_for_no_more_people_than_were_shown(site: Site) -> None:
+@pytest.mark.parametrize(
+    "shown", ['"user:u9"', '"allocation:9"'], ids=["another person", "another subject"]
+)
+def test_a_release_is_for_nobody_but_who_was_shown(site: Site, shown: str) -> None:
     held = crowd(site, *(entry(number, f"u{number}") for number in range(2, 5)))
-    # What was suspended by hand when the crowd was counted has its access back since.
+    # As many were shown, and one of them was another.
     with sqlite3.connect(site.config.journal) as journal:
-        journal.execute("update events set facts = replace(facts, '\"losing\":5', '\"losing\":4')")
+        other = shown.replace("9", "99")
+        found = journal.execute(
+            "update events set facts = replace(facts, ?, ?) where facts like ?",
+            (shown, other, f"%{shown}%"),
+        )
+        assert found.rowcount == 1
     let_go(site, held)
     assert newest(site, "reconcile.json").state == "held"
     assert len(members(site)) == 9

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests, steps
 from provisioner.objects.states import RUNNING, RequestState
@@ -153,19 +154,22 @@ def standing(conn: Connection, record: Record, actions: Collection[str]) -> list
     return [Record.from_row(row) for row in conn.execute(statement)]
 
 
-def undone_within(
-    conn: Connection, record: Record, roots: Collection[str] | None
-) -> list[RequestId]:
-    """List what a manifest's writer asked for its subjects, each since the same was last done.
+def undone_within(conn: Connection, record: Record) -> list[RequestId]:
+    """List what the writer of a held manifest asked for the subjects that it would change.
 
-    roots: the manifest's subjects, whose parts count, too; None: too many to name, so any subject.
+    Parts of a subject count, too. Left out is what was asked before the same was last done.
     """
+    seen = changes.shown(conn, record.id)
+    if seen is None:
+        return []
+    roots = {name.partition("/")[0] for names in seen.subjects.values() for name in names}
+    whole = sum(seen.counts.values()) == sum(map(len, seen.subjects.values()))
     own = requests.c.writer == record.writer, requests.c.id < record.id
     statement = select(requests.c.id, requests.c.subject, requests.c.action).where(*own)
     rows = [
         row
         for row in conn.execute(statement.where(requests.c.state != RequestState.DONE))
-        if roots is None or row.subject.partition("/")[0] in roots
+        if not whole or row.subject.partition("/")[0] in roots
     ]
     last: dict[tuple[str, str], str] = {}
     for part in chunks({row.subject for row in rows}):

@@ -1,4 +1,4 @@
-"""Changes: what a manifest would do to whom, as shown when it was held for a person.
+"""Changes: what a request would do to whom, as shown when it was held for a person.
 
 Promises: an operator sees what was compared, and releases exactly that. It is an event of the
 request, so that the audit trail has it. Leaves out: comparing (`reconcile`).
@@ -7,7 +7,7 @@ request, so that the audit trail has it. Leaves out: comparing (`reconcile`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,18 +27,26 @@ MOST = 10_000
 class Changes:
     """What was shown.
 
-    losing: the number of people who would lose something; subjects: the listed ones, by what
-    happens to them; counts: how many there are in all.
+    people: who would lose something; subjects: those of a manifest that are listed, by what happens
+    to them; counts: how many there are in all.
     """
 
-    losing: int
+    people: Collection[str]
     subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """Return them as the event keeps them."""
         listed = {what: list(names[:MOST]) for what, names in self.subjects.items()}
-        return {"losing": self.losing, "subjects": listed, "counts": dict(self.counts)}
+        return {"people": sorted(self.people), "subjects": listed, "counts": dict(self.counts)}
+
+    def cover(self, other: Changes) -> bool:
+        """Return True if nothing of other changes is new: who released these released those."""
+        return set(other.people) <= set(self.people) and all(
+            set(names) <= set(self.subjects.get(what, ()))
+            or (len(names) > MOST and len(names) <= self.counts.get(what, 0))
+            for what, names in other.subjects.items()
+        )
 
     def kinds(self) -> set[str]:
         """Return the kinds of the subjects: user, project, allocation."""
@@ -47,6 +55,8 @@ class Changes:
     def lines(self) -> list[str]:
         """Return what happens to each subject, one line each."""
         texts = []
+        if not self.subjects:
+            texts = [f"{name}: loses something" for name in self.people]
         for what, names in self.subjects.items():
             texts += [f"{name}: {what}" for name in names]
             more = self.counts.get(what, 0) - len(names)
@@ -56,7 +66,7 @@ class Changes:
 
 
 def shown(conn: Connection, request: RequestId) -> Changes | None:
-    """Return what a manifest would have changed when it was last held; None if it never was."""
+    """Return what a request would have changed when it was last held; None if nothing is known."""
     statement = (
         select(events.c.facts)
         .where(events.c.request == request, events.c.kind == HELD, events.c.facts.is_not(None))
@@ -67,6 +77,12 @@ def shown(conn: Connection, request: RequestId) -> Changes | None:
     if facts is None:
         return None
     found = json.loads(facts) if isinstance(facts, str) else facts
-    return (
-        Changes(found["losing"], found["subjects"], found["counts"]) if "losing" in found else None
-    )
+    if "subjects" not in found:
+        return None
+    return Changes(found.get("people", ()), found["subjects"], found["counts"])
+
+
+def people_shown(conn: Connection, request: RequestId) -> frozenset[str]:
+    """Return who would have lost something by a request when it was last held."""
+    seen = shown(conn, request)
+    return frozenset(seen.people if seen is not None else ())
