@@ -25,6 +25,7 @@ from provisioner.journal.records import (
 )
 from provisioner.objects.states import OPEN, RUNNING, RequestState, StepState
 from provisioner.request.request import Request
+from provisioner.steps import remarks
 from provisioner.system.ulid import RequestId
 
 
@@ -117,6 +118,7 @@ def _retry(conn: Connection, command: Command) -> Effect:
         step_rows.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
     if failed:
+        _refuse_in_vain(conn, target, command)
         request_rows.set_state(conn, [target.id], [target.state], RequestState.ACCEPTED)
         replaced.reopen(conn, target)
         _record(conn, command, target, "retried")
@@ -175,6 +177,25 @@ def _undo_nothing(conn: Connection, target: request_rows.Record, command: Comman
                 field="request",
                 expected="the file sent again, if it is what you want now",
             )
+
+
+def _refuse_in_vain(conn: Connection, target: request_rows.Record, command: Command) -> None:
+    """Refuse to continue a suspension, resume or removal of which a newer request left nothing.
+
+    Its objects are as wanted by now, so that it would end as if it had closed or opened them.
+    """
+    listed = step_rows.standings_of(conn, [target.id])[target.id]
+    by = remarks.overtaken(conn, target, listed)
+    if by is None or not by.whole:
+        return
+    known = by.newer and lookup.knows(conn, by.newer, command.seeker)
+    told = by.told(by.newer if known else "another request")
+    raise InvalidRequest(
+        f"{target.id} is {target.state}, and nothing of it is in force any more: {told} since",
+        field="request",
+        expected="the file sent again, if it is what you want now; if not: "
+        f"provisioner dismiss {target.id}",
+    )
 
 
 def _hold(conn: Connection, command: Command) -> Effect:

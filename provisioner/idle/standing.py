@@ -127,10 +127,10 @@ def _followed(kept: Kept, request: Asked | None, closed: bool, now: float) -> Ke
     match request.state:
         case RequestState.CANCELLED:
             return replace(clean, spared=request.ended or now)
-        case RequestState.SUPERSEDED:
-            # One that never began was judged too late: the warnings stand, and a round asks again.
-            return clean if request.began else replace(kept, asked=None)
-        case RequestState.DONE | RequestState.FAILED:
+        case RequestState.SUPERSEDED if not request.began:
+            # It was judged too late: the warnings stand, and a round asks again.
+            return replace(kept, asked=None)
+        case RequestState.DONE | RequestState.FAILED | RequestState.SUPERSEDED:
             return replace(clean, spared=now)  # somebody has opened them since
         case _:
             return kept

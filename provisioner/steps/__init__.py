@@ -1,3 +1,3 @@
 """The steps of a request: how they begin, wait and end."""
 
-__all__ = ["advance", "binding", "disputes", "placement", "settling", "steps"]
+__all__ = ["advance", "binding", "disputes", "placement", "remarks", "settling", "steps"]

@@ -106,7 +106,30 @@ def _remark(
         after += [{"line": None, "key": "", "message": text} for text in notes]
         if after != list(before or ()):
             request_rows.set_problems(conn, request, after)
-    _remark_on_closed(conn, done, loaded, progress)
+    _remark_on_overtaken(conn, done, outcomes, loaded)
+    stand = {r: listed for r, listed in done.items() if outcomes[r] == RequestState.DONE}
+    _remark_on_closed(conn, stand, loaded, progress)
+
+
+def _remark_on_overtaken(
+    conn: Connection,
+    done: Mapping[RequestId, Sequence[step_rows.StepRecord]],
+    outcomes: dict[RequestId, RequestState],
+    loaded: Mapping[RequestId, request_rows.Record],
+) -> None:
+    """Supersede suspensions, resumes and removals of which a newer request has left nothing."""
+    for request, listed in done.items():
+        by = remarks.overtaken(conn, loaded[request], listed)
+        if by is None:
+            continue
+        if by.whole:
+            outcomes[request] = RequestState.SUPERSEDED
+        name = ""
+        if by.newer:
+            own = replaced.writer_of(conn, by.newer) == loaded[request].writer
+            name = by.newer if own else replaced.OTHERS
+        note = {"line": None, "key": "", "message": by.told(name)}
+        request_rows.set_problems(conn, request, [*(loaded[request].problems or ()), note])
 
 
 def _remark_on_closed(

@@ -14,8 +14,9 @@ from typing import Literal
 
 from provisioner.contract import Key, Want
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import replaced
+from provisioner.journal.queries import beforehand, history, replaced
 from provisioner.journal.records import ledger, object_rows
+from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.system.ulid import RequestId
 
@@ -107,6 +108,64 @@ def _of(
     if shut:
         remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, request)))
     return remark
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """What a newer request made of a suspension, resume or removal.
+
+    newer: that request, '' if it is unknown; what: what it did, in words that follow its name;
+    whole: nothing is left of what was asked for.
+    """
+
+    newer: RequestId | Literal[""]
+    what: str
+    whole: bool = True
+
+    def told(self, name: str) -> str:
+        """Return it as a sentence. name: of the newer request, as the reader may know it."""
+        return f"{name or 'a newer request'} {self.what}"
+
+
+def overtaken(conn: Connection, record: Record, listed: Sequence[StepRecord]) -> Overtaken | None:
+    """Return what overtook an accepted suspension, resume or removal; None if nothing did.
+
+    listed: its steps, with the objects that it closes, opens or takes away.
+    """
+    if record.action in history.TAKING:
+        return _claimed_again(conn, record, {part.key for step in listed for part in step.objects})
+    verb = record.action.partition(".")[2]
+    if verb not in ("suspend", "resume"):
+        return None
+    cause = replaced.cause_of(record)
+    standing = ledger.suspended_by(conn, record.subject, cause)
+    if verb == "suspend" and record.writer not in standing:
+        return Overtaken(replaced.lifted_by(conn, record), f"lifted the suspension for {cause!r}")
+    if verb == "resume":
+        again = [
+            request
+            for source, (since, request) in standing.items()
+            if source == record.writer
+            or (cause == beforehand.IDLE and (since, request) > (record.accepted, record.id))
+        ]
+        if again:
+            return Overtaken(max(again), f"suspended {record.subject} again for {cause!r}")
+    return None
+
+
+def _claimed_again(conn: Connection, record: Record, keys: Collection[Key]) -> Overtaken | None:
+    """Return what claims again what a request took back; None if nobody does."""
+    mine = ledger.claimed(conn, [record.subject])[record.subject]
+    held = replaced.claims_now(conn, keys)
+    newer = {
+        key: max(request for name, (_, request) in standing.items() if (key, name) in mine)
+        for key, standing in held.items()
+        if any((key, name) in mine for name in standing)
+    }
+    if not newer:
+        return None
+    what = f"asked for it again: {_few(sorted(newer))}"
+    return Overtaken(max(newer.values()), what, whole=newer.keys() >= set(keys))
 
 
 def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:

@@ -211,6 +211,19 @@ def test_a_closing_that_is_cancelled_counts_as_a_use(site: Site, clocks: Clocks)
     assert (reasons(site, "ann"), newest(site, "idle-ann.json").state) == ([], "cancelled")
 
 
+def test_a_closing_that_is_lifted_while_it_waits_counts_as_a_use(
+    site: Site, clocks: Clocks
+) -> None:
+    to_a_closing(site, clocks)
+    site.first.away = True
+    site.take()
+    site.drop(user("ann", "resume", cause="idle"), "back.yaml")
+    site.back(site.first)
+    assert newest(site, "idle-ann.json").state == "superseded"
+    live(site, clocks, 3)
+    assert (reasons(site, "ann"), warnings(site)) == ([], [30, 7, 1])
+
+
 def test_a_closing_that_is_judged_after_a_use_is_not_followed(site: Site, clocks: Clocks) -> None:
     to_a_closing(site, clocks)
     assert [path.name for path in site.spool.staging.iterdir()] == ["idle-ann.json"]

@@ -13,7 +13,7 @@ from provisioner.contract import InvalidRequest
 from provisioner.journal.queries import lookup
 from provisioner.journal.queries.replaced import OTHERS
 from provisioner.journal.records.request_rows import Record
-from tests.support.engine_site import Site, allocation, control, release, user
+from tests.support.engine_site import Site, allocation, control, membership, release, user
 from tests.support.manifest_site import entry, reconcile
 from tests.support.policy_site import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
 
@@ -249,6 +249,30 @@ def test_anothers_newer_request_keeps_an_old_one_from_being_tried_again_and_is_n
     told = why(send(site, B, control("request.retry", old.id), "r.yaml"))
     assert "another request was accepted for allocation:1 since" in told
     assert newer.id not in told
+
+
+def test_anothers_request_that_overtook_a_failed_removal_is_not_named(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY.replace("user.*", "user.*, membership.*"))
+    send(site, B, allocation(1, "ann, bob"), "one.yaml")
+    site.first.poison = {"bob"}
+    old = send(site, B, membership(1, "bob", "remove"), "two.yaml")
+    site.first.poison = set()
+    newer = send(site, OPERATOR, membership(1, "bob", "add"), "three.yaml")
+    told = why(send(site, B, control("request.retry", old.id), "r.yaml"))
+    assert "another request asked for it again: first/member/cf/bob since" in told
+    assert newer.id not in told
+
+
+def test_anothers_request_that_overtook_a_waiting_removal_is_not_named(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY.replace("user.*", "user.*, membership.*"))
+    send(site, B, allocation(1, "ann, bob"), "one.yaml")
+    site.first.away = True
+    old = send(site, B, membership(1, "bob", "remove"), "two.yaml")
+    newer = send(site, OPERATOR, membership(1, "bob", "add"), "three.yaml")
+    site.back(site.first)
+    told = why(now(site, old))
+    assert (now(site, old).state, now(site, newer).state) == ("superseded", "done")
+    assert told.startswith("another writer's request asked for it again")
 
 
 def test_whose_a_subject_is_is_told_to_who_asks_for_it_and_nothing_of_its_request(

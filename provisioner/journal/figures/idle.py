@@ -14,11 +14,12 @@ from sqlalchemy import Connection, case, delete, func, select, update
 
 from provisioner.journal import bulk, facts
 from provisioner.journal.dialect import chunks, upsert
+from provisioner.journal.queries import beforehand
 from provisioner.journal.schema import claims, idle, messages, requests, steps, suspensions
 from provisioner.objects.states import MessageState, RequestState
 from provisioner.system import ulid
 
-CAUSE = "idle"
+CAUSE = beforehand.IDLE
 """The cause for which the service suspends people who use nothing. Whoever may resume a person may
 lift it: nobody decided it about them."""
 

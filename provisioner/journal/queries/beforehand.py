@@ -21,6 +21,9 @@ CAUSES = 100
 ENDED = "ended"
 """The cause of a suspension because a date has come: there is always room for this one."""
 
+IDLE = "idle"
+"""The cause of a suspension for lack of use: whoever may resume its subject lifts the service's."""
+
 _COUNT = select(func.count()).select_from(suspensions)
 
 

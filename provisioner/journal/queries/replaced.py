@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, case, select, text, update
 from provisioner.contract import Key, Want
 from provisioner.journal import audit
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.queries import beforehand
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import LEFT, UNFIXED, claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
@@ -54,6 +55,30 @@ def withdrawn_by(conn: Connection, request: RequestId, claimant: str) -> Request
         .limit(1)
     )
     return conn.scalar(statement) or ""
+
+
+def lifted_by(conn: Connection, record: Record) -> RequestId | Literal[""]:
+    """Return the request that lifted a suspension, given the one that asked for it; '' if unknown.
+
+    The first resume after it for the same cause did: of the same writer, or, for lack of use, of
+    anybody.
+    """
+    resumes = select(requests).where(
+        requests.c.subject == record.subject,
+        requests.c.action == record.action.replace("suspend", "resume"),
+        requests.c.accepted >= record.accepted,
+        requests.c.state.not_in([RequestState.REFUSED, RequestState.SCHEDULED, RequestState.HELD]),
+        requests.c.duplicate_of.is_(None),
+    )
+    cause = cause_of(record)
+    if cause != beforehand.IDLE:
+        resumes = resumes.where(requests.c.writer == record.writer)
+    order = requests.c.accepted, requests.c.id
+    for row in conn.execute(resumes.order_by(*order)):
+        later = (row.accepted, row.id) > (record.accepted, record.id)
+        if later and cause_of(row) == cause:
+            return RequestId(row.id)
+    return ""
 
 
 def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None:
@@ -139,11 +164,15 @@ def _asked(row: Any) -> tuple[str, ...]:
     """Return what a request asked for: two that asked the same put one another right."""
     if row.body is None:
         return "of", row.action, row.subject
+    return "of", row.action, row.subject, row.writer, cause_of(row)
+
+
+def cause_of(row: Any) -> str:
+    """Return the cause that a suspension or resume names; one of its own if it cannot be read."""
     try:
-        cause = str(parse_request(row.body).values.get("cause") or "request")
+        return str(parse_request(row.body).values.get("cause") or "request")
     except InvalidFile:
-        cause = f"of {row.id} alone"
-    return "of", row.action, row.subject, row.writer, cause
+        return f"of {row.id} alone"
 
 
 def _own(row: Any) -> tuple[str, ...]:

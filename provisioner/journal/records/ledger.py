@@ -257,6 +257,16 @@ def hand_on(conn: Connection, request: RequestId, heir: RequestId) -> bool:
     return conn.execute(statement).rowcount > 0
 
 
+def suspended_by(conn: Connection, subject: str, cause: str) -> dict[str, tuple[float, RequestId]]:
+    """Return who suspends a subject for a cause: source -> since when, and by which request."""
+    rows = conn.execute(
+        select(suspensions.c.source, suspensions.c.since, suspensions.c.request).where(
+            suspensions.c.subject == subject, suspensions.c.cause == cause
+        )
+    )
+    return {source: (since, request) for source, since, request in rows}
+
+
 def reasons(conn: Connection, subject: str) -> list[str]:
     """List the suspensions of a subject, as `SOURCE: CAUSE`."""
     rows = conn.execute(
