@@ -38,7 +38,7 @@ def holds(
         record.id: {
             "why": why.get(record.id, ""),
             "release": release,
-            "second": record.held_by != record.writer,
+            "second": record.held_by != record.asker,
         }
         for record in held
     }

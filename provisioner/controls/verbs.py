@@ -210,7 +210,7 @@ def _hold(conn: Connection, command: Command) -> Effect:
     moving = (*RUNNING, RequestState.SCHEDULED)
     if not request_rows.set_state(conn, [target.id], moving, RequestState.HELD):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
-    request_rows.hold(conn, target.id, command.writer)
+    request_rows.hold(conn, target.id, command.by)
     step_moves.stop(conn, target.id, StepState.WAITING, command.now)
     undo.give_back(conn, target, command.progress, command.now)
     _record(conn, command, target, "held")

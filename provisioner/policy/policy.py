@@ -15,6 +15,7 @@ from typing import Literal
 
 from provisioner.config.policy import PolicyConfig, RuleConfig
 from provisioner.contract import Key, split_key
+from provisioner.journal.records.request_rows import asker
 from provisioner.policy import persons
 from provisioner.policy.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names
 from provisioner.policy.rules import Misfit, Question, matches, misfit, misfit_by_itself, named
@@ -189,7 +190,7 @@ class Policy:
             question.action != "request.release"
             or target is None
             or not target.held  # the verb says so
-            or target.held_by == submitter.name
+            or target.held_by == self._asker(submitter, question)
         ):
             return None
         advice = f"ask another of {', '.join(self.releasers)}"
@@ -217,7 +218,7 @@ class Policy:
         target = question.target
         if question.action != "request.retry" or target is None or target.reviewed:
             return None
-        if target.held_by in (None, submitter.name):
+        if target.held_by in (None, self._asker(submitter, question)):
             return None
         names = self._releasing(submitter, self.believed(submitter, question.on_behalf_of))
         if not self._persons.same(names, target.askers):
@@ -228,6 +229,10 @@ class Policy:
             "their own held request",
             f"ask {target.held_by}, or another of {', '.join(self.releasers)}, to try it again",
         )
+
+    def _asker(self, submitter: Submitter, question: Question) -> str:
+        """Return who asks as a hold notes it: a portal holds for many persons."""
+        return asker(submitter.name, self.believed(submitter, question.on_behalf_of))
 
     def _releasing(self, submitter: Submitter, person: str | None) -> tuple[str, ...]:
         """Return the names of who releases. A portal that names a person acts as that person."""

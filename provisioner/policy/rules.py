@@ -24,11 +24,12 @@ from provisioner.system.users import Submitter
 class Target:
     """The request that a verb steers.
 
-    uid: its submitter; held: it waits for a release now; held_by: who held it last, None if nobody
-    did; on_behalf_of: the person behind its writer, if that was believed; behind: more names of
-    those who asked for it, None if they are no longer known; reviewed: policy holds it until a
-    second person has seen it; digest: the SHA-256 of its bytes; before: who asked the same writer
-    for the same subject since that was last done, because a program repeats what was not done.
+    uid: its submitter; held: it waits for a release now; held_by: who held it last, and for whom,
+    None if nobody did; on_behalf_of: the person behind its writer, if that was believed; behind:
+    more names of those who asked for it, None if they are no longer known; reviewed: policy holds
+    it until a second person has seen it; digest: the SHA-256 of its bytes; before: who asked the
+    same writer for the same subject since that was last done, because a program repeats what was
+    not done.
     """
 
     id: RequestId

@@ -278,6 +278,30 @@ def test_the_digest_of_a_reconcile_is_that_of_its_manifest_too(tmp_path: Path) -
     assert tried(site, 0, second).state == "done"
 
 
+SMALL = allocation(1, "ann")
+
+
+@pytest.mark.parametrize(("holder", "outcome"), [("pi.two", "refused"), ("pi.one", "done")])
+@pytest.mark.parametrize("verb", ["release", "retry", "the same again"])
+def test_a_portal_holds_for_a_person_and_not_for_all_of_its_persons(
+    site: Site, verb: str, holder: str, outcome: str
+) -> None:
+    site.first.away = True
+    text = spoken(SMALL, "pi.one") + "id: cf-1\n"
+    waiting = send(site, PORTAL, text, "own.yaml")
+    send(site, PORTAL, spoken(control("request.hold", waiting.id), holder), "hold.yaml")
+    assert now(site, waiting).state == "held"
+    if verb != "release":
+        cancelled = spoken(control("request.cancel", waiting.id), "pi.one")
+        assert send(site, PORTAL, cancelled, "cancel.yaml").state == "done"
+    if verb == "the same again":
+        again = send(site, PORTAL, text, "again.yaml")
+        assert (again.state == "held") is (outcome == "refused")
+        return
+    asked = release(waiting) if verb == "release" else control("request.retry", waiting.id)
+    assert send(site, PORTAL, spoken(asked, "pi.one"), "steer.yaml").state == outcome
+
+
 def test_what_one_held_oneself_is_let_go_on_without_a_digest(site: Site) -> None:
     later = "not_before: 2126-01-01T00:00:00Z\n"
     waiting = send(site, OPERATOR, allocation(1, "ann", head=later))

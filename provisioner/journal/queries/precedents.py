@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import changes
-from provisioner.journal.records.request_rows import Record
+from provisioner.journal.records.request_rows import Record, asker
 from provisioner.journal.schema import requests, steps
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
@@ -40,6 +40,7 @@ _EARLIER = (
         requests.c.writer,
         requests.c.writer_id,
         requests.c.held_by,
+        requests.c.on_behalf_of,
         requests.c.for_review,
     )
     # A refused repetition never hides the older request that was accepted.
@@ -58,7 +59,8 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     known: dict[tuple[str, str], Known] = {}
     for part in chunks({writer_id for _, writer_id in wanted}):
         for row in conn.execute(_EARLIER, {"b_ids": part}):
-            by_another = not row.for_review and row.held_by != row.writer
+            own = asker(row.writer, row.on_behalf_of)
+            by_another = not row.for_review and row.held_by != own
             holder = row.held_by if by_another else None
             known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest, holder)
     return {name: request for name, request in known.items() if name in wanted}
