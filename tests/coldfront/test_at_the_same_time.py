@@ -21,6 +21,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
+from provisioner.coldfront.answering.sync import unpend
 from provisioner.coldfront.asking import manifest, outbox
 from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.site import Site
@@ -107,18 +108,35 @@ def _expired(site: Site, allocation: Allocation) -> None:
     site.quietly(allocation, "Expired")
 
 
+@pytest.mark.parametrize("shown", [True, False], ids=["opted in", "opted out since"])
 @pytest.mark.parametrize(
     ("decide", "status"), [(_removed, "Removed"), (_expired, "Pending")], ids=["user", "allocation"]
 )
 def test_what_is_decided_while_a_sync_runs_stays(
-    site: Site, pending: Allocation, decide: Callable[[Site, Allocation], None], status: str
+    site: Site,
+    pending: Allocation,
+    decide: Callable[[Site, Allocation], None],
+    status: str,
+    shown: bool,
+) -> None:
+    with override_settings(PROVISIONER_PENDING=shown):
+        with transaction.atomic():
+            decide(site, pending)
+            sync = Another(site.sync)
+            sync.blocked()
+        sync.ends()
+    assert site.users(pending)["jjames"] == status
+
+
+def test_who_is_removed_while_the_app_is_uninstalled_stays_so(
+    site: Site, pending: Allocation
 ) -> None:
     with transaction.atomic():
-        decide(site, pending)
-        sync = Another(site.sync)
-        sync.blocked()
-    sync.ends()
-    assert site.users(pending)["jjames"] == status
+        _removed(site, pending)
+        uninstalling = Another(unpend)
+        uninstalling.blocked()
+    uninstalling.ends()
+    assert site.users(pending)["jjames"] == "Removed"
 
 
 def test_two_syncs_at_once_come_to_the_same_as_one(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -164,6 +165,86 @@ def test_nobody_becomes_active_in_an_allocation_that_is_not(
     site.quietly(opted_in, "Expired")
     answer_all(site)
     assert site.users(opted_in)["jjames"] == "Pending"
+
+
+@pytest.fixture
+def opted_out(site: Site, active: Allocation) -> Allocation:
+    """Give an allocation in which jjames is Pending, of a centre that has opted out since."""
+    answer_all(site)
+    with override_settings(PROVISIONER_PENDING=True):
+        site.sync()
+        active.add_user(User.objects.get(username="jjames"))
+        site.sync()
+    return active
+
+
+def set_status(allocation: Allocation, status: str) -> None:
+    choice, _ = AllocationUserStatusChoice.objects.get_or_create(name=status)
+    AllocationUser.objects.filter(allocation=allocation, user__username="jjames").update(
+        status=choice
+    )
+
+
+def wanted(site: Site, allocation: Allocation) -> list[str]:
+    """List the users of an allocation whom the next manifest names."""
+    call_command("provisioner_reconcile", stdout=StringIO(), stderr=StringIO())
+    [manifest] = site.staging.glob("*.jsonl")
+    for line in map(json.loads, manifest.read_text().splitlines()):
+        if line.get("allocation", {}).get("id") == str(allocation.pk):
+            return list(line["allocation"]["users"])
+    raise AssertionError(f"the manifest leaves out allocation {allocation.pk}")
+
+
+def test_opting_out_takes_access_from_nobody(site: Site, opted_out: Allocation) -> None:
+    assert wanted(site, opted_out) == ["cgray", "jjames"]
+
+
+def test_after_opting_out_the_next_sync_lets_everybody_in_who_was_pending(
+    site: Site, opted_out: Allocation
+) -> None:
+    assert "0 Pending, 1 Active" in site.sync()
+    assert site.users(opted_out) == {"cgray": "Active", "jjames": "Active"}
+    row = AllocationUser.objects.get(user__username="jjames", allocation=opted_out)
+    why = row.history.first().history_change_reason
+    assert why == "provisioner: PROVISIONER_PENDING is off"
+
+
+@pytest.mark.parametrize("status", ["Removed", "Error", "DeclinedEULA"])
+def test_opting_out_revives_nobody(site: Site, opted_out: Allocation, status: str) -> None:
+    set_status(opted_out, status)
+    site.sync()
+    assert site.users(opted_out)["jjames"] == status
+    assert wanted(site, opted_out) == ["cgray"]
+
+
+def test_after_opting_out_who_is_in_an_expired_allocation_waits_for_its_renewal(
+    site: Site, opted_out: Allocation
+) -> None:
+    site.quietly(opted_out, "Expired")
+    site.sync()
+    assert site.users(opted_out)["jjames"] == "Pending"
+    site.quietly(opted_out, "Active")
+    site.sync()
+    assert site.users(opted_out)["jjames"] == "Active"
+
+
+def test_who_is_active_when_a_centre_opts_in_again_stays_so(
+    site: Site, opted_out: Allocation
+) -> None:
+    site.sync()
+    with override_settings(PROVISIONER_PENDING=True):
+        site.sync()
+        site.sync()
+    assert site.users(opted_out) == {"cgray": "Active", "jjames": "Active"}
+
+
+def test_a_centres_own_status_of_that_name_gives_no_access(site: Site, active: Allocation) -> None:
+    active.add_user(User.objects.get(username="jjames"))
+    set_status(active, "Pending")
+    site.sync()
+    assert wanted(site, active) == ["cgray"]
+    call_command("provisioner_uninstall", "--yes", stdout=StringIO())
+    assert site.users(active)["jjames"] == "Pending"
 
 
 # The whole chain, with the service over emulated backends.

@@ -32,7 +32,9 @@ from provisioner.outcome.receipts import safe
 
 log = logging.getLogger(__name__)
 
-_BASELINE = "baseline"
+_IN_FORCE = 0
+_ENDED = 1
+"""Whether the centre that opted in has opted out since, in the mark's `row`."""
 
 _RENEWED = 500
 """The most done requests that one sync reads again; the next one reads the others."""
@@ -71,7 +73,7 @@ def sync() -> Synced:
         raise
     news.are_read()
     stands = _record_stands()
-    made = _pending() if options.pending() else (0, 0)
+    made = _pending() if options.pending() else (0, _let_in())
     return Synced(answered, stands, *made)
 
 
@@ -233,9 +235,11 @@ def _pending() -> tuple[int, int]:
     Users who are Active when a centre turns this on count as ready.
     """
     status = _pending_status()
-    if not Made.objects.filter(model=_BASELINE).exists():
+    marks = Made.objects.filter(model=snapshots.BASELINE)
+    if not marks.filter(row=_IN_FORCE).exists():
         _take_as_served()
-        Made.objects.create(model=_BASELINE, row=0)
+        if not marks.update(row=_IN_FORCE):
+            Made.objects.create(model=snapshots.BASELINE, row=_IN_FORCE)
         return 0, 0
     active = AllocationUserStatusChoice.objects.get(name="Active")
     standings = {(row.allocation, row.user): row for row in Standing.objects.all()}
@@ -248,10 +252,22 @@ def _pending() -> tuple[int, int]:
         if standing is None:
             continue
         if row.status_id == active.pk and standing.ready is None:
-            counts[0] += _move(row, active, status, standing.number)
+            counts[0] += _move(row, active, status, outbox.request_id(standing.number))
         elif row.status_id == status.pk and standing.ready is not None:
-            counts[1] += _move(row, status, active, standing.number)
+            counts[1] += _move(row, status, active, outbox.request_id(standing.number))
     return counts[0], counts[1]
+
+
+def _let_in() -> int:
+    """Make Pending users Active after a centre opted out; return how many there were."""
+    if not snapshots.were_pending():
+        return 0
+    Made.objects.filter(model=snapshots.BASELINE).update(row=_ENDED)
+    active = AllocationUserStatusChoice.objects.get(name="Active")
+    rows = AllocationUser.objects.filter(
+        status__name=snapshots.PENDING, allocation__status__name__in=mapping.ENTITLED
+    ).select_related("status")
+    return sum(_move(row, row.status, active, "PROVISIONER_PENDING is off") for row in list(rows))
 
 
 def _pending_status() -> Any:
@@ -277,7 +293,7 @@ def _take_as_served() -> None:
     )
 
 
-def _move(row: Any, old: Any, new: Any, number: int) -> int:
+def _move(row: Any, old: Any, new: Any, why: str) -> int:
     """Change a user's status, unless it or the allocation's has changed meanwhile.
 
     The allocation must still be in a status that entitles its users. Return 1 if the user's status
@@ -289,23 +305,25 @@ def _move(row: Any, old: Any, new: Any, number: int) -> int:
         # When another process has just changed a row, PostgreSQL checks the row's own columns
         # again, but not joined ones. So each row has its own query, with the allocation locked.
         of = Allocation.objects.select_for_update().filter(pk=row.allocation_id, status__in=kinds)
-        if not of:
-            return 0
+        return _change(row, old, new, why) if of else 0
+
+
+def _change(row: Any, old: Any, new: Any, why: str) -> int:
+    """Change a user's status unless it has changed meanwhile; return 1 if it was changed, or 0."""
+    with transaction.atomic():
         moved = AllocationUser.objects.filter(pk=row.pk, status=old).update(status=new)
         if moved:
             # save() writes ColdFront's history; update() does not.
             row.refresh_from_db()
-            row._change_reason = f"provisioner: {outbox.request_id(number)}"
+            row._change_reason = f"provisioner: {why}"
             row.save()
     return int(moved)
 
 
 def unpend() -> int:
     """Make every Pending user Active, before the app is removed; return how many there were."""
+    if not snapshots.were_pending():
+        return 0
     active = AllocationUserStatusChoice.objects.get(name="Active")
-    rows = AllocationUser.objects.filter(status__name=snapshots.PENDING)
-    for row in list(rows):
-        row.status = active
-        row._change_reason = "provisioner: uninstalled"
-        row.save()
-    return len(rows)
+    rows = AllocationUser.objects.filter(status__name=snapshots.PENDING).select_related("status")
+    return sum(_change(row, row.status, active, "uninstalled") for row in list(rows))

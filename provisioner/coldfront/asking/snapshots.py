@@ -23,6 +23,7 @@ from django.contrib.auth.models import User
 
 from provisioner.coldfront.asking import earlier, mapping, options
 from provisioner.coldfront.asking.attributes import GID
+from provisioner.coldfront.models import Made
 
 _CHUNK = 500
 """Keys in one query, below the number of parameters that SQLite takes in one statement."""
@@ -32,6 +33,9 @@ _MANAGER = "Manager"
 
 PENDING = "Pending"
 """The status of an allocation user who is not ready yet, if a centre opts in."""
+
+BASELINE = "baseline"
+"""The mark that a centre has opted in once."""
 
 
 def allocations(
@@ -179,10 +183,18 @@ def _same_codes(rows: Sequence[Any], kept: Mapping[int, str]) -> Mapping[int, tu
 # Users.
 
 
+def were_pending() -> bool:
+    """Return True if the app has ever shown users as Pending; else that status is the centre's own.
+
+    The option does not count: switching it off must take access from nobody.
+    """
+    return bool(Made.objects.filter(model=BASELINE).exists())
+
+
 def _users(
     keys: Sequence[int], with_user: tuple[int, int] | None
 ) -> Mapping[int, list[mapping.Person]]:
-    allowed = ["Active", PENDING] if options.pending() else ["Active"]
+    allowed = ["Active", PENDING] if were_pending() else ["Active"]
     rows = (
         AllocationUser.objects.filter(allocation__in=keys, user__is_active=True)
         .select_related("user", "status")
