@@ -24,13 +24,16 @@ from provisioner.request.documents import Problem
 from provisioner.system import users
 from provisioner.system.ulid import RequestId
 
+EVERYTHING = "site:"
+"""The subject of a manifest. Each request that follows from one is judged by its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The next state of a candidate, and why.
 
     duplicate_of: the earlier request that has the same own id or signed bytes; held_by: who held
-    the earlier one before it was cancelled.
+    an earlier one of the same own id or subject.
     """
 
     state: RequestState
@@ -43,13 +46,15 @@ class Verdict:
 class Precedents:
     """What was accepted before with the ids, orders and signed bytes of a wave.
 
-    in_vain: why a request that follows from a date, and is judged again, follows from none;
-    unfounded: why those of the service that close idle people do not any more, by their own id.
+    kept: what was cancelled while others held it, by writer, action and subject; in_vain: why one
+    that follows from a date, and is judged again, follows from none; unfounded: why those of the
+    service that close idle people do not any more, by their own id.
     """
 
     known: Mapping[tuple[str, str], Known]
     orders: Mapping[tuple[str, str], int]
     signed: Mapping[tuple[str, str], Known]
+    kept: Mapping[tuple[str, str, str], Known] = field(default_factory=dict)
     in_vain: str = ""
     unfounded: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
@@ -66,13 +71,16 @@ def look_up(
     others = {name: request for name, request in known.items() if request.id != besides}
     bodies = [(c.submission.writer, c.submission.sha256) for c in wave if c.submission.signed]
     orders, signed = precedents.highest_orders(conn, keys), precedents.taken(conn, bodies)
+    # What is judged again has waited already, or was let go by somebody who may do that.
+    asked = [] if besides else [_about(c) for c in wave if c.request is not None]
+    kept = precedents.kept(conn, [about for about in asked if about[2] != EVERYTHING])
     in_vain = subjects.ended_in_vain(conn, RequestId(besides)) if besides else ""
     service = users.user_name(os.geteuid())
     own = [request_id for writer, request_id in ids if writer == service]
     within = idle.FRESH if besides else idle.PROMPT
     closings = idle.in_vain(conn, own, now, within)
     unfounded = {(service, one): why for one, why in closings.items()}
-    return Precedents(others, orders, signed, in_vain, unfounded)
+    return Precedents(others, orders, signed, kept, in_vain, unfounded)
 
 
 def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
@@ -120,15 +128,33 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
             return Verdict(RequestState.SUPERSEDED, (late,))
     if answer.verdict == policy.REVIEW:
         return Verdict(RequestState.HELD, (_by_policy(answer),))
-    if known is not None and known.state == RequestState.CANCELLED and known.held_by is not None:
-        why = f"{known.held_by} held {known.id} before it was cancelled: held again"
-        return Verdict(RequestState.HELD, (Problem(None, "id", why),), held_by=known.held_by)
+    stopped = _stopped(known, before.kept.get(_about(candidate)))
+    if stopped is not None:
+        return stopped
     if request.not_before is not None and request.not_before.timestamp() > now:
         return Verdict(RequestState.SCHEDULED)
     return Verdict(RequestState.ACCEPTED)
 
 
 _SEND_AGAIN = "the request sent again, with its file"
+
+
+def _about(candidate: Candidate) -> tuple[str, str, str]:
+    """Return a valid request's writer, action and subject."""
+    assert candidate.request is not None
+    request = candidate.request
+    return candidate.submission.writer, request.action, request.subject
+
+
+def _stopped(known: Known | None, kept: Known | None) -> Verdict | None:
+    """Hold what another person held before. Asking under a new id would bypass them."""
+    key = ""
+    if known is not None and known.state == RequestState.CANCELLED and known.held_by is not None:
+        kept, key = known, "id"
+    if kept is None:
+        return None
+    why = f"{kept.held_by} held {kept.id} before it was cancelled: held again"
+    return Verdict(RequestState.HELD, (Problem(None, key, why),), held_by=kept.held_by)
 
 
 def _by_policy(answer: policy.Answer) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from provisioner.config.schema import load
 from provisioner.journal.records.request_rows import Record
 from tests.support.crowds import people
 from tests.support.engine_site import Site, allocation, control, release
+from tests.support.manifest_site import entry, reconcile
 from tests.support.policy_site import OPERATOR, POLICY, PORTAL, SECOND, now, send, why
 
+MANIFESTS = POLICY.replace("actions: [user.*, ", "actions: [reconcile, user.*, ")
 LATER = "not_before: 2126-01-01T00:00:00Z\n"
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """Give a site with a portal and two operators, whose first backend is away."""
-    site = Site(tmp_path, POLICY)
+    site = Site(tmp_path, MANIFESTS)
     site.first.away = True
     return site
 
@@ -28,6 +31,13 @@ def site(tmp_path: Path) -> Site:
 def steer(site: Site, uid: int, verb: str, record: Record) -> Record:
     """Let a user steer a request; return the steering one."""
     return send(site, uid, control(f"request.{verb}", record.id), f"{verb}.yaml")
+
+
+def held_by_the_operator(site: Site) -> Record:
+    """Give a request of the portal that needs no review, and that an operator holds."""
+    waiting = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-1\n"))
+    assert steer(site, OPERATOR, "hold", waiting).state == "done"
+    return waiting
 
 
 def released(site: Site, head: str = "") -> Record:
@@ -91,6 +101,85 @@ def test_what_an_operator_held_that_needs_no_review_is_let_go_by_another_alone(
     assert steer(site, PORTAL, "retry", waiting).state == "refused"
     assert steer(site, SECOND, "retry", waiting).state == "done"
     assert (now(site, waiting).state, now(site, waiting).held_by) == ("done", None)
+
+
+def by_event(site: Site, files: int) -> Record:
+    """Let the portal ask for the allocation under a new id; return that request."""
+    text = allocation(1, "ann", files=files, head="id: cf-2\n")
+    return send(site, PORTAL, text, "again.yaml")
+
+
+def by_manifest(site: Site, files: int) -> Record:
+    """Let the portal's manifest ask for the allocation; return the request that follows."""
+    before = {record.id for record in site.open()}
+    reconcile(site, {**entry(1, "ann", files=files), "id": "cf-2"})
+    (again,) = [record for record in site.open() if record.id not in before]
+    return again
+
+
+@pytest.mark.parametrize("files", [5, 6], ids=["the same", "other content"])
+@pytest.mark.parametrize("ask", [by_event, by_manifest])
+def test_what_an_operator_held_and_its_writer_cancelled_is_held_again_under_a_new_id(
+    site: Site, ask: Callable[[Site, int], Record], files: int
+) -> None:
+    waiting = held_by_the_operator(site)
+    steer(site, PORTAL, "cancel", waiting)
+    site.back(site.first)
+    again = ask(site, files)
+    assert (again.state, again.held_by, again.for_review) == ("held", "uid-4712", None)
+    assert f"uid-4712 held {waiting.id} before it was cancelled" in why(again)
+    assert site.first.rows == {}
+
+
+def test_what_its_writer_held_and_cancelled_themselves_goes_on_under_a_new_id(site: Site) -> None:
+    waiting = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-1\n"))
+    steer(site, PORTAL, "hold", waiting)
+    steer(site, PORTAL, "cancel", waiting)
+    site.back(site.first)
+    assert by_event(site, 6).state == "done"
+
+
+def test_what_is_held_again_is_held_however_often_its_writer_cancels_it(site: Site) -> None:
+    steer(site, PORTAL, "cancel", held_by_the_operator(site))
+    site.back(site.first)
+    for files in (6, 50, 7):  # 50 also waits for a review
+        again = by_event(site, files)
+        assert steer(site, PORTAL, "hold", again).state != "done"
+        assert (now(site, again).state, now(site, again).held_by != "uid-4711") == ("held", True)
+        steer(site, PORTAL, "cancel", again)
+    assert site.first.rows == {}
+
+
+def test_what_is_held_again_goes_on_when_another_person_releases_it_and_so_does_what_follows(
+    site: Site,
+) -> None:
+    steer(site, PORTAL, "cancel", held_by_the_operator(site))
+    site.back(site.first)
+    again = by_event(site, 6)
+    assert send(site, PORTAL, release(again), "mine.yaml").state == "refused"
+    assert send(site, SECOND, release(again), "release.yaml").state == "done"
+    assert now(site, again).state == "done"
+    assert send(site, PORTAL, allocation(1, "ann", files=7), "next.yaml").state == "done"
+
+
+@pytest.mark.parametrize(
+    ("uid", "text"),
+    [
+        (PORTAL, allocation(2, "ann")),
+        (PORTAL, allocation(1, verb="suspend")),
+        (SECOND, allocation(1, "ann")),
+    ],
+    ids=["another subject", "another action", "another writer"],
+)
+def test_a_hold_by_another_person_stops_nothing_else(site: Site, uid: int, text: str) -> None:
+    send(site, PORTAL, allocation(1, "ann"), "first.yaml")
+    site.back(site.first)
+    site.first.away = True
+    waiting = send(site, PORTAL, allocation(1, "ann", files=6), "waiting.yaml")
+    steer(site, OPERATOR, "hold", waiting)
+    steer(site, PORTAL, "cancel", waiting)
+    site.back(site.first)
+    assert send(site, uid, text, "other.yaml").state == "done"
 
 
 def test_who_held_and_cancelled_their_own_request_tries_it_again(site: Site) -> None:

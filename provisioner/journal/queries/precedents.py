@@ -66,6 +66,57 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     return {name: request for name, request in known.items() if name in wanted}
 
 
+_newer = requests.alias()
+_KEPT = (
+    select(
+        requests.c.writer,
+        requests.c.action,
+        requests.c.subject,
+        requests.c.id,
+        requests.c.state,
+        requests.c.digest,
+        requests.c.held_by,
+        requests.c.on_behalf_of,
+    )
+    .where(
+        requests.c.subject.in_(IDS),
+        requests.c.state == RequestState.CANCELLED,
+        requests.c.held_by.is_not(None),
+        requests.c.for_review.is_not(True),
+        # Nobody holds what was let go, or never had to wait.
+        ~select(_newer.c.id)
+        .where(
+            _newer.c.subject == requests.c.subject,
+            _newer.c.id > requests.c.id,
+            _newer.c.writer == requests.c.writer,
+            _newer.c.action == requests.c.action,
+            _newer.c.held_by.is_(None),
+            _newer.c.duplicate_of.is_(None),
+            _newer.c.state.not_in([RequestState.REFUSED, RequestState.SUPERSEDED]),
+        )
+        .exists(),
+    )
+    .order_by(requests.c.id)
+)
+
+
+def kept(
+    conn: Connection, about: Collection[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Known]:
+    """Return what was cancelled while another person held it, if nothing was let go since.
+
+    about: for each (writer, action, subject), the newest.
+    """
+    wanted = set(about)
+    known: dict[tuple[str, str, str], Known] = {}
+    for part in chunks({subject for _, _, subject in wanted}):
+        for row in conn.execute(_KEPT, {"b_ids": part}):
+            if row.held_by != asker(row.writer, row.on_behalf_of):
+                about_one = row.writer, row.action, row.subject
+                known[about_one] = Known(row.id, row.state, row.digest, row.held_by)
+    return {one: request for one, request in known.items() if one in wanted}
+
+
 def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
     """Return the first request with each (writer, digest) that was not refused."""
     wanted = set(bodies)
