@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from provisioner.contract import Want
+from provisioner.contract import Key, Want
 from provisioner.controls.access import cause_of
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, precedents, unmade
@@ -74,6 +74,7 @@ def give_back(
     others = unmade.claimed_by_others(conn, target.id, keys)
     restored: list[unmade.Restored] = []
     gone: list[Pair] = []
+    left_in: set[Key] = set()
     theirs: dict[Pair, RequestId] = {}
     for row in rows:
         pair = (row.key, row.claimant)
@@ -89,6 +90,8 @@ def give_back(
             or not _forgotten(row.former, mentions[pair], target.id)
         ):
             gone.append(pair)
+            if row.converged and _left_out(mentions[pair], target.id):
+                left_in.add(row.key)
         elif row.former is not None:
             theirs[pair] = row.former
     unmade.give(conn, restored, gone, theirs)
@@ -96,6 +99,15 @@ def give_back(
     object_rows.touch(conn, made & unmade.still_claimed(conn, made), now)
     step_moves.stamp(conn, {claim.request for claim in restored})
     ledger.unschedule_unclaimed(conn, keys)
+    # Its claim had ended a removal that no backend had seen, so that this one is due again.
+    there = {key for key, state in object_rows.states(conn, left_in).items() if state["present"]}
+    object_rows.touch(conn, there - unmade.still_claimed(conn, there), now)
+
+
+def _left_out(mentions: Sequence[Mention], request: RequestId) -> bool:
+    """Return True if the request that counts before another one leaves the claim out."""
+    counting = [mention for mention in history.earlier(mentions, request) if mention.counts]
+    return bool(counting) and not counting[-1].step
 
 
 def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: RequestId) -> bool:

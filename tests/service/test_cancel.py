@@ -145,6 +145,26 @@ def test_a_suspension_that_was_there_before_a_cancelled_one_stays(site: Site) ->
 
 
 @pytest.mark.parametrize("verb", ["cancel", "hold"])
+@pytest.mark.parametrize("tried", [False, True], ids=["at once", "after the lane tried it"])
+def test_whom_a_request_before_left_out_while_a_backend_was_away_does_not_stay_in(
+    site: Site, tried: bool, verb: str
+) -> None:
+    site.request(allocation(1, "bob"), "first.yaml")
+    site.first.away = True
+    site.request(allocation(1, files=6), "empty.yaml")
+    site.drop(allocation(1, "ann, bob"), "again.yaml")
+    if tried:
+        site.drain()
+    again = site.open()[-1].id
+    site.drop(control(f"request.{verb}", again), "stop.yaml")
+    site.back(site.first)
+    assert "first/member/cf/bob" not in site.first.rows
+    if verb == "hold":
+        site.request(control("request.release", again), "release.yaml")
+        assert "first/member/cf/bob" in site.first.rows
+
+
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
 @pytest.mark.parametrize("stopped", [0, 1], ids=["the first", "the second"])
 def test_a_suspension_that_another_request_asks_for_too_stays(
     site: Site, stopped: int, verb: str
