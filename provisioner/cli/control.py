@@ -180,7 +180,7 @@ def _in_quarantine(record: Record) -> str:
 def _ask(verb: str, ids: Sequence[Meant], yes: bool) -> None:
     """Ask a person before a verb steers many requests. Raises typer.Abort if the answer is no."""
     if len(ids) > _MANY and not yes:
-        typer.confirm(f"{verb} {len(ids)} requests?", abort=True, err=True)
+        typer.confirm(f"{verb} {len(ids)} requests? (--yes does not ask)", abort=True, err=True)
 
 
 def _steer(verb: str, meant: Sequence[Meant], reason: str, sending: Sending) -> None:

@@ -43,7 +43,9 @@ def register(app: typer.Typer) -> None:
 
 
 def failed(
-    name: str = typer.Argument("", metavar="[ID]", help="only this request, as `show` takes it"),
+    name: str = typer.Argument(
+        "", metavar="[ID|CAUSE]", help="only this request, as `show` takes it, or this cause"
+    ),
     cause: str = typer.Option("", help="only this cause, as `failed` prints it"),
     chosen: Filter = choosing.ALL,
     everything: bool = typer.Option(False, "--all", help="all that is known of each cause"),
