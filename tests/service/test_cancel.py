@@ -145,16 +145,14 @@ def test_a_suspension_that_was_there_before_a_cancelled_one_stays(site: Site) ->
 
 
 @pytest.mark.parametrize("verb", ["cancel", "hold"])
-@pytest.mark.parametrize("tried", [False, True], ids=["at once", "after the lane tried it"])
 def test_whom_a_request_before_left_out_while_a_backend_was_away_does_not_stay_in(
-    site: Site, tried: bool, verb: str
+    site: Site, verb: str
 ) -> None:
     site.request(allocation(1, "bob"), "first.yaml")
     site.first.away = True
-    site.request(allocation(1, files=6), "empty.yaml")
+    site.drop(allocation(1, files=6), "empty.yaml")
     site.drop(allocation(1, "ann, bob"), "again.yaml")
-    if tried:
-        site.drain()
+    site.drain()
     again = site.open()[-1].id
     site.drop(control(f"request.{verb}", again), "stop.yaml")
     site.back(site.first)
@@ -170,11 +168,11 @@ def test_a_suspension_that_another_request_asks_for_too_stays(
     site: Site, stopped: int, verb: str
 ) -> None:
     site.request(user("ann", uid=7), "p.yaml")
-    site.first.away = True
+    site.request(control("lane.pause", "first"), "pause.yaml")
     for name in ("s0.yaml", "s1.yaml"):
         site.request(user("ann", "suspend", cause="incident"), name)
     site.request(control(f"request.{verb}", site.open()[stopped].id), "stop.yaml")
-    site.back(site.first)
+    site.request(control("lane.unpause", "first"), "unpause.yaml")
     assert site.limit("first/account/ann") == "0"
     assert site.limit("second/account/ann", "second") == "0"
 
@@ -183,10 +181,10 @@ def test_a_suspension_that_was_lifted_and_made_again_goes_with_its_own_request(s
     site.request(user("ann", uid=7), "p.yaml")
     for verb in ("suspend", "resume"):
         site.request(user("ann", verb, cause="incident"), f"{verb}.yaml")
-    site.first.away = True
+    site.request(control("lane.pause", "first"), "pause.yaml")
     site.request(user("ann", "suspend", cause="incident"), "again.yaml")
     site.request(control("request.cancel", site.open()[0].id), "stop.yaml")
-    site.back(site.first)
+    site.request(control("lane.unpause", "first"), "unpause.yaml")
     assert site.limit("first/account/ann") == "7"
 
 

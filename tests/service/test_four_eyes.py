@@ -286,7 +286,7 @@ SMALL = allocation(1, "ann")
 def test_a_portal_holds_for_a_person_and_not_for_all_of_its_persons(
     site: Site, verb: str, holder: str, outcome: str
 ) -> None:
-    site.first.away = True
+    send(site, SECOND, control("lane.pause", "first"), "pause.yaml")
     text = spoken(SMALL, "pi.one") + "id: cf-1\n"
     waiting = send(site, PORTAL, text, "own.yaml")
     send(site, PORTAL, spoken(control("request.hold", waiting.id), holder), "hold.yaml")
