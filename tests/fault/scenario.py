@@ -100,8 +100,10 @@ STATES = {
     "provision-greg": ("cancelled",),
     "wrong": ("refused",),
     "compute": ("done", "superseded"),
+    "suspend-carol": ("done", "superseded"),
 }
-"""How each request may end: the first for compute time is replaced where it still waits then."""
+"""How each request may end: where they still wait then, the first for compute time is replaced, and
+carol's suspension is lifted."""
 
 
 class Stage:
