@@ -30,7 +30,7 @@ from provisioner.contract import (
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
 from provisioner.convergence import settings
 from provisioner.convergence.questions import own, states, unexpected
-from provisioner.convergence.reads import reads
+from provisioner.convergence.reads import MOMENT, reads
 from provisioner.convergence.timings import timed
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
@@ -85,20 +85,22 @@ class _Task:
     over: bool = False
 
 
-def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcome]:
+def converge(
+    handler: Handler, items: Iterable[Item], save: Save, moment: float = MOMENT
+) -> list[Outcome]:
     """Bring items to what their claims want, as far as the backend allows.
 
     Errors about one object never raise. If the backend is away, Unavailable is the fault of every
-    item that is not over.
+    item that is not over. moment: the seconds for which a read is repeated before that.
     """
     tasks = {item.key: _Task(item) for item in items}
     try:
-        _observe(handler, tasks.values())
+        _observe(handler, tasks.values(), moment)
         remembered = _remember(handler, tasks.values())
         for number in range(ROUNDS):
             changing = _planned(handler, tasks.values())
             if number == 0:
-                changing = _foreseen(handler, changing)
+                changing = _foreseen(handler, changing, moment)
             if not changing:
                 break
             # Prior states are saved only for objects about to be closed: an object that stays may
@@ -110,7 +112,7 @@ def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcom
             if former.priors or former.applied:
                 save(former)
             _apply(handler, changing)
-            _observe(handler, changing)
+            _observe(handler, changing, moment)
         else:
             for task in _planned(handler, tasks.values()):
                 texts = "; ".join(change.text for change in task.changes)
@@ -121,14 +123,14 @@ def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcom
 
 
 def dry_run(
-    handler: Handler, items: Iterable[Item]
+    handler: Handler, items: Iterable[Item], moment: float = MOMENT
 ) -> list[tuple[Item, Sequence[Change], Outcome]]:
     """Do what `converge` does, up to the first write."""
     tasks = {item.key: _Task(item) for item in items}
     try:
-        _observe(handler, tasks.values())
+        _observe(handler, tasks.values(), moment)
         _remember(handler, tasks.values())
-        _foreseen(handler, _planned(handler, tasks.values()))
+        _foreseen(handler, _planned(handler, tasks.values()), moment)
     except (Unavailable, Unknown) as fault:
         _spare(tasks.values(), fault)
     return [(task.item, task.changes, _outcome(handler, task)) for task in tasks.values()]
@@ -233,11 +235,11 @@ def _spare(tasks: Iterable[_Task], fault: Fault) -> None:
             task.fault, task.over = fault, True
 
 
-def _observe(handler: Handler, tasks: Iterable[_Task]) -> None:
+def _observe(handler: Handler, tasks: Iterable[_Task], moment: float) -> None:
     pending = {task.item.key: task for task in tasks if not task.over}
     if not pending:
         return
-    seen = states(handler, list(pending))
+    seen = states(handler, list(pending), moment)
     for key, task in pending.items():
         state = seen.get(key)
         if state is None:
@@ -319,13 +321,13 @@ def _planned(handler: Handler, tasks: Iterable[_Task]) -> list[_Task]:
     return changing
 
 
-def _foreseen(handler: Handler, tasks: list[_Task]) -> list[_Task]:
+def _foreseen(handler: Handler, tasks: list[_Task], moment: float) -> list[_Task]:
     """End the items that the handler already knows to be refused; return the rest."""
     if not tasks or not isinstance(handler, Foresees):
         return tasks
     changes = [change for task in tasks for change in task.changes]
     try:
-        refused = reads(lambda: handler.foresee(changes))
+        refused = reads(lambda: handler.foresee(changes), moment)
     except (Unavailable, Unknown):
         raise
     except Fault as fault:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, NotReady
 from provisioner.contract.abilities import Reopens, able
 from provisioner.convergence.converge import Outcome, Save, converge, dry_run
+from provisioner.convergence.reads import MOMENT
 from provisioner.convergence.settings import wanted
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
@@ -63,10 +64,10 @@ def as_taken(item: Item) -> Item:
     return replace(item, claims=claims)
 
 
-def look(handler: Handler, items: Iterable[Item]) -> list[Look]:
+def look(handler: Handler, items: Iterable[Item], moment: float = MOMENT) -> list[Look]:
     """Return what converging objects would write; a fault says where that is not allowed."""
     items_by_key = {item.key: item for item in items}
-    seen = dry_run(handler, [as_taken(item) for item in items_by_key.values()])
+    seen = dry_run(handler, [as_taken(item) for item in items_by_key.values()], moment)
     return [
         _look(guarded(handler, item), changes, _of(items_by_key[item.key], outcome))
         for item, changes, outcome in seen
@@ -78,15 +79,17 @@ def _of(item: Item, outcome: Outcome) -> Outcome:
     return outcome if outcome.item is item else replace(outcome, item=item)
 
 
-def take(handler: Handler, items: Sequence[Item], save: Save) -> list[Outcome]:
+def take(
+    handler: Handler, items: Sequence[Item], save: Save, moment: float = MOMENT
+) -> list[Outcome]:
     """Converge objects that may be written, and say how each is now taken over.
 
     One that was closed and differs, or was never compared, opens as it was. One that opened so is
     looked at once more: it converged if it is as wanted, and else its fault says what differs.
     """
-    outcomes = converge(handler, [as_taken(item) for item in items], save)
+    outcomes = converge(handler, [as_taken(item) for item in items], save, moment)
     opened = [o for o in outcomes if o.item.reopens and o.fault is None]
-    again = look(handler, [replace(o.item, prior=None) for o in opened]) if opened else []
+    again = look(handler, [replace(o.item, prior=None) for o in opened], moment) if opened else []
     differing = {seen.outcome.item.key: seen for seen in again if seen.outcome.fault is not None}
     given = {item.key: item for item in items}
     return [

@@ -32,6 +32,7 @@ from provisioner.convergence.next_try import (
     Tried,
     next_try,
 )
+from provisioner.convergence.reads import MOMENT
 from provisioner.journal import journal
 from provisioner.journal.records import keepsakes, object_rows, waits
 from provisioner.objects.applied import forgotten
@@ -83,6 +84,8 @@ class Lane:
         self._progress = progress
         self._finish = finish
         self._patience = patience
+        # A read is repeated for no longer than the lane would wait until its first next try.
+        self._moment = min(MOMENT, patience.first)
         self._woken = threading.Event()
         self._stopping = False
         self._breakers = Breakers(patience)
@@ -164,15 +167,16 @@ class Lane:
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
         """Converge objects. Those that may not be written now are only read."""
         if self.observing:
-            return observe(handler, items)
+            return observe(handler, items, self._moment)
         outcomes = []
         mine = [item for item in items if not guarded(handler, item)]
         if mine:
-            outcomes += take(handler, mine, self._save)
+            outcomes += take(handler, mine, self._save, self._moment)
         others = [item for item in items if guarded(handler, item)]
         if others:
             outcomes += [
-                replace(seen.outcome, adoption=seen.adoption) for seen in look(handler, others)
+                replace(seen.outcome, adoption=seen.adoption)
+                for seen in look(handler, others, self._moment)
             ]
         return outcomes
 
@@ -302,7 +306,7 @@ def _plain(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
+def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> list[Outcome]:
     """Return what converging would result in, without writing.
 
     An object in its wanted state has converged. So has one that lacks only our mark: the ledger
@@ -310,7 +314,7 @@ def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
     its settings that are as wanted.
     """
     outcomes = []
-    for seen in look(handler, items):
+    for seen in look(handler, items, moment):
         fault, applied = seen.outcome.fault, seen.outcome.applied
         if applied is not None and not seen.outcome.item.applied:
             applied = forgotten(applied)

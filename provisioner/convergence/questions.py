@@ -25,7 +25,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.convergence.reads import reads
+from provisioner.convergence.reads import MOMENT, reads
 from provisioner.convergence.timings import timed
 
 MOST = 64
@@ -38,8 +38,12 @@ LARGEST = 1_000_000
 """The most characters and values in it. A group's members are objects of their own."""
 
 
-def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
+def states(
+    handler: Handler, keys: Sequence[Key], moment: float = MOMENT
+) -> dict[Key, State | Fault]:
     """Read objects in as few questions as possible; a fault comes with the object that caused it.
+
+    moment: the seconds for which one that fails is asked again.
 
     Raises Unavailable and Unknown, which concern the backend.
     """
@@ -50,7 +54,7 @@ def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
         questions += 1
         try:
             with timed("observe"):
-                given = reads(functools.partial(handler.observe, part))
+                given = reads(functools.partial(handler.observe, part), moment)
             answers.update({key: _storable(key, state) for key, state in given.items()})
         except (Unavailable, Unknown):
             raise

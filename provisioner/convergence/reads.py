@@ -15,13 +15,19 @@ from provisioner.contract import Unavailable
 
 T = TypeVar("T")
 
+MOMENT = 2.0
+"""The most seconds for which a read is repeated, and an object waits for an answer."""
 
-def reads(call: Callable[[], T]) -> T:
-    """Call until it no longer raises Unavailable, for about two seconds; then raise that."""
+
+def reads(call: Callable[[], T], moment: float = MOMENT) -> T:
+    """Call until it no longer raises Unavailable; raise that when the moment is over.
+
+    moment: seconds, above 0.
+    """
     retrying = Retrying(
         retry=retry_if_exception_type(Unavailable),
-        wait=wait_random_exponential(multiplier=0.1, max=0.5),
-        stop=stop_after_delay(2),
+        wait=wait_random_exponential(multiplier=moment / 20, max=moment / 4),
+        stop=stop_after_delay(moment),
         reraise=True,
     )
     return retrying(call)

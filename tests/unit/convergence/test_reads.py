@@ -58,3 +58,10 @@ def test_whatever_else_is_said_is_passed_on_at_once(fault: Fault | OSError) -> N
     with pytest.raises(type(fault)):
         reads(call)
     assert call.calls == 1
+
+
+def test_no_backend_that_stays_away_is_asked_longer_than_the_moment_that_is_left() -> None:
+    call = Answers(Unavailable("away"), Unavailable("still away"))
+    with pytest.raises(Unavailable):
+        reads(call, 1e-9)
+    assert call.calls == 1
