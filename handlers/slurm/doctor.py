@@ -25,7 +25,7 @@ DIFFERS = {
 def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
     """Return findings about everything that the handler needs of Slurm."""
     try:
-        known = tools.clusters()
+        known = tools.slurmdbd.clusters()
     except Fault as fault:
         return [Finding(Level.ERROR, "slurmdbd", fault.message, fault.advice)]
     if cluster not in known:
@@ -54,20 +54,23 @@ def judged(version: str) -> Finding:
 
 def _version(tools: Tools) -> Finding:
     try:
-        return judged(tools.version())
+        return judged(tools.slurmdbd.version())
     except Fault as fault:
         return Finding(Level.WARNING, "slurmdbd", f"does not say its version: {fault.message}")
 
 
 def _controller(tools: Tools) -> list[Finding]:
     try:
-        tools.held(["root"], ["root"])
+        tools.slurmctld.held(["root"], ["root"])
     except Fault as fault:
         # Users wait for slurmctld: the handler looks for failed lookups before each write.
         return [Finding(Level.ERROR, "slurmctld", fault.message, fault.advice)]
     answers = Finding(Level.OK, "slurmctld", "answers")
     try:
-        return [answers, *(_enforcement(tools.enforced()) if tools.scontrol else ())]
+        return [
+            answers,
+            *(_enforcement(tools.slurmctld.enforced()) if tools.slurmctld.scontrol else ()),
+        ]
     except Fault as fault:
         said = f"does not say what it enforces: {fault.message}"
         return [answers, Finding(Level.WARNING, "slurmctld", said, fault.advice)]
@@ -76,10 +79,10 @@ def _controller(tools: Tools) -> list[Finding]:
 def _jobs(tools: Tools) -> list[Finding]:
     """Run squeue and scancel: otherwise the first who leaves would find that one is missing."""
     findings = []
-    if tools.squeue:
-        findings.append(_answers("squeue", lambda: tools.running("root", ["root"])))
-    if tools.scancel:
-        findings.append(_answers("scancel", tools.check_cancel))
+    if tools.slurmctld.squeue:
+        findings.append(_answers("squeue", lambda: tools.slurmctld.running("root", ["root"])))
+    if tools.slurmctld.scancel:
+        findings.append(_answers("scancel", tools.slurmctld.check_cancel))
     return findings
 
 

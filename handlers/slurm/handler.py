@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from handlers.slurm import access
-from handlers.slurm.client import Association, Held, Tools, by_name, contradicted, doubled
+from handlers.slurm.client import tools_of
 from handlers.slurm.doctor import check_slurm
 from handlers.slurm.jobs import last_jobs
 from handlers.slurm.limits.amounts import UNLIMITED
@@ -34,6 +34,8 @@ from handlers.slurm.refers import Known, default_of, named, named_by_key, refuse
 from handlers.slurm.removal import below
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, state_of, stays_alone
 from handlers.slurm.settings import Params, Settings
+from handlers.slurm.slurmctld import Held
+from handlers.slurm.slurmdbd import Association, by_name, contradicted, default_accounts, doubled
 from handlers.slurm.texts import LONGEST, as_held
 from handlers.slurm.writes import write
 from provisioner.contract import (
@@ -80,18 +82,7 @@ class Slurm:
         self.lane = settings.lane
         self._instance = site.instance
         self._settings = settings
-        environment = {"SLURM_CONF": settings.slurm_conf} if settings.slurm_conf else {}
-        self._tools = Tools(
-            site.run,
-            settings.cluster,
-            settings.sacctmgr,
-            settings.scontrol,
-            settings.squeue,
-            settings.scancel if settings.on_suspend == "cancel" else (),
-            environment,
-            settings.timeout,
-            settings.sacct,
-        )
+        self._tools = tools_of(site, settings)
 
     # Wants.
 
@@ -161,7 +152,7 @@ class Slurm:
 
     def _ends_jobs(self, kind: str) -> dict[str, Any]:
         """Return how many jobs of a suspended user are cancelled at most; nothing if none are."""
-        cancels = kind == "assoc" and self._tools.scancel
+        cancels = kind == "assoc" and self._tools.slurmctld.scancel
         return {"cancels": self._settings.most_cancelled} if cancels else {}
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
@@ -197,11 +188,12 @@ class Slurm:
         described = {names[2] for names in parts.values() if names[1] == "account"}
         rows, shared = self._rows(accounts, described)
         grouped = by_name(rows)
-        texts = self._tools.accounts(described) if described else {}
-        defaults, theirs = self._tools.users(users) if users else ({}, {})
+        texts = self._tools.slurmdbd.accounts(described) if described else {}
+        defaults, theirs = self._tools.slurmdbd.users(users) if users else ({}, {})
         present = {user for _, user in grouped if user in users}
-        held = self._tools.held(present, accounts) if present else Held()
-        jobs = self._tools.jobs(accounts, present) if self._tools.scancel and present else {}
+        slurmctld = self._tools.slurmctld
+        held = slurmctld.held(present, accounts) if present else Held()
+        jobs = slurmctld.jobs(accounts, present) if slurmctld.scancel and present else {}
         results: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
             user = rest[0] if rest else ""
@@ -230,8 +222,8 @@ class Slurm:
         """Return associations, and which accounts other clusters have; nothing if no account is
         asked for."""
         if described:
-            return self._tools.everywhere(accounts)
-        return self._tools.associations(accounts), set()
+            return self._tools.slurmdbd.everywhere(accounts)
+        return self._tools.slurmdbd.associations(accounts), set()
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
         """Return the limits that are wanted; an account's texts stay, because it always has
@@ -272,7 +264,7 @@ class Slurm:
     def enclosed(self, keys: Collection[Key]) -> Mapping[Key, Sequence[Key]]:
         """Return the accounts below accounts, and everybody's associations with all of these."""
         accounts = [key for key in keys if split_key(key)[1] == "account"]
-        rows = self._tools.associations(()) if accounts else []
+        rows = self._tools.slurmdbd.associations(()) if accounts else []
         return {key: below(key, rows) for key in accounts}
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
@@ -286,15 +278,15 @@ class Slurm:
         named = named_by_key(changes)
         made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
         made |= {"root", self._settings.parent}
-        qos = self._tools.qos() if any(names.qos for names in named.values()) else ()
-        tres = self._tools.tres() if any(names.resources for names in named.values()) else ()
+        slurmdbd, slurmctld = self._tools.slurmdbd, self._tools.slurmctld
+        qos = slurmdbd.qos() if any(names.qos for names in named.values()) else ()
+        tres = slurmdbd.tres() if any(names.resources for names in named.values()) else ()
         parents = {names.parent for names in named.values() if names.parent} - made
-        there = {row.account for row in self._tools.associations(parents)} if parents else set()
+        there = {row.account for row in slurmdbd.associations(parents)} if parents else set()
         missing = parents - there
-        known = {row.account for row in self._tools.associations(())} if missing else set()
-        parts = (
-            self._tools.partitions() if any(names.partitions for names in named.values()) else None
-        )
+        known = {row.account for row in slurmdbd.associations(())} if missing else set()
+        asked = any(names.partitions for names in named.values())
+        parts = slurmctld.partitions() if asked else None
         facts = Known(self._settings.cluster, qos, tres, missing, known, parts)
         return {**self._without_access(changes), **refused(named, facts)}
 
@@ -302,7 +294,7 @@ class Slurm:
         some = [change for change in changes if default_of(change)]
         accounts = {str(change.data.get("account", change.data["name"])) for change in some}
         accounts |= {named(change).parent for change in some} - {""}
-        allowed = self._tools.usable_qos(accounts) if some else {}
+        allowed = self._tools.slurmdbd.usable_qos(accounts) if some else {}
         told = [(change.key, without_access(change, allowed)) for change in some]
         advice = "add it to the QOS of the account, or to those in the user's specs"
         return {key: Permanent(f"{key}: {text}", advice=advice) for key, text in told if text}
@@ -316,13 +308,13 @@ class Slurm:
 
     def last_used(self, since: float, now: float) -> Uses:
         """Return when people last had a job on the cluster."""
-        return last_jobs(self._tools, since, now)
+        return last_jobs(self._tools.records, since, now)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return everything except protected names and names that no request could have."""
-        rows = self._tools.associations(())
-        described = self._tools.accounts(())
-        defaults = self._tools.default_accounts(())
+        rows = self._tools.slurmdbd.associations(())
+        described = self._tools.slurmdbd.accounts(())
+        defaults = default_accounts(self._tools.slurmdbd, ())
         grouped = by_name(rows)
         for (account, user), there in grouped.items():
             if account in self._settings.protected or user in self._settings.protected:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from handlers.slurm.client import Tools
+from handlers.slurm.slurmdbd import Slurmdbd, default_accounts
 from provisioner.contract import NotReady, Transient
 
 FEW = 20
@@ -27,7 +28,8 @@ MOST_OTHERS = 500
 def heal(tools: Tools, users: Collection[str]) -> None:
     """Make slurmctld look users up again. Raises NotReady if an admin has to do it."""
     if len(users) <= FEW:
-        others = {user for account, user in tools.held().failed if not account} - set(users)
+        failed = tools.slurmctld.held().failed
+        others = {user for account, user in failed if not account} - set(users)
         if len(others) >= MOST_OTHERS:
             raise _left(
                 users,
@@ -36,9 +38,9 @@ def heal(tools: Tools, users: Collection[str]) -> None:
                 "run `scontrol reconfigure` when that does no harm, or first remove the users who "
                 "do not resolve on slurmctld's host",
             )
-    chosen = tools.default_accounts(users)
+    chosen = default_accounts(tools.slurmdbd, users)
     try:
-        tools.reconfigure()
+        tools.slurmctld.reconfigure()
     except Transient as fault:
         raise _left(
             users,
@@ -48,7 +50,7 @@ def heal(tools: Tools, users: Collection[str]) -> None:
         ) from None
     # A user read again has no default account (`DefAccount=(null)`, 22.05.8), and sbatch without
     # -A is refused until it is set again.
-    set_defaults(tools, chosen)
+    set_defaults(tools.slurmdbd, chosen)
 
 
 def _left(users: Collection[str], why: str, advice: str) -> NotReady:
@@ -56,9 +58,7 @@ def _left(users: Collection[str], why: str, advice: str) -> NotReady:
     return NotReady(f"slurmctld holds a failed uid lookup of {some}: {why}", advice=advice)
 
 
-def set_defaults(tools: Tools, chosen: Mapping[str, str]) -> None:
+def set_defaults(slurmdbd: Slurmdbd, chosen: Mapping[str, str]) -> None:
     """Set users' default accounts, in one call for each account."""
     for account in sorted(set(chosen.values())):
-        names = ",".join(name for name, one in chosen.items() if one == account)
-        where = ["where", f"name={names}", f"cluster={tools.cluster}"]
-        tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])
+        slurmdbd.set_default(account, [name for name, one in chosen.items() if one == account])

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from handlers.slurm.client import Tools
+from handlers.slurm.programs import Programs
 from provisioner.contract import Permanent, Unavailable, Uses
 
 MONTH = 30
@@ -25,18 +27,46 @@ _DAYS = {"hour": 1 / 24, "day": 1.0, "month": 28.0}
 _TO_COME = ("Unknown", "None", "")
 
 
-def last_jobs(tools: Tools, since: float, now: float) -> Uses:
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The programs that ask a slurmdbd for records of jobs, for one cluster."""
+
+    programs: Programs
+    cluster: str
+    sacctmgr: Sequence[str] = ("sacctmgr",)
+    sacct: Sequence[str] = ("sacct",)
+
+    def config(self) -> str:
+        """Return slurmdbd's settings, one a line."""
+        return self.programs.ask([*self.sacctmgr, "show", "config"], "slurmdbd")
+
+    def ended(self, first: int, last: int) -> list[tuple[str, str]]:
+        """Return (user, end) of each job from so many days ago to so many; an end is in seconds
+        since the epoch, or a word for a job that is not over."""
+        window = [f"--starttime=now-{first}days", f"--endtime=now-{last}days" if last else ""]
+        argv = [*self.sacct, "-X", "-n", "-P", "--allusers", f"--clusters={self.cluster}"]
+        argv += [*filter(None, window), "--format=User,End"]
+        # An agent takes no environment: its own configuration has the variable.
+        by_agent = self.sacct[0].partition(":")[0] == "agent"
+        text = self.programs.ask(argv, "slurmdbd", {} if by_agent else {"SLURM_TIME_FORMAT": "%s"})
+        if text and not text.endswith("\n"):
+            raise Unavailable(f"{' '.join(argv)[:150]}: its output was cut off")
+        rows = (line.partition("|") for line in text.splitlines())
+        return [(user, end) for user, _, end in rows]
+
+
+def last_jobs(records: Records, since: float, now: float) -> Uses:
     """Return when each person's last job ended; now for those who have one."""
     days = math.ceil((now - since) / _DAY)
-    _check_kept(tools.config(), days)
+    _check_kept(records.config(), days)
     last: dict[str, float] = {}
     for near in range(0, days, MONTH):
-        for user, end in tools.ended(min(days, near + MONTH), near):
+        for user, end in records.ended(min(days, near + MONTH), near):
             if user:
-                last[user] = max(last.get(user, 0.0), _moment(tools.cluster, end, now))
+                last[user] = max(last.get(user, 0.0), _moment(records.cluster, end, now))
     if len(last) < 2:
         raise Unavailable(
-            f"sacct shows jobs of {len(last)} people on {tools.cluster} in {days} days",
+            f"sacct shows jobs of {len(last)} people on {records.cluster} in {days} days",
             advice="check that the service's user is an operator (`sacctmgr show user NAME`), as "
             "others see only their own jobs under PrivateData=jobs",
         )

@@ -3,7 +3,7 @@
 The current state of accounts and associations, and the changes that bring them to the wanted state.
 
 Promises: pure. The plan makes accounts before users, sets limits after that, and locks users before
-it removes them. Leaves out: the calls (`client`), and who wants what (`handler`).
+it removes them. Leaves out: the calls (`writes`), and who wants what (`handler`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from handlers.slurm.client import Association, Held
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import steps, unlocked
 from handlers.slurm.limits.limits import Limits, add_words, is_clear, is_whole, set_words
@@ -25,6 +24,8 @@ from handlers.slurm.rows import (
     state_of,
     words,
 )
+from handlers.slurm.slurmctld import Held
+from handlers.slurm.slurmdbd import Association
 from handlers.slurm.texts import same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 

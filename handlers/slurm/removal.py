@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from handlers.slurm.client import Association, Tools, by_name, contradicted
+from handlers.slurm.client import Tools
 from handlers.slurm.healing import set_defaults
 from handlers.slurm.limits.limits import Limits, add_words
+from handlers.slurm.slurmdbd import Association, Slurmdbd, by_name, contradicted, default_accounts
 from provisioner.contract import Key, NotReady, Transient, split_key
 
 NOTHING: Mapping[str, Limits] = {}
@@ -68,14 +69,12 @@ def remove(
 
 
 def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
-    if tools.running(account, names):
+    if tools.slurmctld.running(account, names):
         raise _working(account, names)
-    defaults = tools.default_accounts(names)
+    defaults = default_accounts(tools.slurmdbd, names)
     staying: dict[str, str] = {}
     rows: dict[str, int] = {}
-    for cluster, row in tools.associations_of(names):
-        if cluster != tools.cluster or not row.user:
-            continue
+    for row in _here(tools.slurmdbd, names):
         if row.account == account:
             rows[row.user] = rows.get(row.user, 0) + 1
         else:
@@ -84,8 +83,8 @@ def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
     moved = {name: staying[name] for name in leaving if name in staying}
     # Of several associations with a default account, some may count as default and some may not.
     levelled = {name: account for name in leaving if name not in staying and rows.get(name, 0) > 1}
-    set_defaults(tools, moved | levelled)
-    _delete(tools, account, names, [name for name in leaving if name not in moved])
+    set_defaults(tools.slurmdbd, moved | levelled)
+    _delete(tools.slurmdbd, account, names, [name for name in leaving if name not in moved])
 
 
 def _remove_some(
@@ -95,15 +94,15 @@ def _remove_some(
     selection: Sequence[str],
     asked: Mapping[str, Limits],
 ) -> None:
-    defaults = tools.default_accounts(names)
+    defaults = default_accounts(tools.slurmdbd, names)
     staying = [name for name in names if defaults.get(name) == account]
     # An association that stays must count as default, or the user has no default account.
-    set_defaults(tools, dict.fromkeys(staying, account))
+    set_defaults(tools.slurmdbd, dict.fromkeys(staying, account))
     try:
-        _delete(tools, account, names, staying, selection)
+        _delete(tools.slurmdbd, account, names, staying, selection)
     except Transient as refused:
         # Slurm refuses because of a job under that association; only its message says so.
-        if tools.running(account, names):
+        if tools.slurmctld.running(account, names):
             raise _working(account, names) from None
         if not staying:
             raise
@@ -121,12 +120,12 @@ def _remove_aside(
     It refuses while the account is a user's default (24.11.5): ` Error with request: You can not
     remove the default account of a user`. Meanwhile another account of theirs becomes the default.
     """
-    rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
+    rows = _here(tools.slurmdbd, names)
     others = {row.user: row.account for row in rows if row.account != account}
     aside = [name for name in names if name in others]
-    set_defaults(tools, others)
-    _delete(tools, account, aside, [], selection)
-    set_defaults(tools, dict.fromkeys(aside, account))
+    set_defaults(tools.slurmdbd, others)
+    _delete(tools.slurmdbd, account, aside, [], selection)
+    set_defaults(tools.slurmdbd, dict.fromkeys(aside, account))
     return [name for name in names if name not in others]
 
 
@@ -137,12 +136,12 @@ def _remove_and_add(
 
     These are as claims want them (`_check_alone`), so the next plan adds what a kill left out.
     """
-    rows = tools.associations_of(names)
-    _delete(tools, account, names, [])
-    for cluster, row in rows:
-        if cluster == tools.cluster and row.account == account and not _selected(row, selection):
-            _add_as_it_was(tools, row)
-    set_defaults(tools, dict.fromkeys(names, account))
+    rows = _here(tools.slurmdbd, names)
+    _delete(tools.slurmdbd, account, names, [])
+    for row in rows:
+        if row.account == account and not _selected(row, selection):
+            _add_as_it_was(tools.slurmdbd, row)
+    set_defaults(tools.slurmdbd, dict.fromkeys(names, account))
 
 
 def _check_alone(
@@ -159,19 +158,19 @@ def _check_alone(
     """
     if not names:
         return
-    rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
+    rows = _here(tools.slurmdbd, names)
     own = by_name(rows)
-    _, named = tools.users(names)
+    _, named = tools.slurmdbd.users(names)
     for place in sorted({*own, *named, *((account, name) for name in names)}):
         there = own.get(place, [])
         doubt = contradicted(*place, there, named.get(place, set()))
         if doubt is not None or not there or place[0] != account:
             raise doubt or refused
-    if tools.privileged(names):
+    if tools.slurmdbd.privileged(names):
         raise refused
     for row in rows:
         if not _selected(row, selection) and row.limits != asked.get(row.user):
-            where = f"name={row.user} cluster={tools.cluster}"
+            where = f"name={row.user} cluster={tools.slurmdbd.cluster}"
             raise NotReady(
                 f"{refused.message}. What stays of {row.user} in {account} has limits that no "
                 "request asks for, and would lose them if it was removed and added again",
@@ -182,11 +181,16 @@ def _check_alone(
             )
 
 
-def _add_as_it_was(tools: Tools, row: Association) -> None:
+def _here(slurmdbd: Slurmdbd, names: Sequence[str]) -> list[Association]:
+    """Return users' associations on this cluster."""
+    every = slurmdbd.associations_of(names)
+    return [row for cluster, row in every if cluster == slurmdbd.cluster and row.user]
+
+
+def _add_as_it_was(slurmdbd: Slurmdbd, row: Association) -> None:
     """Add a user's association again, with its partition and its limits."""
     partition = [f"partition={row.partition}"] if row.partition else []
-    where = [f"cluster={tools.cluster}", f"account={row.account}", *partition]
-    tools.write(["add", "user", row.user, *where, *add_words(row.limits)])
+    slurmdbd.add_users(row.account, [row.user], [*partition, *add_words(row.limits)])
 
 
 def _selected(row: Association, selection: Sequence[str]) -> bool:
@@ -203,7 +207,7 @@ def _working(account: str, names: Sequence[str]) -> NotReady:
 
 
 def _delete(
-    tools: Tools,
+    slurmdbd: Slurmdbd,
     account: str,
     names: Sequence[str],
     default: Sequence[str],
@@ -213,8 +217,7 @@ def _delete(
     apart = set(default)
     for alike in ([name for name in names if name not in apart], default):
         for some in _portions(alike, DELETED):
-            where = [f"name={','.join(some)}", f"cluster={tools.cluster}", f"account={account}"]
-            tools.write(["delete", "user", "where", *where, *selection])
+            slurmdbd.delete_users(account, some, selection)
 
 
 def _portions(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:

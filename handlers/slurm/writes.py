@@ -1,4 +1,4 @@
-"""Writes to Slurm: each change of a plan as calls of sacctmgr.
+"""Writes to Slurm: each change of a plan as a call of the slurmdbd.
 
 Promises: changes of one group are list calls, short enough for one argument. Leaves out: which
 changes (`plan`), and their results.
@@ -13,6 +13,7 @@ from handlers.slurm.client import Tools
 from handlers.slurm.healing import heal
 from handlers.slurm.limits.limits import Limits
 from handlers.slurm.removal import remove
+from handlers.slurm.slurmctld import Slurmctld
 from provisioner.contract import Change, Permanent
 
 CHUNK = 1000
@@ -20,7 +21,7 @@ CHUNK = 1000
 
 
 def write(tools: Tools, changes: Sequence[Change]) -> None:
-    """Write changes of one group. Raises the faults of `Tools.write`, and NotReady for users with
+    """Write changes of one group. Raises the faults of `Slurmdbd`, and NotReady for users with
     jobs."""
     for start in range(0, len(changes), CHUNK):
         _write(tools, changes[start : start + CHUNK])
@@ -32,39 +33,36 @@ def _write(tools: Tools, changes: Sequence[Change]) -> None:
     account = str(first.get("account", ""))
     attributes = [str(one) for one in cast(Sequence[str], first.get("attributes", ()))]
     selection = [str(first["where"])] if first.get("where") else []
-    cluster, joined = f"cluster={tools.cluster}", ",".join(names)
-    where = ["where", f"name={joined}", cluster]
     if verb == "add-account":
-        tools.write(["add", "account", joined, cluster, *attributes])
+        tools.slurmdbd.add_accounts(names, attributes)
     elif verb == "modify-account":
-        tools.write(["modify", "account", *where, "set", *attributes])
+        tools.slurmdbd.modify_accounts(names, attributes)
     elif verb == "add-user":
-        tools.write(["add", "user", joined, cluster, f"account={account}", *attributes])
+        tools.slurmdbd.add_users(account, names, attributes)
     elif verb == "modify-user":
-        where += [f"account={account}", *selection]
-        tools.write(["modify", "user", *where, "set", *attributes])
+        tools.slurmdbd.modify_users(account, names, selection, attributes)
     elif verb == "default":
-        tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])
+        tools.slurmdbd.set_default(account, names)
     elif verb == "remove-user":
         some = ((change.data["name"], change.data.get("asked")) for change in changes)
         asked = {str(name): cast(Limits, limits) for name, limits in some if limits is not None}
         remove(tools, account, names, selection, asked)
     elif verb == "cancel-jobs":
-        _cancel(tools, account, changes)
+        _cancel(tools.slurmctld, account, changes)
     elif verb == "heal":
         heal(tools, names)
     else:
         raise Permanent(f"slurm has no change {verb!r}")
 
 
-def _cancel(tools: Tools, account: str, changes: Sequence[Change]) -> None:
+def _cancel(slurmctld: Slurmctld, account: str, changes: Sequence[Change]) -> None:
     """End users' jobs in an account, which is locked by now.
 
     They are counted again: users may have submitted more than may be cancelled, between the look at
     them and the lock.
     """
-    counts = tools.jobs([account], [str(change.data["name"]) for change in changes])
+    counts = slurmctld.jobs([account], [str(change.data["name"]) for change in changes])
     for change in changes:
         name = str(change.data["name"])
         if counts.get((account, name), 0) <= cast(int, change.data["most"]):
-            tools.cancel(account, name)
+            slurmctld.cancel(account, name)

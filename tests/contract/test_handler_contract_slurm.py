@@ -48,7 +48,7 @@ class _OfSlurm(HandlerContract):
 
     def write(self, *words: str) -> None:
         """Run sacctmgr as an admin would."""
-        self.cluster.handler()._tools.write(list(words))
+        self.cluster.admin(list(words))
 
 
 class TestAccounts(_OfSlurm):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from handlers.slurm.handler import Slurm, build
+from handlers.slurm.sacctmgr import Sacctmgr
 from provisioner.contract import (
     Change,
     Completed,
@@ -68,7 +69,7 @@ def test_limits_are_changed_and_what_nobody_speaks_of_is_left(cluster: Cluster, 
     ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=10"))
     ledger.run(handler)
     where = ["where", f"name={name}", f"cluster={cluster.settings['cluster']}"]
-    handler._tools.write(["modify", "account", *where, "set", "MaxJobs=5"])
+    cluster.admin(["modify", "account", *where, "set", "MaxJobs=5"])
     ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=20"))
     outcome = ledger.run(handler)[f"slurm-a/account/{name}"]
     assert outcome.fault is None and outcome.state is not None
@@ -83,7 +84,7 @@ def test_suspending_locks_and_resuming_gives_back_what_was(cluster: Cluster, nam
     ledger.run(handler)
     ledger.want(handler, "allocation:1", {"account": name, "user": name, "specs": "MaxWall=60"})
     ledger.run(handler)
-    handler._tools.write(
+    cluster.admin(
         [
             *["modify", "user", "where", f"name={name}", f"cluster={cluster.settings['cluster']}"],
             *["set", "MaxJobs=7"],
@@ -171,7 +172,7 @@ def test_a_default_account_moves_when_asked(cluster: Cluster, name: str) -> None
     ledger.run(handler)
     ledger.want(handler, "allocation:1", {"account": second, "user": name, "default": True})
     assert faults(ledger.run(handler)) == {}
-    assert handler._tools.default_accounts([name]) == {name: second}
+    assert handler._tools.slurmdbd.users([name])[0] == {name: second}
 
 
 def test_a_withdrawn_account_is_locked_and_kept(cluster: Cluster, name: str) -> None:
@@ -221,7 +222,7 @@ def test_a_crash_after_any_write_converges_when_run_again(
         ledger.want(handler, "allocation:1", more)
         ledger.claims[f"slurm-a/assoc/{which}a/{which}"] = ()
         left = [survives]
-        write = type(handler._tools).write
+        write = Sacctmgr.write
 
         def dying(
             tools: object,
@@ -235,7 +236,7 @@ def test_a_crash_after_any_write_converges_when_run_again(
             write(tools, words)
 
         with monkeypatch.context() as patch:
-            patch.setattr(type(handler._tools), "write", dying)
+            patch.setattr(Sacctmgr, "write", dying)
             with pytest.raises(KeyboardInterrupt):
                 ledger.run(handler)
         after = cluster.handler()
@@ -293,7 +294,6 @@ def test_who_has_running_jobs_is_locked_now_and_removed_later(tmp_path: Path) ->
 def test_one_whom_slurm_refuses_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from handlers.slurm.client import Tools
     from provisioner.contract import Transient
 
     handler, ledger = slurm_sites.emulated(tmp_path).handler(), Ledger()
@@ -302,15 +302,15 @@ def test_one_whom_slurm_refuses_fails_alone(
     ledger.want(
         handler, "allocation:1", *({"account": "cf1", "user": f"u{n}"} for n in range(1000))
     )
-    write, calls = Tools.write, []
+    write, calls = Sacctmgr.write, []
 
-    def poisoned(tools: Tools, words: Sequence[str]) -> None:
+    def poisoned(tools: Sacctmgr, words: Sequence[str]) -> None:
         calls.append(words)
         if any("u500" in word.split(",") for word in words):
             raise Transient("u500 is refused")
         write(tools, words)
 
-    monkeypatch.setattr(Tools, "write", poisoned)
+    monkeypatch.setattr(Sacctmgr, "write", poisoned)
     outcomes = ledger.run(handler)
     assert list(faults(outcomes)) == ["slurm-a/assoc/cf1/u500"]
     assert len(calls) < 25

@@ -33,7 +33,7 @@ def test_an_account_is_one_whatever_its_case(cluster: Cluster, name: str) -> Non
     assert faults(ledger.run(handler)) == {}
     ledger.want(handler, "allocation:1", {"account": name.upper(), "user": name})
     assert faults(ledger.run(handler)) == {}
-    assert [row.user for row in handler._tools.associations([name])] == ["", name]
+    assert [row.user for row in handler._tools.slurmdbd.associations([name])] == ["", name]
 
 
 def test_an_account_that_an_admin_deleted_comes_back_with_its_users(
@@ -45,18 +45,20 @@ def test_an_account_that_an_admin_deleted_comes_back_with_its_users(
     ledger.want(handler, "allocation:1", {"account": name, "user": name, "specs": "MaxJobs=2"})
     assert faults(ledger.run(handler)) == {}
     delete_account(cluster, name)
-    assert handler._tools.associations([name]) == []
+    assert handler._tools.slurmdbd.associations([name]) == []
     for _ in range(2):  # A user waits for the account.
         outcomes = ledger.run(handler)
     assert faults(outcomes) == {}
-    found = {row.user: row.limits["MaxJobs"] for row in handler._tools.associations([name])}
+    found = {
+        row.user: row.limits["MaxJobs"] for row in handler._tools.slurmdbd.associations([name])
+    }
     assert found == {"": 3, name: 2}
 
 
 def delete_account(cluster: Cluster, name: str) -> None:
     """Delete an account with its users, as an admin does by hand."""
     if cluster.state is None:
-        cluster.handler()._tools.write(["delete", "account", "where", f"name={name}"])
+        cluster.admin(["delete", "account", "where", f"name={name}"])
         return
     kept = json.loads(cluster.state.read_text())
     kept["assocs"] = [row for row in kept["assocs"] if row["account"] != name]

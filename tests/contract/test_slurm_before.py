@@ -30,7 +30,7 @@ def test_a_limit_that_closing_uses_comes_back_where_it_was_first_claimed_while_c
     handler, ledger = cluster.handler(), Ledger()
     key, plain = f"slurm-a/account/{name}", account(name, adopt=True)
     where = [f"cluster={cluster.settings['cluster']}", "GrpJobs=9", "MaxWall=77"]
-    handler._tools.write(["add", "account", name, *where])
+    cluster.admin(["add", "account", name, *where])
     ledger.want(handler, "allocation:1", plain)
     assert faults(ledger.run(handler)) == {}
     ledger.suspend(True)
@@ -50,7 +50,7 @@ def test_an_admin_s_limits_come_back_after_everybody_had_left_and_somebody_retur
     handler, ledger = cluster.handler(), Ledger()
     key, plain = f"slurm-a/account/{name}", account(name, adopt=True)
     where = [f"cluster={cluster.settings['cluster']}", "GrpJobs=9", "MaxWall=77"]
-    handler._tools.write(["add", "account", name, *where])
+    cluster.admin(["add", "account", name, *where])
     limited = {**plain, "specs": "GrpJobs=4:MaxWall=10"}
     ledger.want(handler, "allocation:1", limited)
     assert limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall") == [4, 10]

@@ -62,16 +62,15 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Askin
         yield Asking(first, "cf1"), Asking(second, "cf1")
         return
     first, name = slurm_sites.real(), "t" + uuid.uuid4().hex[:10]
-    tools = first.handler()._tools
-    tools.write(["add", "cluster", name])
+    first.admin(["add", "cluster", name])
     try:
         yield (
             Asking(first, name),
             Asking(replace(first, settings={**first.settings, "cluster": name}), name),
         )
     finally:
-        tools.write(["delete", "account", "where", f"name={name}"])
-        tools.write(["delete", "cluster", "where", f"name={name}"])
+        first.admin(["delete", "account", "where", f"name={name}"])
+        first.admin(["delete", "cluster", "where", f"name={name}"])
 
 
 def test_a_reconcile_of_two_titles_finds_nothing_to_do(pair: tuple[Asking, Asking]) -> None:
@@ -99,7 +98,7 @@ def test_the_title_of_an_account_on_one_cluster_is_set_back(pair: tuple[Asking, 
     one, _ = pair
     one.wants("title one")
     where = ["where", f"name={one.account}", f"cluster={one.cluster.settings['cluster']}"]
-    one.handler()._tools.write(["modify", "account", *where, "set", "description=by hand"])
+    one.cluster.admin(["modify", "account", *where, "set", "description=by hand"])
     assert one.reconcile()
     assert one.description == "title one"
 

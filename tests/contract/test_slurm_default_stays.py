@@ -55,13 +55,12 @@ def test_one_of_several_goes_where_slurm_keeps_a_default_accounts_associations(
 ) -> None:
     cluster = slurm_sites.emulated(tmp_path, ["main", GPU, CPU, BIG])
     centre = Centre(cluster, "one")
-    tools = centre.handler._tools
     if elsewhere:
-        tools.write(["add", "account", "two", "cluster=a"])
-        tools.write(["add", "user", "one", "cluster=a", "account=two"])
+        cluster.admin(["add", "account", "two", "cluster=a"])
+        cluster.admin(["add", "user", "one", "cluster=a", "account=two"])
     centre.ask(GPU, CPU, specs="MaxJobs=5")
     centre.run()
-    tools.write(["modify", "user", "where", "name=one", "cluster=a", "set", "defaultaccount=one"])
+    cluster.admin(["modify", "user", "where", "name=one", "cluster=a", "set", "defaultaccount=one"])
     run = As2411(cluster)
     centre.handler = build(replace(slurm_sites.site(), run=run), cluster.settings)
     stays = CPU if gone == GPU else GPU
@@ -69,7 +68,7 @@ def test_one_of_several_goes_where_slurm_keeps_a_default_accounts_associations(
     centre.run()
     assert run.refused
     assert centre.rows() == {stays: "5"}
-    assert tools.default_accounts(["one"]) == {"one": "one"}
+    assert centre.handler._tools.slurmdbd.users(["one"])[0] == {"one": "one"}
     assert centre.run().changed == ()
 
 
@@ -113,7 +112,9 @@ def test_what_stays_is_not_made_again_with_limits_that_no_request_asks_for(tmp_p
     said = "sacctmgr delete user where name=one cluster=a account=one partition=cpu"
     assert said in outcome.fault.advice
     assert centre.rows() == {GPU: "5", CPU: "0"}
-    rows = {row.partition: row.limits for row in centre.handler._tools.associations(["one"])}
+    rows = {
+        row.partition: row.limits for row in centre.handler._tools.slurmdbd.associations(["one"])
+    }
     assert rows[GPU] == {"MaxJobs": 5, "Fairshare": 77}
 
 
@@ -125,7 +126,7 @@ def test_what_stays_comes_back_if_adding_it_again_failed_once(tmp_path: Path) ->
     assert centre.rows() == {}
     centre.run()
     assert centre.rows() == {GPU: "5"}
-    assert centre.handler._tools.default_accounts(["one"]) == {"one": "one"}
+    assert centre.handler._tools.slurmdbd.users(["one"])[0] == {"one": "one"}
 
 
 def test_nobody_is_made_again_whose_rights_are_not_shown(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_doctor_names_a_cluster_that_is_not_known(cluster: Cluster) -> None:
 
 
 def test_doctor_says_that_the_version_of_slurmdbd_was_tried(cluster: Cluster) -> None:
-    version = cluster.handler()._tools.version()
+    version = cluster.handler()._tools.slurmdbd.version()
     assert version
     [said] = [one for one in cluster.handler().check() if one.message.startswith(version)]
     assert (said.level, said.subject) == (Level.OK, "slurmdbd")

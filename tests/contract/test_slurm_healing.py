@@ -147,13 +147,12 @@ def test_whoever_is_healed_loses_nothing_by_one_fault_of_sacctmgr(
     tmp_path: Path, fault: str, more: str
 ) -> None:
     centre = Centre(tmp_path)
-    tools = centre.handler._tools
     if more == "a limit":
         where = ["where", "name=one", "account=cf1", "cluster=a"]
-        tools.write(["modify", "user", *where, "set", "fairshare=77", "grpjobs=5"])
+        centre.cluster.admin(["modify", "user", *where, "set", "fairshare=77", "grpjobs=5"])
     elif more == "an account":
-        tools.write(["add", "account", "old", "cluster=a"])
-        tools.write(["add", "user", "one", "cluster=a", "account=old", "maxjobs=3"])
+        centre.cluster.admin(["add", "account", "old", "cluster=a"])
+        centre.cluster.admin(["add", "user", "one", "cluster=a", "account=old", "maxjobs=3"])
     elif more == "a right":
         users = centre.kept["users"]
         users["one"]["admin"] = "Administrator"
@@ -172,7 +171,7 @@ def test_who_was_looked_up_again_gets_their_default_account_after_a_kill(tmp_pat
     centre = Centre(tmp_path)
     before = centre.kept
     centre.change(failed=["one"])
-    centre.handler._tools.reconfigure()
+    centre.handler._tools.slurmctld.reconfigure()
     assert centre.kept["undefaulted"] == ["one"]
     assert changes(centre.run()) == ["default account of one: cf1, which slurmctld does not have"]
     assert centre.kept == before
@@ -236,13 +235,13 @@ def test_who_is_healed_in_a_real_slurm_has_what_they_had() -> None:
     where = [f"cluster={cluster.settings['cluster']}"]
     limits = ["maxjobs=3", "maxtres=mem=1536G", "maxwall=1-12", "qos+=normal", "fairshare=77"]
     try:
-        tools.write(["add", "account", name, *where])
-        tools.write(["add", "user", name, *where, f"account={name}", "partition=main", *limits])
-        before = tools.associations_of([name])
+        cluster.admin(["add", "account", name, *where])
+        cluster.admin(["add", "user", name, *where, f"account={name}", "partition=main", *limits])
+        before = tools.slurmdbd.associations_of([name])
         heal(tools, [name])
-        assert tools.associations_of([name]) == before
-        assert tools.default_accounts([name]) == {name: name}
-        assert ("", name) in tools.held([name], [name]).failed
+        assert tools.slurmdbd.associations_of([name]) == before
+        assert tools.slurmdbd.users([name])[0] == {name: name}
+        assert ("", name) in tools.slurmctld.held([name], [name]).failed
     finally:
         cluster.forget(name)
 
@@ -257,9 +256,9 @@ def test_what_slurmctld_holds_of_who_resolves_nowhere_is_read() -> None:
     )
     where = [f"cluster={cluster.settings['cluster']}"]
     try:
-        handler._tools.write(["add", "account", name, *where])
-        handler._tools.write(["add", "user", name, *where, f"account={name}"])
-        assert handler._tools.held([name, "root"], [name, "root"]).failed == {
+        cluster.admin(["add", "account", name, *where])
+        cluster.admin(["add", "user", name, *where, f"account={name}"])
+        assert handler._tools.slurmctld.held([name, "root"], [name, "root"]).failed == {
             ("", name),
             (name, name),
         }

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from handlers.slurm.client import Tools
-from handlers.slurm.jobs import last_jobs
+from handlers.slurm.jobs import Records, last_jobs
+from handlers.slurm.programs import Programs
 from provisioner.contract import Completed, Fault, Permanent, Unavailable
 from tests.support import slurm_sites
 from tests.support.slurm_sites import Cluster, past
@@ -66,10 +66,10 @@ def test_jobs_of_fewer_than_two_people_are_not_the_whole(
 @pytest.mark.lab
 @pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
 def test_the_real_one_answers_each_month_in_seconds() -> None:
-    tools = slurm_sites.real().handler()._tools
-    ends = [end for first in (30, 60, 90) for _, end in tools.ended(first, first - 30)]
+    records = slurm_sites.real().handler()._tools.records
+    ends = [end for first in (30, 60, 90) for _, end in records.ended(first, first - 30)]
     assert all(end.isdigit() or end == "Unknown" for end in ends)
-    assert "PurgeJobAfter          = NONE" in tools.config()
+    assert "PurgeJobAfter          = NONE" in records.config()
 
 
 ANSWERS: dict[str, tuple[Completed, type[Fault]]] = {
@@ -92,7 +92,7 @@ def test_an_answer_that_is_not_whole_does_not_count(name: str) -> None:
         return answer if argv[0] == "sacct" else Completed((), 0, config, "", False)
 
     with pytest.raises(kind):
-        last_jobs(Tools(run, "a"), 0.0, 100 * DAY)
+        last_jobs(Records(Programs(run), "a"), 0.0, 100 * DAY)
 
 
 def test_a_call_is_a_month_and_names_nobody() -> None:
@@ -105,7 +105,10 @@ def test_a_call_is_a_month_and_names_nobody() -> None:
         assert more["env"]["SLURM_TIME_FORMAT"] == "%s"
         return Completed((), 0, "ann|100\nbob|200\n|300\n", "", False)
 
-    assert last_jobs(Tools(run, "a"), 0.0, 100 * DAY).last == {"ann": 100.0, "bob": 200.0}
+    assert last_jobs(Records(Programs(run), "a"), 0.0, 100 * DAY).last == {
+        "ann": 100.0,
+        "bob": 200.0,
+    }
     assert [[word for word in call if "time=" in word] for call in calls] == [
         ["--starttime=now-30days"],
         ["--starttime=now-60days", "--endtime=now-30days"],

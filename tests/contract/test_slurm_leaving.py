@@ -43,8 +43,8 @@ def test_who_has_the_account_as_default_and_who_has_another_leave_in_one_list(
     # Not by `converge`, which would halve a list that is refused.
     data = [{"account": first, "name": user["user"]} for user in both]
     handler.apply([Change("k", "remove-user", "", data=one) for one in data])
-    assert [row.user for row in handler._tools.associations([first])] == [""]
-    assert handler._tools.default_accounts([f"{name}1", f"{name}2"]) == {f"{name}1": second}
+    assert [row.user for row in handler._tools.slurmdbd.associations([first])] == [""]
+    assert handler._tools.slurmdbd.users([f"{name}1", f"{name}2"])[0] == {f"{name}1": second}
 
 
 def test_who_leaves_the_default_account_has_another_of_theirs_before_anybody_looks_again(
@@ -52,10 +52,10 @@ def test_who_leaves_the_default_account_has_another_of_theirs_before_anybody_loo
 ) -> None:
     handler = cluster.handler()
     first, second = in_two(handler, Ledger(), name)
-    assert handler._tools.default_accounts([name]) == {name: first}
+    assert handler._tools.slurmdbd.users([name])[0] == {name: first}
     # Not by `converge`, whose next look gives a default account to those who lost theirs.
     handler.apply([Change("k", "remove-user", "", data={"account": first, "name": name})])
-    assert handler._tools.default_accounts([name]) == {name: second}
+    assert handler._tools.slurmdbd.users([name])[0] == {name: second}
 
 
 def test_who_has_a_partition_s_association_beside_their_own_leaves_with_both(
@@ -67,10 +67,10 @@ def test_who_has_a_partition_s_association_beside_their_own_leaves_with_both(
     ledger.want(handler, "allocation:1", {"account": name, "user": name})
     assert faults(ledger.run(handler)) == {}
     where = [f"cluster={cluster.settings['cluster']}", f"account={name}", "partition=gpu"]
-    handler._tools.write(["add", "user", name, *where])
+    cluster.admin(["add", "user", name, *where])
     ledger.claims[f"slurm-a/assoc/{name}/{name}"] = ()
     assert faults(ledger.run(handler)) == {}
-    assert handler._tools.associations_of([name]) == []
+    assert handler._tools.slurmdbd.associations_of([name]) == []
 
 
 def test_many_users_are_deleted_fifty_at_a_time_and_asked_after_two_hundred_at_a_time() -> None:
@@ -113,9 +113,9 @@ def test_whose_default_association_an_admin_deleted_gets_a_default_account_again
     handler, ledger = cluster.handler(), Ledger()
     first, second = in_two(handler, ledger, name)
     where = [f"name={name}", f"cluster={cluster.settings['cluster']}", f"account={first}"]
-    handler._tools.write(["delete", "user", "where", *where])
-    assert handler._tools.default_accounts([name]) == {}
+    cluster.admin(["delete", "user", "where", *where])
+    assert handler._tools.slurmdbd.users([name])[0] == {}
     del ledger.claims[f"slurm-a/assoc/{first}/{name}"]
     assert faults(ledger.run(handler)) == {}
-    assert handler._tools.default_accounts([name]) == {name: second}
+    assert handler._tools.slurmdbd.users([name])[0] == {name: second}
     assert changes(ledger.run(handler)) == []

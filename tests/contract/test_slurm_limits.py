@@ -90,11 +90,11 @@ def test_what_slurm_keeps_as_another_value_is_told_beforehand(
     """
     kept, nearest = TAKEN[written]
     handler = cluster.handler()
-    if written in REFUSED_BY_26_05 and handler._tools.version() >= "26.05":
+    if written in REFUSED_BY_26_05 and handler._tools.slurmdbd.version() >= "26.05":
         with pytest.raises(Transient):
-            _raw(handler, name, written)
+            _raw(cluster, name, written)
     else:
-        assert _raw(handler, name, written) == kept
+        assert _raw(cluster, name, written) == kept
     assert _nearest(written) == nearest
 
 
@@ -102,17 +102,16 @@ def test_what_slurm_keeps_as_another_value_is_told_beforehand(
 def test_what_slurm_refuses_is_told_beforehand(cluster: Cluster, name: str, written: str) -> None:
     """It would be tried eight times."""
     with pytest.raises(Transient):
-        _raw(cluster.handler(), name, written)
+        _raw(cluster, name, written)
     assert _nearest(written) == REFUSED[written]
 
 
-def _raw(handler: Slurm, name: str, written: str) -> str:
+def _raw(cluster: Cluster, name: str, written: str) -> str:
     """Tell sacctmgr, past the handler; return what it prints of all limits but of shares of 1."""
-    tools = handler._tools
-    converged(handler, {"account": name})
-    where = ["where", f"name={name}", f"cluster={tools.cluster}"]
-    tools.write(["modify", "account", *where, "set", written.replace("@", name)])
-    (row,) = tools._show("assoc", [*OWN, f"account={name}"], COLUMNS)
+    converged(cluster.handler(), {"account": name})
+    where = ["where", f"name={name}", f"cluster={cluster.settings['cluster']}"]
+    cluster.admin(["modify", "account", *where, "set", written.replace("@", name)])
+    (row,) = cluster.sacctmgr().show("assoc", [*OWN, f"account={name}"], COLUMNS)
     printed = (f"{column}={text}" for column, text in zip(COLUMNS, row, strict=True) if text)
     return " ".join(one for one in printed if one != "Fairshare=1")
 

@@ -32,7 +32,7 @@ class Shared:
     """One account that several allocations claim, with one user in it."""
 
     def __init__(self, cluster: Cluster, name: str, **settings: object) -> None:
-        self.name = name
+        self.cluster, self.name = cluster, name
         self.handler: Slurm = build(slurm_sites.site(), {**cluster.settings, **settings})
         self.ledger = Ledger()
 
@@ -67,8 +67,13 @@ class Shared:
 
     def by_hand(self, *words: str) -> None:
         """Do as an admin does."""
-        where = ["where", f"name={self.name}", f"cluster={self.handler._tools.cluster}", "set"]
-        self.handler._tools.write(["modify", "account", *where, *words])
+        where = [
+            "where",
+            f"name={self.name}",
+            f"cluster={self.cluster.settings['cluster']}",
+            "set",
+        ]
+        self.cluster.admin(["modify", "account", *where, *words])
 
 
 def test_the_larger_limit_counts_whatever_the_numbers_of_allocations_look_like_as_text(

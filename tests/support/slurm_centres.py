@@ -37,11 +37,9 @@ class Centre:
         """Run sacctmgr as an admin does; `add` and `modify` are about the user in the account."""
         where = [f"cluster={self.cluster.settings['cluster']}", f"account={self.name}"]
         if words[0] == "add":
-            self.handler._tools.write(["add", "user", self.name, *where, *words[1:]])
+            self.cluster.admin(["add", "user", self.name, *where, *words[1:]])
         else:
-            self.handler._tools.write(
-                ["modify", "user", "where", f"name={self.name}", *where, *words[1:]]
-            )
+            self.cluster.admin(["modify", "user", "where", f"name={self.name}", *where, *words[1:]])
 
     def ask(self, *partitions: str, claimant: str = "allocation:1", **more: object) -> None:
         params = {"account": self.name, "user": self.name, "partitions": partitions, **more}
@@ -66,5 +64,5 @@ class Centre:
 
     def rows(self) -> dict[str, str]:
         """Give the user's associations, and how many jobs each may run."""
-        rows = self.handler._tools.associations([self.name])
+        rows = self.handler._tools.slurmdbd.associations([self.name])
         return {row.partition: str(row.limits.get("MaxJobs", "")) for row in rows if row.user}

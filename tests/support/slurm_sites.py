@@ -9,12 +9,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from handlers.emulators.slurm import programs as emulator
 from handlers.slurm.handler import Slurm, build
+from handlers.slurm.programs import Programs
+from handlers.slurm.sacctmgr import Sacctmgr
 from provisioner.contract import Site
 from provisioner.routing import expressions
 from provisioner.system import process
@@ -31,18 +33,29 @@ class Cluster:
         """Build a handler again, as after a restart."""
         return build(site(), self.settings)
 
+    def admin(self, words: Sequence[str]) -> None:
+        """Run sacctmgr as an admin does."""
+        self.sacctmgr().write(words)
+
+    def sacctmgr(self) -> Sacctmgr:
+        """Return what an admin has, whichever way the handler takes."""
+        conf = self.settings.get("slurm_conf")
+        programs = Programs(process.run, {"SLURM_CONF": str(conf)} if conf else {}, 60.0)
+        words = cast(Sequence[str], self.settings["sacctmgr"])
+        return Sacctmgr(programs, str(self.settings["cluster"]), words)
+
     def forget(self, name: str) -> None:
         """Remove from a real slurmdbd what a test made: users who resolve nowhere slow it down."""
         if self.state is not None:
             return
-        tools = self.handler()._tools
-        rows = [row for row in tools.associations(()) if name in row.account]
+        slurmdbd = self.handler()._tools.slurmdbd
+        rows = [row for row in slurmdbd.associations(()) if name in row.account]
         users = sorted({row.user for row in rows if row.user})
         accounts = sorted({row.account for row in rows})
         if users:
-            tools.write(["delete", "user", "where", f"name={','.join(users)}"])
+            self.admin(["delete", "user", "where", f"name={','.join(users)}"])
         if accounts:
-            tools.write(["delete", "account", "where", f"name={','.join(accounts)}"])
+            self.admin(["delete", "account", "where", f"name={','.join(accounts)}"])
 
 
 def site() -> Site:
@@ -133,6 +146,6 @@ def own_name(cluster: Cluster, *qos: str) -> Iterator[str]:
     unique = "t" + uuid.uuid4().hex[:10]
     if qos:
         made = ",".join(unique + one for one in qos)
-        cluster.handler()._tools.write(["add", "qos", made])
+        cluster.admin(["add", "qos", made])
     yield unique
     cluster.forget(unique)

@@ -1,0 +1,174 @@
+"""A slurmdbd by sacctmgr: its argument lists, and what it prints.
+
+Promises: list calls, always with `cluster=`. Leaves out: how long a list may be (`writes`), and
+what should exist (`handler`). Source: sacctmgr(1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from handlers.slurm.limits.limits import COLUMNS, OWN, printed
+from handlers.slurm.programs import Programs
+from handlers.slurm.slurmdbd import FILTER, ROOT, Association, check_whole
+from provisioner.contract import Unavailable
+
+_ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
+_VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sacctmgr:
+    """One cluster of a slurmdbd. words: the program, with any prefix."""
+
+    programs: Programs
+    cluster: str
+    words: Sequence[str] = ("sacctmgr",)
+
+    # Reading.
+
+    def associations(self, accounts: Collection[str]) -> list[Association]:
+        """Return the associations of accounts; without any account, of the whole cluster."""
+        where = [*OWN, f"cluster={self.cluster}", *_among(accounts)]
+        rows = self.show("assoc", where, _ASSOC)
+        check_whole({row[0] for row in rows}, self.cluster)
+        asked = frozenset(accounts)
+        return [self._association(row) for row in rows if not asked or row[0] in asked]
+
+    def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
+        """Return the associations of accounts, and which of these accounts other clusters also
+        have."""
+        rows = self.show("assoc", [*OWN, *_among(accounts)], ("Cluster", *_ASSOC))
+        own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
+        check_whole({row.account for row in own}, self.cluster)
+        others = {row[1] for row in rows if row[0] != self.cluster}
+        asked = frozenset(accounts)
+        return [one for one in own if one.account in asked], others & asked
+
+    def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
+        """Return all associations of users, on every cluster."""
+        where = [*OWN, f"user={','.join(sorted(users))}"]
+        rows = self.show("assoc", where, ("Cluster", *_ASSOC))
+        return [(row[0], self._association(row[1:])) for row in rows]
+
+    @staticmethod
+    def _association(row: Sequence[str]) -> Association:
+        account, user, partition, parent, *limits = row
+        return Association(account, user, parent, printed(limits), partition)
+
+    def users(
+        self, users: Collection[str]
+    ) -> tuple[dict[str, str], dict[tuple[str, str], set[str]]]:
+        """Return users' default accounts on the cluster, and the partitions of their associations
+        by account and user."""
+        where = ["withassoc", "where", f"cluster={self.cluster}"]
+        if 0 < len(users) <= FILTER:
+            where.append(f"name={','.join(sorted(users))}")
+        rows = self.show("user", where, ("User", "DefaultAccount", "Account", "Partition"))
+        partitions: dict[tuple[str, str], set[str]] = {}
+        for user, _, account, partition, *_ in rows:
+            if account:
+                partitions.setdefault((account, user), set()).add(partition)
+        return {user: default for user, default, *_ in rows if default}, partitions
+
+    def privileged(self, users: Collection[str]) -> set[str]:
+        """Return the users who are administrators or operators, or coordinate an account. Raises
+        Unavailable if the list lacks one of the users."""
+        if not users:
+            return set()
+        where = ["withcoord", "where", f"name={','.join(sorted(users))}"]
+        rows = self.show("user", where, ("User", "AdminLevel", "Coordinators"))
+        lacking = sorted(set(users) - {row[0] for row in rows})
+        if lacking:
+            raise Unavailable(
+                f"sacctmgr shows no rights of {', '.join(lacking[:3])}",
+                advice="compare `sacctmgr show user NAME withcoord` with `sacctmgr show user NAME`",
+            )
+        return {name for name, level, of, *_ in rows if level not in ("", "None") or of}
+
+    def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Return accounts' descriptions and organizations."""
+        where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []
+        rows = self.show("account", where, ("Account", "Description", "Organization"))
+        return {name: (description, organization) for name, description, organization, *_ in rows}
+
+    def qos(self) -> list[str]:
+        """Return the QOS of the slurmdbd, which all its clusters share."""
+        return [row[0] for row in self.show("qos", [], ("Name",))]
+
+    def usable_qos(self, accounts: Collection[str]) -> dict[tuple[str, str], list[str]]:
+        """Return the QOS that accounts and their users may use, including inherited ones."""
+        where = [f"cluster={self.cluster}", f"account={','.join(sorted(accounts))}"]
+        rows = self.show("assoc", where, ("Account", "User", "QOS"))
+        return {(account, user): qos.split(",") for account, user, qos, *_ in rows}
+
+    def tres(self) -> list[str]:
+        """Return the resources that the slurmdbd can count, as in `gres/gpu:a100`."""
+        rows = self.show("tres", [], ("Type", "Name"))
+        return ["/".join(part for part in row[:2] if part) for row in rows]
+
+    def clusters(self) -> list[str]:
+        """Return the clusters of the slurmdbd."""
+        return [row[0] for row in self.show("cluster", [], ("Cluster",))]
+
+    def version(self) -> str:
+        """Return slurmdbd's version, `24.11.5`; '' if it does not say."""
+        found = _VERSION.search(self.programs.ask([*self.words, "show", "config"], "slurmdbd"))
+        return found[1] if found else ""
+
+    # Writing.
+
+    def add_accounts(self, names: Sequence[str], attributes: Sequence[str]) -> None:
+        self.write(["add", "account", ",".join(names), self._own, *attributes])
+
+    def modify_accounts(self, names: Sequence[str], attributes: Sequence[str]) -> None:
+        where = ["where", f"name={','.join(names)}", self._own]
+        self.write(["modify", "account", *where, "set", *attributes])
+
+    def add_users(self, account: str, names: Sequence[str], attributes: Sequence[str]) -> None:
+        words = [",".join(names), self._own, f"account={account}", *attributes]
+        self.write(["add", "user", *words])
+
+    def modify_users(
+        self,
+        account: str,
+        names: Sequence[str],
+        selection: Sequence[str],
+        attributes: Sequence[str],
+    ) -> None:
+        where = ["where", f"name={','.join(names)}", self._own, f"account={account}", *selection]
+        self.write(["modify", "user", *where, "set", *attributes])
+
+    def set_default(self, account: str, names: Sequence[str]) -> None:
+        where = ["where", f"name={','.join(names)}", self._own]
+        self.write(["modify", "user", *where, "set", f"defaultaccount={account}"])
+
+    def delete_users(self, account: str, names: Sequence[str], selection: Sequence[str]) -> None:
+        where = [f"name={','.join(names)}", self._own, f"account={account}", *selection]
+        self.write(["delete", "user", "where", *where])
+
+    def write(self, words: Iterable[str]) -> None:
+        """Run one immediate command."""
+        self.programs.act([*self.words, "-i", *words])
+
+    @property
+    def _own(self) -> str:
+        return f"cluster={self.cluster}"
+
+    def show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
+        """Return the rows of `sacctmgr show`. Raises Unavailable."""
+        argv = [*self.words, "-nP", "show", what, *where, f"format={','.join(columns)}"]
+        text = self.programs.ask(argv, "slurmdbd")
+        if text and not text.endswith("\n"):
+            advice = "run it by hand as the service's user; look at what the words before it do"
+            raise Unavailable(f"{' '.join(argv)[:150]}: its output was cut off", advice=advice)
+        rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
+        return [row + [""] * (len(columns) - len(row)) for row in rows]
+
+
+def _among(accounts: Collection[str]) -> list[str]:
+    """Return the words that ask for accounts, and for the one by which the answer is whole."""
+    named = ",".join(sorted({*accounts, ROOT}))
+    return [f"account={named}"] if 0 < len(accounts) <= FILTER else []
