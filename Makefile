@@ -25,7 +25,7 @@ demo: venv  ## a story in five scenes, in a sandbox: served, refused, corrected,
 test: venv  ## run all tests, half an hour; needs root: installs Debian packages, starts a lab
 	@deploy/test $(BIN)
 
-matrix: venv  ## contract tests on Debian's three suites (SUITES=), as a table; needs root, and hours
+matrix: venv  ## tests that ask a lab on Debian's three suites (SUITES=), and their speed, as a table; needs root, and hours
 	deploy/lab/install debootstrap
 	@$(BIN)/python deploy/matrix $(SUITES) -- -q -n 2 --dist loadfile
 

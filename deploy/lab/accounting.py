@@ -20,7 +20,7 @@ OTHER = "other"
 """A second cluster in the database, with no controller: what is meant for one must not reach it."""
 
 
-CLIENTS = ("sacctmgr", "scontrol", "sinfo", "squeue", "sbatch", "scancel")
+CLIENTS = ("sacctmgr", "scontrol", "sinfo", "squeue", "sbatch", "scancel", "sacct")
 
 
 def conf(lab: Lab) -> Path:

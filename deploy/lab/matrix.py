@@ -1,18 +1,24 @@
-"""The contract tests over labs of several Debians, one after the other, as a table.
+"""The tests that ask a lab over several Debians, and how fast users come into each Slurm: a table.
 
 Promises: a lab of its own for each suite, taken down and removed afterwards; every suite is tried,
-also after one that failed. Leaves out: anything that needs no lab, which `make test` runs.
+also after one that failed. Tests run side by side, as most of them wait for a slurmdbd. The speed
+is measured when they are over, one suite after the other. Leaves out: anything that needs no lab,
+which `make test` runs.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,18 +30,33 @@ from deploy.lab.versions import versions
 
 SUITES = ("bookworm", "trixie", "forky")
 
-TESTS = ("tests/contract", "tests/service/test_acceptance.py")
-"""What is run of each: every test that asks a lab."""
+TESTS = ("tests/contract", "tests/service/test_acceptance.py", "tests/service/test_backends_die.py")
+"""What is run of each: the tests that ask a lab for a handler, and for the whole service."""
+
+BURST = "200"
+"""Requests beside which somebody types sacctmgr; fewer in `make test`."""
+
+WAYS = ("list", "single", "load")
+"""How users come into Slurm: by our list calls, by one call each, by `sacctmgr load`."""
+
+REPORT = "report.xml"
+"""Beside a lab: what became of its tests, as JUnit writes it."""
 
 HEAD = (
-    "| Debian | Slurm | MariaDB | Samba | slapd | Passed | Failed | Minutes | Date |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| Debian | Slurm | MariaDB | Samba | slapd | Python | Passed | Failed | Minutes | List calls "
+    "| One call each | `sacctmgr load` | Date |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one suite. passed, failed: tests; seconds: from `up` to the last test."""
+    """What became of one suite.
+
+    passed, failed: tests; seconds: from the first of these to the last; rates: users a second into
+    one Slurm account, by each of WAYS, empty if they could not be measured; notes: what tests
+    recorded.
+    """
 
     suite: str
     versions: Mapping[str, str]
@@ -43,13 +64,25 @@ class Row:
     failed: int
     seconds: float
     day: str
+    rates: Mapping[str, float]
+    notes: Sequence[str] = ()
 
 
 def shown(row: Row) -> str:
     """Write a row of the table, as docs/versions.md has it."""
     programs = [row.versions.get(name, "") for name in ("slurm", "mariadb", "samba", "slapd")]
-    counted = [str(row.passed), str(row.failed), f"{row.seconds / 60:.0f}", row.day]
-    return f"| {' | '.join([row.suite, *programs, *counted])} |"
+    counted = [str(row.passed), str(row.failed), f"{row.seconds / 60:.0f}"]
+    rates = [f"{row.rates[way]:.3g}" if way in row.rates else "failed" for way in WAYS]
+    cells = [row.suite, *programs, platform.python_version(), *counted, *rates, row.day]
+    return f"| {' | '.join(cells)} |"
+
+
+def noted(report: Path) -> list[str]:
+    """Return what the tests of a JUnit report recorded: how the backends behaved meanwhile."""
+    if not report.exists():
+        return []
+    told = ElementTree.parse(report).iter("property")
+    return [f"{each.get('name')}: {each.get('value')}" for each in told]
 
 
 def counted(report: Path) -> tuple[int, int]:
@@ -66,26 +99,45 @@ def counted(report: Path) -> tuple[int, int]:
     return len(cases) - bad, bad
 
 
-def tried(suite: str, words: Sequence[str]) -> Row:
-    """Bring a lab of a suite up, run the tests over it, and take it down.
-
-    words: for pytest, beside the tests. Raises LabError: it does not come up.
-    """
+@contextmanager
+def lab_on(suite: str) -> Iterator[Path]:
+    """Bring a lab of a suite up, and take it down again. Raises LabError: it does not come up."""
     # Not below a private directory: the users of the lab's jobs must get through.
     top = Path(tempfile.mkdtemp(prefix="provisioner-matrix.", dir="/var/tmp"))
     top.chmod(0o755)
-    lab, report, began = top / "lab", top / "report.xml", time.monotonic()
+    lab = top / "lab"
     try:
         up(lab, None if suite == own_suite() else suite)
-        pytest = [sys.executable, "-m", "pytest", "-m", "lab", f"--junit-xml={report}"]
-        environment = {**os.environ, "PROVISIONER_LAB": str(lab)}
-        subprocess.run([*pytest, *words, *TESTS], env=environment, check=False)
-        seconds, day = time.monotonic() - began, time.strftime("%Y-%m-%d")
-        return Row(suite, versions(known(lab)), *counted(report), seconds, day)
+        yield lab
     finally:
         if inside.holder(lab) is not None:
             down(lab)
         shutil.rmtree(top)
+
+
+def tested(lab: Path, words: Sequence[str]) -> float:
+    """Run the tests over a lab; return how many seconds they took. words: for pytest."""
+    began = time.monotonic()
+    report = f"--junit-xml={lab.with_name(REPORT)}"
+    pytest = [sys.executable, "-m", "pytest", "-m", "lab", report, *words, *TESTS]
+    environment = {**os.environ, "PROVISIONER_LAB": str(lab), "PROVISIONER_BURST": BURST}
+    subprocess.run(pytest, env=environment, check=False)
+    return time.monotonic() - began
+
+
+def row(suite: str, lab: Path, seconds: float) -> Row:
+    """Return what became of a suite, whose tests are over."""
+    report, day = lab.with_name(REPORT), time.strftime("%Y-%m-%d")
+    told = versions(known(lab)), *counted(report), seconds, day, rates(lab), noted(report)
+    return Row(suite, *told)
+
+
+def rates(lab: Path) -> Mapping[str, float]:
+    """Measure how fast users come into a lab's Slurm, whose tests are over: the users stay."""
+    command = [sys.executable, "-m", "tests.bench.into_slurm", str(lab)]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    told: Mapping[str, float] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return told
 
 
 def own_suite(release: Path = Path("/etc/os-release")) -> str:
@@ -101,12 +153,17 @@ def main() -> None:
     """Run `matrix [SUITE...] [-- WORD...]`; ends with 1 where a test failed."""
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
-    rows, failed = [], False
-    for suite in words[:cut] or SUITES:
-        try:
-            rows.append(tried(suite, words[cut + 1 :]))
-        except (LabError, subprocess.CalledProcessError) as error:
-            failed = True
-            print(f"matrix: {suite}: {error}", file=sys.stderr)
+    labs: dict[str, Path] = {}
+    failed = False
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        for suite in words[:cut] or SUITES:
+            try:
+                labs[suite] = stack.enter_context(lab_on(suite))
+            except (LabError, subprocess.CalledProcessError) as error:
+                failed = True
+                print(f"matrix: {suite}: {error}", file=sys.stderr)
+        seconds = list(pool.map(lambda lab: tested(lab, words[cut + 1 :]), labs.values()))
+        rows = [row(*each) for each in zip(labs, labs.values(), seconds, strict=True)]
     print("\n".join([HEAD, *map(shown, rows)]))
-    sys.exit(failed or any(row.failed for row in rows))
+    print(*(f"{one.suite}: {note}" for one in rows for note in one.notes), sep="\n")
+    sys.exit(failed or any(one.failed or not one.rates for one in rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,11 +66,21 @@ def test_jobs_of_fewer_than_two_people_are_not_the_whole(
 
 @pytest.mark.lab
 @pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
-def test_the_real_one_answers_each_month_in_seconds() -> None:
-    records = slurm_sites.real().handler()._tools.records
-    ends = [end for first in (30, 60, 90) for _, end in records.ended(first, first - 30)]
-    assert all(end.isdigit() or end == "Unknown" for end in ends)
+def test_the_real_one_tells_in_seconds_when_a_job_ended() -> None:
+    cluster = slurm_sites.real()
+    records = cluster.handler()._tools.records
     assert "PurgeJobAfter          = NONE" in records.config()
+    environment = {**os.environ, "SLURM_CONF": str(cluster.settings["slurm_conf"])}
+    job = [slurm_sites.program("sbatch"), "--account=root", "--output=/dev/null", "--wrap=true"]
+    began = int(time.time())
+    subprocess.run(job, env=environment, check=True, capture_output=True)
+    deadline = time.monotonic() + 60
+    ends: list[str] = []
+    while not any(end.isdigit() and int(end) >= began for end in ends):
+        assert time.monotonic() < deadline, ends
+        time.sleep(0.5)
+        ends = [end for first in (30, 60) for user, end in records.ended(first, first - 30) if user]
+    assert all(end.isdigit() or end == "Unknown" for end in ends)
 
 
 ANSWERS: dict[str, tuple[Completed, type[Fault]]] = {

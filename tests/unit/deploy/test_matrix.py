@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
 
-from deploy.lab.matrix import HEAD, Row, counted, own_suite, shown
+from deploy.lab.matrix import HEAD, Row, counted, noted, own_suite, shown
 
 REPORT = """<testsuites><testsuite>
 <testcase name="a"/>
@@ -29,9 +30,23 @@ def test_where_no_test_was_run_nothing_passed(tmp_path: Path) -> None:
 
 def test_a_row_has_a_cell_for_each_heading() -> None:
     told = {"slurm": "24.11.5", "mariadb": "11.8.9", "samba": "4.22.11", "slapd": "2.6.10"}
-    row = shown(Row("trixie", told, 231, 0, 754.0, "2026-11-28"))
-    assert row == "| trixie | 24.11.5 | 11.8.9 | 4.22.11 | 2.6.10 | 231 | 0 | 13 | 2026-11-28 |"
+    rates = {"list": 345.6, "single": 4.5, "load": 290.0}
+    row = shown(Row("trixie", told, 231, 0, 754.0, "2026-11-28", rates))
+    python = platform.python_version()
+    programs = f"24.11.5 | 11.8.9 | 4.22.11 | 2.6.10 | {python}"
+    assert row == f"| trixie | {programs} | 231 | 0 | 13 | 346 | 4.5 | 290 | 2026-11-28 |"
     assert row.count("|") == HEAD.partition("\n")[0].count("|")
+
+
+def test_a_figure_that_could_not_be_measured_is_told_as_failed() -> None:
+    assert shown(Row("trixie", {}, 231, 0, 754.0, "2026-11-28", {})).count("| failed ") == 3
+
+
+def test_what_tests_recorded_is_told_below_the_table(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    recorded = '<properties><property name="beside" value="2 lost"/></properties>'
+    report.write_text(REPORT.replace('<testcase name="a"/>', f"<testcase>{recorded}</testcase>"))
+    assert noted(report) == ["beside: 2 lost"]
 
 
 @pytest.mark.parametrize(
