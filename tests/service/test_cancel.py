@@ -208,6 +208,19 @@ def test_whom_a_cancelled_change_left_out_keeps_what_was_not_taken_away_yet(site
     assert "first/member/cf/bob" in site.first.rows
 
 
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
+def test_whom_nothing_was_made_for_yet_is_left_out_by_no_request_that_is_stopped(
+    site: Site, verb: str
+) -> None:
+    site.first.missing = {"cf"}  # the account is not ready, so that its members wait for it
+    site.request(allocation(1, "ann, bob"), "first.yaml")
+    site.request(allocation(1, files=6), "empty.yaml")
+    site.request(control(f"request.{verb}", site.open()[-1].id), "stop.yaml")
+    site.first.missing = set()
+    site.drain()
+    assert {"first/member/cf/ann", "first/member/cf/bob"} <= site.first.rows.keys()
+
+
 # In every order: what happens between a request and its cancellation changes nothing.
 
 MEANWHILE: dict[str, Sequence[str]] = {

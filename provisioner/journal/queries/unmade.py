@@ -140,7 +140,10 @@ def held_back(conn: Connection, request: RequestId, subject: str) -> list[Key]:
 
 
 def taken(conn: Connection, request: RequestId) -> list[Key]:
-    """List the objects that a request has seen without the claims that it takes away."""
+    """List the objects that a request took away: it saw them without the claims that it leaves out.
+
+    One that nobody ever had as wanted was taken from nobody.
+    """
     return list(conn.scalars(_taken_by(request)))
 
 
@@ -148,13 +151,14 @@ def _taken_by(request: RequestId) -> Select[tuple[Key]]:
     return (
         select(step_objects.c.key)
         .join(steps, _STEP)
+        .join(objects, objects.c.key == step_objects.c.key)
         .where(step_objects.c.request == request, ~steps.c.routed)
-        .where(step_objects.c.state == StepState.DONE)
+        .where(step_objects.c.state == StepState.DONE, objects.c.converged > 0)
     )
 
 
 def _not_taken_by(request: RequestId) -> ColumnElement[bool]:
-    """Match the objects that a request has not yet seen without its claims."""
+    """Match the objects that a request has not taken away."""
     return step_objects.c.key.not_in(_taken_by(request))
 
 
