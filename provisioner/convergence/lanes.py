@@ -229,6 +229,7 @@ class Lane:
                 not_ready=isinstance(outcome.fault, NotReady)
                 and not isinstance(outcome.fault, Withheld),
                 wanted=outcome.item.open,
+                opened=reading.drop_prior,
             )
         with self._journal.transaction() as conn:
             object_rows.record(conn, list(readings.values()), now)

@@ -1,9 +1,9 @@
 """Advancing: what begins next in a request, and when the request has its outcome.
 
 Promises: an object becomes due when everything its step needs is done, with parameters bound to
-what was read back of earlier objects. A step with users advances for each user separately.
-Everything is written inside the caller's transaction. Leaves out: deciding what moves (`moves`,
-pure), files and lanes.
+what was read back of earlier objects, and again when one of these opens. A step with users
+advances for each user separately. Everything is written inside the caller's transaction. Leaves
+out: deciding what moves (`moves`, pure), files and lanes.
 """
 
 from __future__ import annotations
@@ -67,6 +67,45 @@ def advance(
     done = [request for request, outcome in outcomes.items() if outcome == RequestState.DONE]
     replaced.put_right(conn, done, now)
     return outcomes
+
+
+def bind_again(conn: Connection, opened: Collection[Key], progress: Progress, now: float) -> None:
+    """Bind what was bound to values that objects had while a suspension closed them.
+
+    A closed object keeps its values, whatever is wanted. opened: objects that were just read back
+    open. Who waits for one of them also waits for what now changes.
+    """
+    if not opened:
+        return
+    owners = {held.request for held in ledger.held_on(conn, opened)}
+    loaded = request_rows.load(conn, owners)
+    wanted: dict[tuple[Key, str], tuple[RequestId, Want]] = {}
+    for request, listed in step_rows.steps_of(conn, loaded.keys()).items():
+        for step in _reading(listed, opened):
+            wants = binding.wants_of(conn, loaded[request], listed, step.name, progress)
+            wanted |= {pair: (request, want) for pair, want in wants.items() if want is not None}
+    changed: dict[RequestId, list[ledger.Entry]] = {}
+    for held in ledger.held_on(conn, {key for key, _ in wanted}):
+        now_wanted = wanted.get((held.key, held.claimant))
+        if now_wanted is None or held.want is None or now_wanted == (held.request, held.want):
+            continue
+        if now_wanted[0] == held.request:
+            entry = ledger.Entry(held.key, held.claimant, "", now_wanted[1])
+            changed.setdefault(held.request, []).append(entry)
+    for request, entries in changed.items():
+        ledger.bind(conn, entries, request)
+    keys = {entry.key for entries in changed.values() for entry in entries}
+    object_rows.touch(conn, keys, now)
+    waiting = {row.request for row in step_moves.awaiting(conn, opened)}
+    step_moves.look_again(conn, waiting | changed.keys(), keys)
+
+
+def _reading(
+    listed: Sequence[step_rows.StepRecord], opened: Collection[Key]
+) -> list[step_rows.StepRecord]:
+    """Return the steps of a request that take values from steps with some of the objects."""
+    giving = {step.name for step in listed if any(part.key in opened for part in step.objects)}
+    return [step for step in listed if step.routed and not giving.isdisjoint(step.needs)]
 
 
 def _remark(

@@ -14,6 +14,7 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.states import StepState
+from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import Request
 from provisioner.routing.rendering import Step
 from provisioner.system.ulid import RequestId
@@ -99,7 +100,7 @@ def wants_of(
     try:
         given = _outputs(conn, step, listed, progress.outputs_of, None)
         made = progress.bind(record, name, given, None)
-    except Fault:
+    except (Fault, InvalidDocument):  # or the request is in an older format
         return {}
     return {(claim.key, claim.claimant): claim.want for claim in made.claims}
 

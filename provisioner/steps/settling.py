@@ -18,7 +18,7 @@ from provisioner.journal.records import step_moves
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.steps import binding
-from provisioner.steps.advance import advance
+from provisioner.steps.advance import advance, bind_again
 from provisioner.system.ulid import RequestId
 
 
@@ -28,7 +28,7 @@ class Verdict:
 
     generation: the object's when it was taken; state: done, failed, or due (again later); adopted:
     it was looked at for an adoption; not_ready: something that it depends on is missing; wanted: a
-    claim that is not suspended keeps it open.
+    claim that is not suspended keeps it open; opened: a suspension had closed it until now.
     """
 
     generation: int
@@ -39,6 +39,7 @@ class Verdict:
     adopted: bool = False
     not_ready: bool = False
     wanted: bool = False
+    opened: bool = False
 
 
 def settle(
@@ -48,6 +49,7 @@ def settle(
 
     Return the outcomes of requests that are over, and the requests that now wait for a later try.
     """
+    bind_again(conn, {key for key, verdict in verdicts.items() if verdict.opened}, progress, now)
     rows = step_moves.awaiting(conn, verdicts)
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
     if not rows:

@@ -321,10 +321,20 @@ class Held:
         return cls(**row._mapping)
 
 
+_HELD = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
+
+
 def everything(conn: Connection) -> list[Held]:
     """List every claim."""
-    columns = (claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
-    return [Held.from_row(row) for row in conn.execute(select(*columns))]
+    return [Held.from_row(row) for row in conn.execute(_HELD)]
+
+
+def held_on(conn: Connection, keys: Collection[Key]) -> list[Held]:
+    """List the claims on some objects."""
+    held: list[Held] = []
+    for part in chunks(keys):
+        held += map(Held.from_row, conn.execute(_HELD.where(claims.c.key.in_(part))))
+    return held
 
 
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:

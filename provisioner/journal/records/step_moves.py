@@ -202,9 +202,7 @@ def set_step(
     *,
     error: Error | None = None,
 ) -> audit.Event:
-    """Write that a step is due, or is over. error: why it ended so. Return the event of it, which
-    the caller appends.
-    """
+    """Write that a step is due, or is over. Return its event, which the caller appends."""
     which = {"b_request": request, "b_name": name}
     values = {**which, "b_state": state, "b_error": error, "b_now": now}
     bulk.run(conn, _START_STEP if state == StepState.DUE else _END_STEP, [values])
@@ -365,6 +363,18 @@ def wait_again(conn: Connection, claims: Collection[tuple[RequestId, Key, str]])
         mine = {"b_request": request, "b_key": key, "b_claimant": claimant}
         if conn.execute(_AGAIN, mine).rowcount:
             conn.execute(_AGAIN_STEP, mine)
+
+
+def look_again(conn: Connection, requests: Collection[RequestId], keys: Collection[Key]) -> None:
+    """Make open requests wait for objects that have become due, also where they were over."""
+    over = update(step_objects).where(step_objects.c.state.in_([StepState.DONE, StepState.DUE]))
+    again = over.where(step_objects.c.request == bindparam("b_request"), _OPEN)
+    for request in requests:
+        for part in chunks(keys):
+            which = again.where(step_objects.c.key.in_(part))
+            conn.execute(which.values(state=StepState.DUE, generation=None), {"b_request": request})
+        conn.execute(_AGAIN_STEP, {"b_request": request})
+    stamp(conn, requests)
 
 
 def set_objects(
