@@ -9,7 +9,7 @@ MAN ?= build/man
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: help venv demo test matrix fuzz soak fault check bench site man lab-up lab-down clean
+.PHONY: help venv demo test oldest matrix fuzz soak fault check bench site man lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ demo: venv  ## a story in five scenes, in a sandbox: served, refused, corrected,
 
 test: venv  ## run all tests, half an hour; needs root: installs Debian packages, starts a lab
 	@deploy/test $(BIN)
+
+oldest:  ## run the tests that need no lab on the oldest libraries that setup.cfg allows
+	@PIP_CONSTRAINT=deploy/oldest.txt deploy/venv .venv-oldest $(PYTHON)
+	.venv-oldest/bin/python -m pytest -q -n 2 --dist loadfile -m "not lab" tests/unit tests/contract tests/service
 
 matrix: venv  ## tests that ask a lab on Debian's three suites (SUITES=), and their speed, as a table; needs root, and hours
 	deploy/lab/install debootstrap
@@ -64,4 +68,4 @@ lab-down:  ## stop the lab in LAB=DIR, and remove it
 	rm -rf $(LAB)
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) .venv-coldfront .venv-site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-coldfront .venv-site .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

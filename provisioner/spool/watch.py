@@ -6,7 +6,8 @@ directory that was replaced, a new watch. An idle watcher sleeps in the kernel. 
 file: events are hints, and a sweep alone would be enough. Leaves out: network file systems, whose
 events do not reach this host; they get no watch.
 
-Why watchdog's `InotifyFD` and not its `Observer`: docs/adr/0001-watch-staging-by-one-inotify.md.
+Why only watchdog's calls of inotify and not its `Observer`:
+docs/adr/0001-watch-staging-by-one-inotify.md.
 """
 
 from __future__ import annotations
@@ -14,27 +15,28 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import select
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from watchdog.observers.inotify_c import (
-    CallbackId,
-    InotifyConstants,
-    InotifyEvent,
-    InotifyFD,
-    Mask,
-    WatchDescriptor,
-)
+from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init
 
 log = logging.getLogger(__name__)
 
-MASK = Mask(
+MASK: int = (
     InotifyConstants.IN_MOVED_TO
     | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_DELETE_SELF
     | InotifyConstants.IN_ONLYDIR
 )
+
+_EVENT = struct.Struct("iIII")
+"""`struct inotify_event` up to its name: watch, mask, cookie, length of the name (inotify(7))."""
+
+_ROOM = 64 * 1024
+"""Bytes read at once: some thousand events."""
 
 # From statfs(2) and linux/magic.h: file systems that other hosts can write to unseen by inotify.
 _NETWORK = {
@@ -52,7 +54,6 @@ _NETWORK = {
     0x7461636F: "ocfs2",
     0x01161970: "gfs2",
 }
-_CALLBACK = CallbackId(1)
 
 
 class Watcher:
@@ -62,7 +63,7 @@ class Watcher:
         """wake: called from the watcher's thread; it should only set an event."""
         self._staging = staging
         self._wake = wake
-        self._inotify: InotifyFD | None = None
+        self._reader: _Reader | None = None
         self._armed: tuple[int, int] | None = None
         self._lost = threading.Event()
         self._complaint = ""
@@ -75,10 +76,9 @@ class Watcher:
 
     def stop(self) -> None:
         """End the watch and its thread."""
-        inotify, self._inotify, self._armed = self._inotify, None, None
-        if inotify is not None:
-            inotify.stop()
-            inotify.join(timeout=5)
+        reader, self._reader, self._armed = self._reader, None, None
+        if reader is not None:
+            reader.stop()
 
     def healthy(self) -> bool:
         """Check the watch, and renew it if necessary; takes about 5 us if all is well.
@@ -99,8 +99,7 @@ class Watcher:
         try:
             self._arm()
         except (OSError, RuntimeError) as error:
-            # ENOSPC: fs.inotify.max_user_watches; EMFILE: fs.inotify.max_user_instances. A
-            # RuntimeError: the host refused the thread.
+            # A RuntimeError: the host refused the thread.
             return self._complain(f"cannot be watched: {error}")
         # The name may lead to another directory than a moment ago. So the watch counts as armed
         # only if the directory is the same before and after; else the next check arms it again.
@@ -109,48 +108,37 @@ class Watcher:
         self._hint()
         return True
 
-    # What watchdog calls, from its thread.
-
-    def on_event(self, event: InotifyEvent) -> None:
-        """Pass on a hint."""
-        self._hint()
-
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """Record that the directory was removed or unmounted; `healthy` looks for its successor."""
-        self._lost.set()
-        self._hint()
-
-    def on_queue_overflow(self) -> None:
-        """Wake the sweep for everything: the kernel has dropped events."""
-        self.overflows += 1
-        log.info("%s: the kernel's queue of events overflowed; sweeping", self._staging)
-        self._hint()
-
     # Private.
+
+    def _events(self, mask: int) -> None:
+        """Pass on a hint. mask: of all events that were read; called from the reader's thread."""
+        if mask & InotifyConstants.IN_Q_OVERFLOW:
+            self.overflows += 1
+            log.info("%s: the kernel's queue of events overflowed; sweeping", self._staging)
+        if mask & InotifyConstants.IN_IGNORED:
+            # The directory was removed or unmounted; `healthy` looks for its successor.
+            self._lost.set()
+        self._hint()
 
     def _hint(self) -> None:
         try:
             self._wake()
         except Exception:
-            # An exception here would end watchdog's thread.
+            # An exception here would end the reader's thread.
             log.exception("%s: wake failed", self._staging)
 
     def _arm(self) -> None:
         self._lost.clear()
-        inotify = InotifyFD()
-        inotify.daemon = True
+        reader = _Reader(self._staging, self._events)
         try:
-            # watchdog swallows EACCES and keeps -1 as the watch.
-            if inotify.add_callback(os.fsencode(self._staging), MASK, self, _CALLBACK) < 0:
-                raise PermissionError("permission denied")
-            inotify.start()
+            reader.start()
         except BaseException:
-            inotify.close()
+            reader.close()
             raise
-        self._inotify = inotify
+        self._reader = reader
 
     def _alive(self) -> bool:
-        return self._inotify is not None and self._inotify.is_alive() and not self._lost.is_set()
+        return self._reader is not None and self._reader.is_alive() and not self._lost.is_set()
 
     def _identity(self) -> tuple[int, int] | None:
         try:
@@ -165,6 +153,65 @@ class Watcher:
             log.warning("%s %s; sweeping only", self._staging, what)
             self._complaint = what
         return False
+
+
+class _Reader(threading.Thread):
+    """Tells what happened in one directory; sleeps in the kernel until something does."""
+
+    def __init__(self, path: Path, tell: Callable[[int], None]) -> None:
+        """Arm the watch. tell: gets the masks of all events of one read, in one; must not raise.
+
+        Raises OSError if the directory cannot be watched.
+        """
+        super().__init__(name="staging-events", daemon=True)
+        self._tell = tell
+        self._inotify = inotify_init()
+        if self._inotify < 0:
+            raise _last_error()
+        try:
+            # No program that the service starts keeps the watch.
+            os.set_inheritable(self._inotify, False)
+            if inotify_add_watch(self._inotify, os.fsencode(path), MASK) < 0:
+                raise _last_error()
+            self._end = os.eventfd(0)
+        except BaseException:
+            os.close(self._inotify)
+            raise
+
+    def run(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._inotify, select.POLLIN)
+        waiting.register(self._end, select.POLLIN)
+        while self._end not in {ready for ready, _ in waiting.poll()}:
+            self._tell(_masks(os.read(self._inotify, _ROOM)))
+
+    def stop(self) -> None:
+        """End the thread and the watch. Call it once."""
+        os.eventfd_write(self._end, 1)
+        self.join(timeout=5)
+        if not self.is_alive():  # Else it would read from whatever gets its descriptors.
+            self.close()
+
+    def close(self) -> None:
+        """Close the descriptors of a thread that does not run."""
+        os.close(self._inotify)
+        os.close(self._end)
+
+
+def _masks(events: bytes) -> int:
+    """Return the masks of some events in one, that of an overflow (watch -1) included."""
+    masks = at = 0
+    while at < len(events):
+        _, mask, _, length = _EVENT.unpack_from(events, at)
+        masks |= mask
+        at += _EVENT.size + length
+    return masks
+
+
+def _last_error() -> OSError:
+    # ENOSPC: fs.inotify.max_user_watches; EMFILE: fs.inotify.max_user_instances.
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code))
 
 
 class _Statfs(ctypes.Structure):

@@ -82,8 +82,15 @@ def fault_of(where: str, result: Mapping[str, Any]) -> Fault | None:
 
 def fault_of_read(where: str, error: Exception) -> Fault:
     """Return the fault for an error while connecting or reading."""
-    advice = ""
-    if isinstance(error, (LDAPCertificateError, LDAPStartTLSError)) or "certificate" in str(error):
+    advice, said = "", str(error)
+    if any(lack in said for lack in _INCOMPLETE):
+        advice = (
+            "Python 3.13 and later refuse this certificate: have it issued again with what it "
+            "lacks, or set lenient_certificates: true for this directory"
+        )
+    elif isinstance(error, (LDAPCertificateError, LDAPStartTLSError)) or "certificate" in str(
+        error
+    ):
         advice = "check `ca_file`, `server_name` and the server's certificate"
     elif isinstance(error, LDAPBindError):
         advice = _BIND
@@ -104,6 +111,14 @@ def fault_of_write(where: str, error: Exception) -> Fault:
         f"{where}: {_words(error)}", advice="the directory does not take this value; change it"
     )
 
+
+_INCOMPLETE = (
+    "CA cert does not include key usage extension",
+    "Basic Constraints of CA cert not marked critical",
+    "Missing Authority Key Identifier",
+    "Missing Subject Key Identifier",
+)
+"""What OpenSSL says only under VERIFY_X509_STRICT (X509_verify_cert_error_string(3))."""
 
 FAILURES = (LDAPException, OSError)
 """Exceptions that ldap3 raises or lets through."""

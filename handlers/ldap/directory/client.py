@@ -307,6 +307,10 @@ def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]
             )
         tls = ldap3.Tls(
             validate=ssl.CERT_REQUIRED,
+            # Without a version ldap3 takes ssl.create_default_context, which sets
+            # VERIFY_X509_STRICT and VERIFY_X509_PARTIAL_CHAIN since Python 3.13. A context of this
+            # version has its other defaults.
+            version=ssl.PROTOCOL_TLS_CLIENT if settings.lenient_certificates else None,
             ca_certs_file=str(settings.ca_file) if settings.ca_file else None,
             valid_names=[settings.server_name] if settings.server_name else None,
         )

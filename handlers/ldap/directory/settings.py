@@ -37,6 +37,11 @@ class DirectorySettings(BaseModel):
         None, description="PEM file of the authority that signed the servers' certificates; "
         "default: the system's authorities", examples=["/etc/provisioner/campus-ca.pem"],
     )  # fmt: skip
+    lenient_certificates: bool = Field(
+        False, description="accept certificates without what RFC 5280 asks of them, such as an "
+        "authority's key usage; Python 3.13 and later refuse these. Signature, dates and name are "
+        "checked all the same",
+    )  # fmt: skip
     server_name: str | None = Field(
         None, description="name in the certificate, if it is not the URL's host"
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socketserver
 import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,9 @@ import pytest
 from deploy.lab.directories import DC, certify
 from deploy.lab.place import Lab
 from handlers.ldap.directory.authority import lacking
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.doctor import check_directory
+from handlers.ldap.directory.settings import DirectorySettings
 
 NO_KEY_USAGE = "CA cert does not include key usage extension"
 
@@ -30,6 +37,64 @@ def homemade(tls: Path) -> Path:
         check=True, capture_output=True,
     )  # fmt: skip
     return tls / "ca.pem"
+
+
+def signed_by_homemade(tls: Path) -> Path:
+    """Have a homemade authority sign the server's certificate."""
+    path = homemade(tls)
+    subprocess.run(
+        ["openssl", "x509", "-req", "-in", tls / "server.csr", "-CA", path, "-CAkey",
+         tls / "ca.key", "-extfile", tls / "server.ext", "-out", tls / "server.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return path
+
+
+class Binds(socketserver.BaseRequestHandler):
+    """Answers the first bind with success, over TLS."""
+
+    def handle(self) -> None:
+        """Serve one connection."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls: Path = self.server.tls  # type: ignore[attr-defined]
+        context.load_cert_chain(tls / "server.pem", tls / "server.key")
+        try:
+            with context.wrap_socket(self.request, server_side=True) as secured:
+                number = secured.recv(1000)[4]
+                secured.sendall(bytes([0x30, 12, 2, 1, number, 0x61, 7, 10, 1, 0, 4, 0, 4, 0]))
+                secured.recv(1000)
+        except OSError:  # the client did not want the certificate
+            pass
+
+
+@contextmanager
+def directory(tls: Path, **settings: object) -> Iterator[Directory]:
+    """Serve LDAPS on loopback, and give a directory that asks there."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Binds) as server:
+        server.tls = tls  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        given = {
+            "servers": [f"ldaps://127.0.0.1:{server.server_address[1]}"],
+            "base": "DC=campus,DC=test", "bind_dn": "CN=p", "password": "p", "server_name": DC,
+            "ca_file": tls / "ca.pem", "timeout": 20, **settings,
+        }  # fmt: skip
+        try:
+            yield Directory(DirectorySettings.model_validate(given), str.upper)
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give ldap3 the default context of Python 3.13, on any Python."""
+    make = ssl.create_default_context
+
+    def strictly(**words: str) -> ssl.SSLContext:
+        context = make(**words)  # type: ignore[arg-type]
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr("ldap3.core.tls.create_default_context", strictly)
 
 
 def refused(tls: Path) -> str:
@@ -69,12 +134,7 @@ def test_the_authority_of_an_earlier_lab_is_made_anew_and_a_good_one_kept(lab: L
 def test_what_a_homemade_authority_lacks_is_what_it_is_refused_for(lab: Lab) -> None:
     certify(lab)
     tls = lab.path("tls")
-    path = homemade(tls)
-    subprocess.run(
-        ["openssl", "x509", "-req", "-in", tls / "server.csr", "-CA", path, "-CAkey",
-         tls / "ca.key", "-extfile", tls / "server.ext", "-out", tls / "server.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    path = signed_by_homemade(tls)
     assert refused(tls) == NO_KEY_USAGE
     assert lacking(path) == ["certificate 1 has no key usage"]
 
@@ -86,3 +146,34 @@ def test_a_server_s_certificate_in_the_file_is_no_authority_s_to_mend(lab: Lab) 
     both = lab.path("both.pem")
     both.write_text(server + homemade(tls).read_text())
     assert lacking(both) == ["certificate 2 has no key usage"]
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_authority_without_key_usage_is_refused_with_the_setting_that_accepts_it(
+    lab: Lab,
+) -> None:
+    certify(lab)
+    signed_by_homemade(lab.path("tls"))
+    with directory(lab.path("tls")) as asked:
+        findings = check_directory(asked, "ad", {})
+    assert NO_KEY_USAGE in findings[-1].message
+    assert [("lenient_certificates: true" in one.advice) for one in findings] == [True, True]
+
+
+@pytest.mark.usefixtures("strict")
+def test_lenient_certificates_accepts_it_for_one_directory(lab: Lab) -> None:
+    certify(lab)
+    signed_by_homemade(lab.path("tls"))
+    with directory(lab.path("tls"), lenient_certificates=True) as asked:
+        assert list(asked.probe().values()) == [None]
+
+
+@pytest.mark.parametrize("wrong", [{"server_name": "elsewhere.test"}, {"ca_file": None}])
+def test_lenient_certificates_checks_name_and_signature_all_the_same(
+    lab: Lab, wrong: dict[str, object]
+) -> None:
+    certify(lab)
+    with directory(lab.path("tls"), lenient_certificates=True, **wrong) as asked:
+        (fault,) = asked.probe().values()
+    assert fault is not None
+    assert "certificate" in str(fault).lower()
