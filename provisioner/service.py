@@ -40,6 +40,7 @@ from provisioner.outcome.filing_thread import Clerk
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.refusals import Refusals
 from provisioner.policy.review import Review
+from provisioner.policy.writers import Writers
 from provisioner.quotas.watch import Watch
 from provisioner.recovery import startup
 from provisioner.recovery.backup import Copier
@@ -86,16 +87,18 @@ class Service:
         self.copier = Copier(self._journal, system.config)
         self.reporter = Reporter(system)
         review = Review(system.policy, system.nature)
+        writers = Writers(book, system.policy)
         reads = spool.companions.manifest
-        enclosures = Enclosures(system.config.manifests, review, reads, system.router)
+        enclosures = Enclosures(system.config.manifests, review, reads, system.router, writers)
         self._keep, self._refused = system.config.retention.outsider_count, 0
         self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)
         policy, days = system.config.policy, system.config.retention.journal_days
         signatures = Signatures(policy.signatures, days, spool.companions.signature)
         terms = Terms(
             book=self._journal,
-            reader=Reader(system.router, review, enclosures, signatures),
+            reader=Reader(system.router, review, enclosures, signatures, writers),
             review=review,
+            writers=writers,
             refusals=Refusals(review.is_outsider),
             progress=system.progress,
             lanes=system.router.lanes,

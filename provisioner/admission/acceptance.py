@@ -41,6 +41,7 @@ from provisioner.outcome.outsiders import shortened
 from provisioner.outcome.refusals import Refusals
 from provisioner.policy import rehearsal
 from provisioner.policy.review import Answers, Case, Review, Ruling, Steers
+from provisioner.policy.writers import Writers
 from provisioner.request.request import Request
 from provisioner.steps import disputes, steps
 from provisioner.steps.advance import advance
@@ -64,6 +65,7 @@ class Terms:
     book: Journal
     reader: Reader
     review: Review
+    writers: Writers
     refusals: Refusals
     progress: Progress
     lanes: Mapping[str, str]

@@ -17,13 +17,14 @@ from provisioner.config.keeping import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.contract.sizes import format_size
 from provisioner.policy.review import Review
+from provisioner.policy.writers import Writers
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.request import Request
 from provisioner.request.subjects import UsersFile
 from provisioner.routing.router import Router
 from provisioner.spool.spool import Submission
-from provisioner.system.users import uid_of
+from provisioner.system.users import plain, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,14 @@ class Enclosures:
         review: Review,
         companion: Callable[[str, int], Submission],
         router: Router,
+        writers: Writers,
     ) -> None:
         """companion: reads a file that a request names (`Companions.manifest`)."""
         self.budget = budget
         self._review = review
         self._companion = companion
         self._router = router
+        self._writers = writers
 
     def complete(self, candidate: Candidate) -> Candidate:
         """Add the file that a request names, or the reason why it cannot be used."""
@@ -110,7 +113,7 @@ class Enclosures:
         uid = uid_of(name)
         if uid is None:
             raise InvalidRequest(f"there is no user {name!r}", field="writer")
-        return replace(submission, uid=uid, writer=name)
+        return replace(submission, uid=uid, writer=self._writers.of(uid, plain(name)))
 
     def _list(self, candidate: Candidate, named: UsersFile) -> Candidate:
         """Read the users of a request."""

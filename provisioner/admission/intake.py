@@ -45,7 +45,9 @@ class Intake:
                 if alone:
                     kept = companion_rows.kept_by(conn, completed[0].submission.uid)
                     completed = [enclosures.afford(completed[0], kept)]
+                new = self._terms.writers.keep(conn, [c.submission for c in completed])
                 acceptance.admit(completed)
+            self._terms.writers.kept(new)
             yield acceptance.admitted(completed)
 
     def _batches(self, submissions: Sequence[Submission]) -> Iterator[tuple[bool, list[Candidate]]]:

@@ -19,6 +19,7 @@ from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.objects.states import RequestState
 from provisioner.policy.review import Review, Ruling
+from provisioner.policy.writers import Writers
 from provisioner.request.crowds import Meant
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
@@ -29,17 +30,25 @@ class Reader:
     """Reads the files of one site's requests."""
 
     def __init__(
-        self, router: Router, review: Review, enclosures: Enclosures, signatures: Signatures
+        self,
+        router: Router,
+        review: Review,
+        enclosures: Enclosures,
+        signatures: Signatures,
+        writers: Writers,
     ) -> None:
-        """enclosures: reads the file that a request names; signatures: decides whose a file is."""
+        """enclosures: reads the file that a request names; signatures: decides whose a file is;
+        writers: who that is in the journal.
+        """
         self._router = router
         self._review = review
         self.enclosures = enclosures
         self._signatures = signatures
+        self._writers = writers
 
     def first(self, submission: Submission) -> Candidate:
         """Read a file that was just taken; a signed one is its signer's."""
-        return self._signatures.judge(submission, self._read)
+        return self._signatures.judge(submission, self._named)
 
     def again(self, conn: Connection, record: request_rows.Record) -> Candidate:
         """Read a recorded request by what its writer may ask for now."""
@@ -67,6 +76,9 @@ class Reader:
             raise Refused(f"{record.id} is no longer allowed: {why}", advice="cancel it")
         if late is not None:
             raise Refused(f"{record.id} is too late: {late.message}", advice="cancel it")
+
+    def _named(self, submission: Submission) -> Candidate:
+        return self._read(self._writers.named(submission))
 
     def _read(self, submission: Submission) -> Candidate:
 

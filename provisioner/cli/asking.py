@@ -160,7 +160,7 @@ def set_quota(
     _check_undated(record.subject, part["users"])
     request = {"action": "allocation.provision", **_ends(record), "allocation": part}
     _check_taken(request, limits)
-    if record.writer != _me():
+    if not _is_mine(record):
         site.say(
             f"allocation:{part['id']} was last asked for by {record.asker}, who may ask for the"
             " former quota again",
@@ -190,10 +190,11 @@ def _check_taken(request: Mapping[str, Any], limits: Collection[str]) -> None:
             )
 
 
-def _me() -> str:
-    from provisioner.system.users import user_name
+def _is_mine(record: Record) -> bool:
+    from provisioner.system.users import plain, user_name
 
-    return user_name(os.geteuid())
+    me = os.geteuid()
+    return (record.uid, plain(record.writer)) == (me, user_name(me))
 
 
 def _number(allocation: str) -> str:

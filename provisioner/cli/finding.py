@@ -41,11 +41,10 @@ def find(book: Journal, name: str) -> Record:
     import os
 
     from provisioner.journal.queries import lookup
-    from provisioner.system.users import user_name
 
-    me = os.geteuid()
+    me = lookup.Seeker(os.geteuid(), writer(book), others=True)
     with book.reading() as conn:
-        record = lookup.typed(conn, name, lookup.Seeker(me, user_name(me), others=True))
+        record = lookup.typed(conn, name, me)
     if record is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
@@ -53,6 +52,18 @@ def find(book: Journal, name: str) -> Record:
             "not taken yet is in staging",
         )
     return record
+
+
+def writer(book: Journal) -> str:
+    """Return the writer that the caller is in a journal."""
+    import os
+
+    from provisioner.policy.writers import Writers
+    from provisioner.system.users import user_name
+    from provisioner.wiring import policy_of
+
+    me = os.geteuid()
+    return Writers(book, policy_of(site.config())).of(me, user_name(me))
 
 
 def short(ids: Collection[RequestId]) -> Mapping[RequestId, str]:

@@ -6,7 +6,6 @@ that is printed is durable. Leaves out: how a row becomes a request (`rows`).
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from provisioner.cli import progress, site, submitting
+from provisioner.cli import finding, progress, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Each, Sending, flattened
 from provisioner.cli.outcomes import WRONG, Asked, send_all, short
@@ -201,14 +200,13 @@ def _foreseen(system: Any, asked: Asked) -> str:
     """Return what a request would change, in a line."""
     from provisioner.inspection import planning
     from provisioner.request.request import parse_request
-    from provisioner.system.users import user_name
 
     request = parse_request(asked.body)
     head = f"{request.action} {request.subject}"
     if request.users_file is not None:
         return f"{head}: its list of users is read when it is sent"
     try:
-        steps = planning.plan(system, request, user_name(os.geteuid()))
+        steps = planning.plan(system, request, finding.writer(system.journal))
     except Fault as fault:
         return f"{head}: {fault.message}"
     return f"{head}: {'; '.join(_steps(steps)) or 'already so'}"

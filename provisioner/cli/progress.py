@@ -7,6 +7,7 @@ everything that is printed is durable. Leaves out: what the service logs.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -323,20 +324,23 @@ def receipts(spool: Path, since: str) -> Iterator[Mapping[str, Any]]:
     """Return the caller's receipts, each with its `file`. since: the beginning of a ULID."""
     from provisioner.request.documents import parse
 
-    folder = spool / "receipts" / _me()
-    for file in folder.glob("*.yaml") if folder.is_dir() else ():
-        receipt = parse(file.read_bytes()).value
-        if receipt["id"] >= since:
-            yield {**receipt, "file": file}
+    for folder in (spool / "receipts" / me for me in _mine()):
+        for file in folder.glob("*.yaml") if os.access(folder, os.R_OK | os.X_OK) else ():
+            receipt = parse(file.read_bytes()).value
+            if receipt["id"] >= since:
+                yield {**receipt, "file": file}
 
 
-def _me() -> str:
-    import os
+def _mine() -> Iterator[str]:
+    """Return the names of the caller's directories: the name may mean somebody else there."""
     import pwd
 
     from provisioner.outcome.receipts import safe
+    from provisioner.system.users import beside
 
-    return safe(pwd.getpwuid(os.geteuid()).pw_name)
+    me = os.geteuid()
+    name = pwd.getpwuid(me).pw_name
+    yield from (safe(beside(name, me)), safe(name))
 
 
 def _until(dropped: Path, timeout: float) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import finding, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending
 from provisioner.contract import ConfigError, Fault, InvalidRequest
@@ -273,7 +273,7 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
         answer = decides.decide(me, rules.question(request, keys))
     else:
         with book.reading() as conn:
-            case = Case(RequestId(""), me.uid, me.name, request, planned)
+            case = Case(RequestId(""), me.uid, finding.writer(book), request, planned)
             review = Review(decides, site.system().nature) if planned else Review(decides)
             answer = review.judge(conn, [case], time.time())[case.id].answer
         book.close()
@@ -305,7 +305,8 @@ def show_plan(request: Request, whole: _Whole | None = None, *, as_json: bool = 
     from provisioner.admission.candidates import notes
     from provisioner.inspection import planning
 
-    steps = planning.plan(site.reading(), request, user_name(os.geteuid()))
+    system = site.reading()
+    steps = planning.plan(system, request, finding.writer(system.journal))
     if as_json:
         site.print_json(planning.plain(steps))
     else:

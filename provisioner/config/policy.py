@@ -114,6 +114,12 @@ class PolicyConfig(Part):
         "`on_behalf_of` of their requests",
         examples=[["coldfront"]],
     )
+    by_name: tuple[str, ...] = Field(
+        (),
+        description="accounts that stay the same writer if they are made again with another uid, "
+        "`*` for any part; those named in `portals` do",
+        examples=[["svc-*"]],
+    )
     persons: dict[str, str] = Field(
         default_factory=dict,
         description="people with another name in a portal, or with several accounts: name -> "

@@ -237,10 +237,21 @@ def _seventeenth(db: sqlite3.Connection) -> None:
     )
 
 
+def _eighteenth(db: sqlite3.Connection) -> None:
+    """Version 18: whose requests a writer's name means, as a name may pass to another account."""
+    db.execute(
+        "CREATE TABLE writers (name TEXT NOT NULL, uid INTEGER NOT NULL, PRIMARY KEY (name))"
+    )
+    db.execute(
+        "INSERT INTO writers SELECT writer, uid FROM requests WHERE writer NOT LIKE 'uid-%' AND id "
+        "IN (SELECT max(id) FROM requests WHERE state <> 'refused' GROUP BY writer)"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
     _twelfth, _thirteenth, _fourteenth, _fifteenth, _sixteenth,
-    _seventeenth,
+    _seventeenth, _eighteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

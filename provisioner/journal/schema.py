@@ -235,6 +235,13 @@ numbers = Table(  # on which files depend: a row stays after its object is gone
     Column("key", Text, primary_key=True, doc="the object that has it, or had it"),
 )
 
+writers = Table(  # a row stays after its account is gone: its name may be given to another
+    "writers",
+    metadata,
+    Column("name", Text, primary_key=True, doc="by which requests, claims and suspensions go"),
+    Column("uid", Integer, nullable=False, doc="whose requests it means"),
+)
+
 lanes = Table(
     "lanes",
     metadata,

@@ -42,14 +42,13 @@ class Adoption:
         follower: Follower,
         review: Review,
         lanes: Mapping[str, str],
-        source: str,
     ) -> None:
-        """lanes: lane of each instance; source: the writer who gets the claims."""
+        """lanes: lane of each instance."""
         self._errand = errand
         self._follower = follower
         self._review = review
         self._lanes = lanes
-        self._source = source
+        self._source = errand.listing.whose.writer
         self._toll = Toll()
         self._acting: list[int] = []
         self._fingerprints = array("q")

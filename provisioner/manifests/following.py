@@ -76,7 +76,9 @@ class Follower:
             if request_rows.states_of(conn, [ulid]).get(ulid) != RequestState.ACCEPTED:
                 raise Stopped(ulid)
             acceptance = Acceptance(conn, time.time(), self._terms)
+            new = self._terms.writers.keep(conn, [errand.listing.whose])
             yield Commit(errand, acceptance)
+        self._terms.writers.kept(new)
         self.followed.update(dict.fromkeys(acceptance.accepted, ulid))
         self._perform(acceptance.admitted().left)
 

@@ -72,7 +72,10 @@ class Rights:
 
 
 class Listing:
-    """What a manifest lists. subjects: the number of each line's subject, counted from 0."""
+    """What a manifest lists.
+
+    whose: who asks for the lines; subjects: the number of each line's subject, counted from 0.
+    """
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class Listing:
         rights: those of the sender. None means adoption: lines may name objects, and one that
         cannot be followed refuses the whole. also: what each request says beside its line.
         """
-        self._whose = whose
+        self.whose = whose
         self._file = file
         self._body = body
         self._router = router
@@ -149,7 +152,7 @@ class Listing:
     def _read(self, number: int, line: bytes) -> Candidate:
         name = f"{self._file}-{number + 1}"
         rights = self._rights
-        made = child(self._whose, name, line)
+        made = child(self.whose, name, line)
         # Policy judges what follows at its commit. A line that it refuses anyway is not routed.
         candidate = judge(made, self._router, rights.foresee, rights.meant_by)
         if candidate.request is not None and candidate.request.users_file is not None:

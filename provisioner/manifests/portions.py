@@ -214,8 +214,7 @@ class Portions:
 
     def _run(self, errand: Errand) -> Iterator[None]:
         if errand.request.action == "adopt":
-            source = errand.request.values["writer"] or errand.submission.writer
-            return Adoption(errand, self._follower, self._review, self._lanes, source).run()
+            return Adoption(errand, self._follower, self._review, self._lanes).run()
         return Reconcile(errand, self._follower, self._review, self._router).run()
 
     def _check_right(self, errand: Errand) -> None:

@@ -36,6 +36,7 @@ from provisioner.notify.post import Away, Post, Rejected, Session, as_line
 from provisioner.notify.summing import Causes
 from provisioner.objects.states import MessageState
 from provisioner.system import process
+from provisioner.system.users import plain, uid_of
 from provisioner.wiring import SHIPPED_TEMPLATES, System
 
 log = logging.getLogger(__name__)
@@ -207,7 +208,9 @@ class Courier:
         if record.writer in self._system.config.policy.portals:
             return person_in(record)
         own = record.uid in (0, os.geteuid())
-        return "" if own or self._is_outsider(record.uid) else record.writer
+        name = plain(record.writer)
+        another = uid_of(name) not in (record.uid, None)  # it is somebody else's name by now
+        return "" if own or another or self._is_outsider(record.uid) else name
 
     # Mail.
 

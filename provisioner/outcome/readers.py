@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from provisioner.system import posix_acl
 from provisioner.system.ownership import is_private_group
-from provisioner.system.users import uid_of
+from provisioner.system.users import plain, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _reader(writer: str, now: set[int]) -> int | None:
     """
     uid = uid_of(writer)
     if uid is not None:
-        return uid if _name_of(uid) in (writer, None) else None
+        return uid if _name_of(uid) in (plain(writer), None) else None
     return next((one for one in now if _name_of(one) is None), None)
 
 

@@ -1,3 +1,3 @@
 """Policy: who may ask for what, and what a second person has to see first."""
 
-__all__ = ["newcomers", "persons", "policy", "protected", "rehearsal", "review", "rules"]
+__all__ = ["newcomers", "persons", "policy", "protected", "rehearsal", "review", "rules", "writers"]

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from provisioner.system.users import plain
+
 
 def account(name: str, uid: int) -> tuple[str, str]:
     """Return both names of a user of this host: a uid may have had another name when it asked."""
-    return name, f"uid-{uid}"
+    return plain(name), f"uid-{uid}"
 
 
 class Persons:

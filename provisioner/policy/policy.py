@@ -66,6 +66,7 @@ class Policy:
         self._trusted = {0, service_uid}
         self._mass = config.mass
         self._portals = config.portals
+        self._by_name = config.by_name
         self._persons = persons.Persons(config.persons, realms)
         rules = config.rules
         if rules is None:
@@ -103,6 +104,11 @@ class Policy:
     def trusts(self, uid: int) -> bool:
         """Return True if a user needs no rule: root, and the user of the service."""
         return uid in self._trusted
+
+    def goes_by_name(self, uid: int, name: str) -> bool:
+        """Return True if an account is the same writer, whatever uid it has."""
+        services = self.trusts(uid) or name in self._portals
+        return services or matches(name, self._by_name)
 
     def is_outsider(self, submitter: Submitter) -> bool:
         """Return True if a submitter may ask for nothing at all: not trusted, and in no rule."""
@@ -232,7 +238,7 @@ class Policy:
 
     def _asker(self, submitter: Submitter, question: Question) -> str:
         """Return who asks as a hold notes it: a portal holds for many persons."""
-        return asker(submitter.name, self.believed(submitter, question.on_behalf_of))
+        return asker(submitter.own, self.believed(submitter, question.on_behalf_of))
 
     def _releasing(self, submitter: Submitter, person: str | None) -> tuple[str, ...]:
         """Return the names of who releases. A portal that names a person acts as that person."""

@@ -133,7 +133,7 @@ class Review:
             )
             submitter = Submitter(case.uid, case.writer)
             if not self._rules.trusts(submitter.uid):
-                submitter = users.find(submitter.uid)
+                submitter = replace(users.find(submitter.uid), writer=case.writer)
             others = self._rules.steers_others(submitter, case.request.action)
             seeker = Seeker(case.uid, case.writer, others, case.id)
             step = self._gradual.step(case.uid, now)

@@ -51,7 +51,7 @@ class Target:
 
     def is_of(self, submitter: Submitter) -> bool:
         """Return True if it is a submitter's own: a uid may have had another user when it asked."""
-        return (self.uid, self.writer) == (submitter.uid, submitter.name)
+        return (self.uid, self.writer) == (submitter.uid, submitter.own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Users: who owns a request's file, with their name and groups on this host.
 
 Promises: the writer is a uid and what this host's name service says about it, never what a file
-says. A name and its groups are looked up again after a minute. Leaves out: what a writer may ask
-for (`policy`).
+says. A name and its groups are looked up again after a minute. The writer `NAME:UID` is the user of
+a uid whose name means somebody else in the journal; no user of a host has a colon in their name.
+Leaves out: which writers those are (`writers`), and what a writer may ask for (`policy`).
 """
 
 from __future__ import annotations
@@ -22,11 +23,21 @@ KNOWN_FOR = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """The writer of a request. name: `uid-1234` if the uid has no name."""
+    """The writer of a request.
+
+    name: `uid-1234` if the uid has no name; writer: by what their requests, claims and suspensions
+    go if that is not the name, else ''.
+    """
 
     uid: int
     name: str
     groups: frozenset[str] = frozenset()
+    writer: str = ""
+
+    @property
+    def own(self) -> str:
+        """By what their requests, claims and suspensions go."""
+        return self.writer or self.name
 
 
 _users: dict[int, tuple[float, str]] = {}
@@ -34,11 +45,15 @@ _submitters: dict[int, tuple[float, Submitter]] = {}
 
 
 def uid_of(name: str) -> int | None:
-    """Return the uid of a user, by a name as `user_name` returns it; None if there is no such
-    user."""
+    """Return the uid of a user, by a name as `user_name` returns it, or of a writer; None if there
+    is no such user."""
+    name, colon, number = name.partition(":")
+    if colon:
+        uid = _number(number)
+        return uid if uid is not None and is_called(uid, name) else None
     number = name.removeprefix("uid-")
     if number != name:
-        return int(number) if number.isascii() and number.isdigit() else None
+        return _number(number)
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
@@ -67,9 +82,26 @@ def user_name(uid: int) -> str:
     return name
 
 
-def is_called(uid: int, name: str) -> bool:
-    """Return True if a uid and a name are one user's now; a uid may have several names."""
+def is_called(uid: int, writer: str) -> bool:
+    """Return True if a uid and a writer's name are one user's now; a uid may have several names."""
+    name, colon, number = writer.partition(":")
+    if colon and _number(number) != uid:
+        return False
     return user_name(uid) == name or (not name.startswith("uid-") and uid_of(name) == uid)
+
+
+def plain(writer: str) -> str:
+    """Return the name that the user of a writer has on this host."""
+    return writer.partition(":")[0]
+
+
+def beside(name: str, uid: int) -> str:
+    """Return the writer of a uid whose name means somebody else in the journal."""
+    return f"{name}:{uid}"
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def find(uid: int) -> Submitter:

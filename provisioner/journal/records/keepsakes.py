@@ -1,8 +1,8 @@
-"""Keepsakes: what the ledger saves of objects, besides their claims, to restore it later.
+"""Keepsakes: what is saved of objects, besides their claims, to restore it later; who had a name.
 
 Promises: everything is read and written inside the caller's transaction. What is saved before a
-write is durable with that transaction. Leaves out: what was last read, and when an object is due
-(`object_rows`).
+write is durable with that transaction. Numbers of objects and names of writers stay for ever.
+Leaves out: what was last read, and when an object is due (`object_rows`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from provisioner.contract import Claim, Key, Scalar, State
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, upsert
-from provisioner.journal.schema import numbers, objects
+from provisioner.journal.schema import numbers, objects, writers
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption
@@ -152,3 +152,18 @@ def bearers(conn: Connection, lane: str, kind: str, first: int, last: int) -> di
     for number, key in conn.execute(_BEARERS, parameters):
         keys.setdefault(number, []).append(key)
     return keys
+
+
+_NAME = upsert(writers)
+_KEEP_NAME = _NAME.on_conflict_do_update(index_elements=["name"], set_={"uid": _NAME.excluded.uid})
+
+
+def save_names(conn: Connection, uids: Mapping[str, int]) -> None:
+    """Keep whose requests names of writers mean. uids: by name."""
+    bulk.run(conn, _KEEP_NAME, [{"name": name, "uid": uid} for name, uid in uids.items()])
+
+
+def names(conn: Connection) -> dict[str, int]:
+    """Return the uid whose requests each name of a writer means."""
+    rows = conn.execute(select(writers.c.name, writers.c.uid))
+    return {row.name: row.uid for row in rows}

@@ -149,6 +149,21 @@ def test_the_summary_of_a_message_is_read_out_of_its_text_once(tmp_path: Path) -
     assert sorted(rows) == [("merged", summary), ("merged", summary), ("sent", None)]
 
 
+def test_a_writers_name_means_who_asked_last_and_was_not_refused(tmp_path: Path) -> None:
+    path = former(tmp_path, FORMER[16])
+    with closing(sqlite3.connect(path)) as db:
+        ids = [i for (i,) in db.execute("SELECT id FROM requests ORDER BY id")]
+        writers = [("root", 0), ("alice", 4711), ("alice", 4713), ("alice", 4714)]
+        assert len(ids) == len(writers)
+        for request, (name, uid) in zip(ids, writers, strict=True):
+            db.execute("UPDATE requests SET writer = ?, uid = ? WHERE id = ?", [name, uid, request])
+        db.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT name, uid FROM writers ORDER BY name").fetchall()
+    assert rows == [("alice", 4713), ("root", 0)]
+
+
 def test_the_file_as_it_was_is_kept_beside(tmp_path: Path) -> None:
     path = former(tmp_path)
     before = schema(path)

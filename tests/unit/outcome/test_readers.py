@@ -99,6 +99,17 @@ def test_who_is_given_the_uid_of_a_former_user_does_not_read_theirs(
     assert who_reads(write(root, "dora")) == {ALICE}
 
 
+def test_who_has_a_name_that_means_somebody_else_reads_what_is_theirs(
+    root: Path, names: Names
+) -> None:
+    names.of = {BOB: "alice"}
+    receipt = write(root, f"alice:{BOB}")
+    assert who_reads(receipt) == {BOB}
+    names.of = {BOB: "bob", CEM: "alice"}
+    Readers(root).revise()
+    assert who_reads(receipt) == set()
+
+
 def test_a_uid_without_a_name_reads_its_own_until_it_has_one(root: Path, names: Names) -> None:
     path = write(root, f"uid-{ALICE}")
     assert who_reads(path) == {ALICE}

@@ -67,3 +67,17 @@ def test_a_uid_is_called_by_each_of_its_names_of_now(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pwd, "getpwnam", {"second": person("second", 0)}.__getitem__)
     names = ("first", "second", "former", f"uid-{UID}")
     assert [users.is_called(UID, name) for name in names] == [True, True, False, False]
+
+
+def test_a_writer_beside_a_former_one_of_the_name_is_the_user_of_the_uid_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has(monkeypatch, "alice", 0)
+    monkeypatch.setattr(pwd, "getpwnam", {"alice": person("alice", 0)}.__getitem__)
+    writer = users.beside("alice", UID)
+    assert (writer, users.plain(writer)) == (f"alice:{UID}", "alice")
+    assert users.uid_of(writer) == UID
+    wrong = (f"bob:{UID}", f"alice:0{UID}x", "alice:", f":{UID}")
+    assert [users.uid_of(name) for name in wrong] == [None] * len(wrong)
+    assert users.is_called(UID, writer)
+    assert not any(users.is_called(UID, name) for name in wrong)
