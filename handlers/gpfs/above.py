@@ -20,9 +20,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from handlers.gpfs.mm import nfs4
-from handlers.gpfs.mm.client import Entry, Mm
 from handlers.gpfs.mm.rows import Record
 from handlers.gpfs.state import CLOSED_MODE
+from handlers.gpfs.transport import Directories, Entry, Transport
 from provisioner.contract import (
     Change,
     Conflict,
@@ -56,7 +56,7 @@ class Way:
     """Judges ways of one file system. mount: its mount point; admins: uids that may own the
     directories on a way."""
 
-    mm: Mm
+    transport: Transport
     mount: str
     admins: Collection[int] = (0,)
 
@@ -76,7 +76,7 @@ class Way:
         """
         chains = {path: above(path, self.mount) for path in paths}
         ordered = sorted({one for chain in chains.values() for one in chain}, key=_depth)
-        entries = self.mm.stat(ordered)
+        entries = self.transport.stat(ordered)
         wrong: dict[str, Fault] = {}
         for directory in ordered:
             upper = directory.rpartition("/")[0]
@@ -94,7 +94,7 @@ class Way:
         """Return what is wrong with a directory's ACL; one that cannot be read affects only what is
         below."""
         try:
-            return judge_acl(directory, self.mm.acl(directory))
+            return judge_acl(directory, self.transport.acl(directory))
         except Unavailable as fault:
             return fault
 
@@ -102,21 +102,21 @@ class Way:
         self, paths: Collection[str], *, acls: bool, closed: Collection[str] = ()
     ) -> Mapping[str, Fault]:
         """Return a fault for each fileset that chown and chmod cannot close; see `look`."""
-        wrong = self.look(paths, acls=acls, closed=closed, opened=self.mm.by_agent)
+        wrong = self.look(paths, acls=acls, closed=closed, opened=self.transport.opens)
         return {path: _stays_open(path, fault) for path, fault in wrong.items()}
 
     def check(self, changes: Sequence[Change]) -> None:
         """Raise the first fault of the paths that changes of one verb are about to walk."""
         paths = [str(change.data["path"]) for change in changes]
         if all(takes(change) for change in changes):
-            wrong = self.to_close(paths, acls=self.mm.facts().nfs4)
+            wrong = self.to_close(paths, acls=self.transport.facts().nfs4)
         else:
             wrong = self.look(paths, acls=False)
         for fault in wrong.values():
             raise _ones_own(fault)
         if changes[0].verb == "link":
             return
-        entries = self.mm.stat(paths)
+        entries = self.transport.stat(paths)
         for path in paths:
             if path not in entries or not entries[path].directory:
                 raise Conflict(
@@ -135,7 +135,7 @@ class Way:
         if not steered:
             return False
         try:
-            closed = nfs4.closed(self.mm.acl(path))
+            closed = nfs4.closed(self.transport.acl(path))
         except Unavailable as fault:
             raise _ones_own(fault) from fault
         if closed:
@@ -186,7 +186,7 @@ def foreseen(
     faults = {key: fault for key, fault in faults.items() if not isinstance(fault, NotReady)}
     links = {c.key: (str(c.data["name"]), giving[c.key]) for c in walked if c.verb == "link"}
     links = {key: link for key, link in links.items() if link[1] not in wrong}
-    faults |= occupied(links, records, way.mm)
+    faults |= occupied(links, records, way.transport)
     by_name = {split_key(key)[-1]: key for key in giving}
     made = [change for change in changes if change.verb == "create"]
     spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
@@ -196,7 +196,7 @@ def foreseen(
 
 
 def occupied(
-    links: Mapping[Key, tuple[str, str]], records: Sequence[Record], mm: Mm
+    links: Mapping[Key, tuple[str, str]], records: Sequence[Record], directories: Directories
 ) -> dict[Key, Fault]:
     """Return a Conflict for each junction whose path is in use, before anything is made.
 
@@ -205,7 +205,7 @@ def occupied(
     if not links:
         return {}
     holders = {r["path"]: r for r in records if r["status"] == "Linked"}
-    there = mm.stat(sorted({path for _, path in links.values()}))
+    there = directories.stat(sorted({path for _, path in links.values()}))
     faults: dict[Key, Fault] = {}
     for key, (name, path) in links.items():
         if path in holders:

@@ -1,4 +1,4 @@
-"""GPFS filesets: created, limited, linked, owned and closed by the mm commands.
+"""GPFS filesets: created, limited, linked, owned and closed, by any transport.
 
 Promises: keys `INSTANCE/fileset/NAME`; the handler observes quota, inode limit, junction, owner,
 mode and NFSv4 ACL separately; it changes only a fileset whose comment begins with our mark
@@ -16,16 +16,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from handlers.gpfs import plan, words
+from handlers.gpfs import plan, words, writes
 from handlers.gpfs import state as filesets
 from handlers.gpfs.above import Way, foreseen, is_placed, takes
 from handlers.gpfs.doctor import check_filesystem
 from handlers.gpfs.look import Look
 from handlers.gpfs.mm import arguments, nfs4, usage
-from handlers.gpfs.mm.client import Mm, mount_of
+from handlers.gpfs.mm.client import Mm
 from handlers.gpfs.mm.units import kib
-from handlers.gpfs.settings import Params, Settings
+from handlers.gpfs.rest.connect import connect
+from handlers.gpfs.settings import Params, Settings, special
 from handlers.gpfs.state import Fileset, Wanted
+from handlers.gpfs.transport import Transport, doubt, mount_of
 from provisioner.contract import (
     Change,
     Claim,
@@ -61,19 +63,12 @@ _ACL_VALUES = ("fileset", "path", "uid", "gid", "group")
 class FilesetHandler:
     """The filesets of one file system; see `provisioner.contract.Handler`."""
 
-    def __init__(self, site: Site, settings: Settings) -> None:
+    def __init__(self, site: Site, settings: Settings, transport: Transport) -> None:
         self._site = site
         self._settings = settings
         self.lane = f"gpfs:{settings.cluster}"
-        self._mm = Mm(
-            run=site.run,
-            filesystem=settings.filesystem,
-            prefix=settings.prefix,
-            mm_path=str(settings.mm_path),
-            tools=str(settings.tools),
-            timeout=settings.timeout,
-        )
-        self._look = Look(self._mm, settings.mount)
+        self._transport = transport
+        self._look = Look(transport, settings.mount)
 
     # What is wanted.
 
@@ -107,6 +102,13 @@ class FilesetHandler:
                 field="inode_limit",
                 expected="files, or kind: independent",
             )
+        mode = given.mode or chosen.mode
+        if isinstance(mode, str) and chosen.paths == "rest" and special(mode):
+            raise InvalidRequest(
+                f"mode {mode}: the REST API has no endpoint for set-id and sticky bits",
+                field="mode",
+                expected="a mode of three digits, or `paths: tools` in the configuration",
+            )
         want: dict[str, Any] = {
             "name": given.fileset,
             "path": self._path(given, kind, parent),
@@ -117,7 +119,7 @@ class FilesetHandler:
             "inode_limit": inodes,
             "uid": given.uid,
             "gid": given.gid,
-            "mode": given.mode or chosen.mode,
+            "mode": mode,
             "acl": self._acl(given),
             "adopt": given.adopt,
         }
@@ -184,24 +186,24 @@ class FilesetHandler:
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Return a fault for each quota that is too large for the cluster, each junction whose path
         is in use, and each path that somebody who is not an admin could replace."""
-        refused = arguments.refused(changes, lambda: self._mm.config().get("minReleaseLevel", ""))
+        refused = arguments.refused(changes, self._transport.release)
         changes = [change for change in changes if change.key not in refused]
         paths = [str(c.data["path"]) for c in changes if "path" in c.data]
         if not paths:
             return refused
-        facts = self._mm.facts()
+        facts = self._transport.facts()
         mount = mount_of(facts, self._settings.mount)
         placed = [change for change in changes if is_placed(change, mount)]
-        records = self._mm.filesets() if placed else []
-        if (doubt := self._mm.doubt(records)) is not None:
+        records = self._transport.filesets() if placed else []
+        if (fault := doubt(self._transport, records)) is not None:
             # Nobody can judge the ways then; changes that need none go on.
-            refused = {**refused, **dict.fromkeys((change.key for change in placed), doubt)}
+            refused = {**refused, **dict.fromkeys((change.key for change in placed), fault)}
             changes, records = [c for c in changes if c.key not in refused], []
         ways = foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
         return {**refused, **ways}
 
     def _way(self, mount: str) -> Way:
-        return Way(self._mm, mount, self._settings.admins)
+        return Way(self._transport, mount, self._settings.admins)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Return `path` and `fileset`."""
@@ -219,12 +221,12 @@ class FilesetHandler:
 
     def metered(self, keys: Collection[Key]) -> Mapping[Key, Sequence[Meter]]:
         """Return the use of filesets, by one report of quotas; those it lacks are left out."""
-        rows = self._mm.quotas(Path(self._settings.filesystem).name)
+        rows = self._transport.quotas(Path(self._settings.filesystem).name)
         return usage.metered({key: split_key(key)[-1] for key in keys}, rows)
 
     def metered_users(self, fileset: str) -> Mapping[int, Sequence[Meter]]:
         """Return the use of all users, by uid, by one report of quotas."""
-        rows = self._mm.user_quotas(Path(self._settings.filesystem).name)
+        rows = self._transport.user_quotas(Path(self._settings.filesystem).name)
         return usage.metered_users(self._settings.filesystem, fileset, rows)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
@@ -245,46 +247,19 @@ class FilesetHandler:
 
         A failed command counts as failed only if the change cannot be seen afterwards.
         """
-        paths = [str(change.data["path"]) for change in changes if "path" in change.data]
-        if paths:
-            way = self._way(str(changes[0].data["mount"]))
+        walked = writes.walked(self._transport, changes)
+        if walked:
+            way = self._way(str(walked[0].data["mount"]))
             if changes[0].verb == "set-acl" and takes(changes[0]) and way.close_acl(changes[0]):
                 return
-            way.check(changes)
+            way.check(walked)
         try:
-            self._write(changes, paths)
+            writes.write(self._transport, changes)
         except (Permanent, Transient) as fault:
             if all(self._settled(change) for change in changes):
                 return
             self._blame(changes[0], fault)
             raise
-
-    def _write(self, changes: Sequence[Change], paths: Sequence[str]) -> None:
-        first: Mapping[str, Any] = changes[0].data
-        device = self._settings.filesystem
-        match changes[0].verb:
-            case "create":
-                space = arguments.inode_space(first["parent"], first["inode_limit"])
-                self._mm.write("mmcrfileset", device, first["name"], "-t", first["mark"], *space)
-            case "mark":
-                self._mm.write("mmchfileset", device, first["name"], "-t", first["comment"])
-            case "set-quota":
-                limits = arguments.limits(first["quota"], first["files"])
-                self._mm.write("mmsetquota", f"{device}:{first['name']}", *limits)
-            case "set-inode-limit":
-                limit = str(first["inode_limit"])
-                self._mm.write("mmchfileset", device, first["name"], "--inode-limit", limit)
-            case "link":
-                self._mm.write("mmlinkfileset", device, first["name"], "-J", first["path"])
-            case "chown":
-                self._mm.change("chown", "-h", f"{first['uid']}:{first['gid']}", paths=paths)
-            case "chmod":
-                # Five digits: GNU chmod keeps a directory's set-id bits when given four.
-                self._mm.change("chmod", f"{first['mode']:05o}", paths=paths)
-            case "set-acl":
-                self._mm.write("mmputacl", first["path"], stdin=first["acl"])
-            case verb:
-                raise Permanent(f"{changes[0].key}: {verb!r} is not a change of a fileset")
 
     def _settled(self, change: Change) -> bool:
         found = self.observe([change.key])[change.key]
@@ -300,7 +275,7 @@ class FilesetHandler:
             raise arguments.not_linked(change, fault, self._settings.filesystem) from fault
         if change.verb != "create" or not isinstance(parent, str):
             return
-        if parent not in {record["filesetName"] for record in self._mm.filesets()}:
+        if parent not in {record["filesetName"] for record in self._transport.filesets()}:
             raise NotReady(
                 f"{change.key}: its parent, the fileset {parent}, does not exist yet: "
                 f"{fault.message}",
@@ -313,7 +288,7 @@ class FilesetHandler:
         """Check commands, daemon, file system, quotas, mount point and ACL templates."""
         acl = self._settings.acl
         findings = check_filesystem(
-            self._mm, self._settings, self._site.instance, self._mark(self._key("x"))[:-1]
+            self._transport, self._settings, self._site.instance, self._mark(self._key("x"))[:-1]
         )
         try:
             self.claims({"fileset": "check"})
@@ -388,8 +363,21 @@ class FilesetHandler:
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler of one file system; raises ConfigError naming the setting."""
     chosen = read_settings(Settings, settings)
-    for name in ("mount", "mm_path", "tools"):
+    for name in ("mount", "mm_path", "tools", "ca_file"):
         path: Path | None = getattr(chosen, name)
         if path is not None and (not path.is_absolute() or ".." in path.parts):
             raise ConfigError(f"{name}: {path} is not an absolute path")
-    return FilesetHandler(site, chosen)
+    return FilesetHandler(site, chosen, _transport(site, chosen))
+
+
+def _transport(site: Site, chosen: Settings) -> Transport:
+    if chosen.transport == "rest":
+        return connect(site, chosen)
+    return Mm(
+        run=site.run,
+        filesystem=chosen.filesystem,
+        prefix=chosen.prefix,
+        mm_path=str(chosen.mm_path),
+        tools=str(chosen.tools),
+        timeout=chosen.timeout,
+    )

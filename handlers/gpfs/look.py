@@ -18,10 +18,10 @@ from pathlib import Path
 
 from handlers.gpfs import state
 from handlers.gpfs.mm import listing, nfs4
-from handlers.gpfs.mm.client import Entry, Facts, Mm, mount_of, unavailable_if_unreadable
 from handlers.gpfs.mm.rows import Record, Unreadable
 from handlers.gpfs.mm.usage import Quota
 from handlers.gpfs.state import Fileset
+from handlers.gpfs.transport import Entry, Facts, Transport, mount_of, unavailable_if_unreadable
 from provisioner.contract import Conflict, Fault, Permanent, Unavailable
 
 READERS = 4
@@ -34,7 +34,7 @@ _Rows = Mapping[tuple[str, str], Record]
 class Look:
     """Reads the filesets of one file system. mount: its mount point; None: mmlsfs tells it."""
 
-    mm: Mm
+    transport: Transport
     mount: Path | None = None
 
     def at(self, names: Collection[str] | None) -> tuple[Fileset, dict[str, Fileset | Fault]]:
@@ -42,15 +42,15 @@ class Look:
 
         A Fault as a value concerns one fileset. Raises Unavailable if nothing can be read.
         """
-        facts = self.mm.facts()
+        facts = self.transport.facts()
         absent = Fileset(
             present=False,
-            filesystem=self.mm.filesystem,
+            filesystem=self.transport.filesystem,
             mount=mount_of(facts, self.mount),
             block_kib=facts.block_kib,
             enforced="fileset" in facts.enforced,
         )
-        records = self.mm.filesets()
+        records = self.transport.filesets()
         rows = [r for r in records if r["filesetName"] != "root"]
         quotas = self._quotas(absent.enforced, records[0]["filesystemName"])
         results: dict[str, Fileset | Fault] = {}
@@ -62,7 +62,7 @@ class Look:
             return absent, results
         doubted = listing.doubted(records)
         sound = [r for r in records if r["filesetName"] not in doubted]
-        with unavailable_if_unreadable(f"mmlsfileset {self.mm.filesystem}"):
+        with unavailable_if_unreadable(f"mmlsfileset {self.transport.filesystem}"):
             spaces = listing.spaces(sound)
 
         def read(record: Record) -> Fileset | Fault:
@@ -87,12 +87,12 @@ class Look:
     def _lost(self, names: Collection[str]) -> dict[str, Fault]:
         """Return a fault for each fileset that has a quota and a row of its own, but is not in the
         listing."""
-        lost = sorted(name for name in names if not self.mm.absent(name))
+        lost = sorted(name for name in names if not self.transport.absent(name))
         return {
             name: Unavailable(
                 f"fileset {name} has a quota but is missing in the list of mmlsfileset "
-                f"{self.mm.filesystem}, although mmlsfileset shows it by name: the list was cut, "
-                "or somebody is creating it now",
+                f"{self.transport.filesystem}, although mmlsfileset shows it by name: the list was "
+                "cut, or somebody is creating it now",
                 advice="nothing to do: the service reads it again",
             )
             for name in lost
@@ -100,7 +100,7 @@ class Look:
 
     def _quotas(self, enforced: bool, filesystem: str) -> _Rows:
         try:
-            return self.mm.quotas(filesystem)
+            return self.transport.quotas(filesystem)
         except Unavailable:
             # mmrepquota fails if no quota is enforced; the plan reports that if a quota is wanted.
             if enforced:
@@ -112,7 +112,7 @@ class Look:
         name, filesystem = record["filesetName"], record["filesystemName"]
         row = quotas.get((name, record["id"]))
         if row is None and enforced:
-            own = self.mm.quota(name, filesystem)
+            own = self.transport.quota(name, filesystem)
             row = own.get((name, record["id"]))
             if own and row is None:
                 raise Unreadable(f"a quota of another fileset {name}", listing.row(record))
@@ -129,13 +129,14 @@ class Look:
         if not linked:
             return {}
         mount = linked[0].mount
-        entries = self.mm.stat([mount, *(f.path for f in linked)])
+        entries = self.transport.stat([mount, *(f.path for f in linked)])
         lost = [f for f in linked if f.path not in entries]
-        if lost and not mounted(self.mm, mount, records):
+        if lost and not mounted(self.transport, mount, records):
             raise Unavailable(
                 f"fileset {lost[0].name} is linked at {lost[0].path}, but nothing is there, and "
-                f"{mount} does not look like {self.mm.filesystem}: is it mounted on this node?",
-                advice=f"mount it: `mmmount {self.mm.filesystem}`",
+                f"{mount} does not look like {self.transport.filesystem}: is it mounted on this "
+                "node?",
+                advice=f"mount it: `mmmount {self.transport.filesystem}`",
             )
         wrong = state.exchanged(linked, records, entries)
 
@@ -163,7 +164,7 @@ class Look:
         if not facts.nfs4:
             return whole
         try:
-            acl = self.mm.acl(fileset.path)
+            acl = self.transport.acl(fileset.path)
             nfs4.parse(acl)
         except Unavailable as fault:
             return fault
@@ -172,14 +173,14 @@ class Look:
         return replace(whole, acl=acl)
 
 
-def mounted(mm: Mm, mount: str, records: Sequence[Record]) -> bool:
+def mounted(transport: Transport, mount: str, records: Sequence[Record]) -> bool:
     """Return True if a file system is surely mounted.
 
     Its root directory has the inode that the listing names. If stat numbers inodes differently from
     the file system (as over NFS), a directory at any fileset's junction proves it.
     """
-    entry = mm.stat([mount]).get(mount)
+    entry = transport.stat([mount]).get(mount)
     if entry is None or entry.inode == state.root_inode(records):
         return entry is not None
     junctions = [r["path"] for r in records if r["status"] == "Linked" and r["path"] != mount]
-    return any(found.directory for found in mm.stat(junctions).values())
+    return any(found.directory for found in transport.stat(junctions).values())

@@ -75,7 +75,7 @@ def plan(key: Key, mark: str, wanted: Wanted, fileset: Fileset, root: str = "") 
             _check(wanted, fileset)
         if not fileset.present:
             created = _created(wanted, fileset)
-            return [_create(key, mark, wanted), *_properties(key, wanted, created)]
+            return [_create(key, mark, wanted, created), *_properties(key, wanted, created)]
         return _properties(key, wanted, fileset)
 
     def note() -> Sequence[Change]:
@@ -171,7 +171,7 @@ def junction(wanted: Wanted, found: Fileset) -> str:
     return wanted.path if wanted.path.startswith("/") else f"{found.mount}/{wanted.path}"
 
 
-def _create(key: Key, mark: str, wanted: Wanted) -> Change:
+def _create(key: Key, mark: str, wanted: Wanted, created: Fileset) -> Change:
     own = wanted.kind == "independent"
     limit = f", {wanted.inode_limit} inodes" if own and wanted.inode_limit else ""
     where = "" if own or wanted.parent == "root" else f" in {wanted.parent}"
@@ -186,6 +186,8 @@ def _create(key: Key, mark: str, wanted: Wanted) -> Change:
             "mark": mark,
             "parent": None if own else wanted.parent,
             "inode_limit": wanted.inode_limit if own else None,
+            "junction": junction(wanted, created),
+            "mount": created.mount,
         },
     )
 

@@ -10,7 +10,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from handlers.gpfs.mm.units import MAX_BLOCK_KIB, kib
 from provisioner.contract import KnownAfter, parse_size
@@ -65,6 +73,11 @@ Template = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Kind = Literal["independent", "dependent"]
 
 
+def special(mode: str) -> bool:
+    """Return True if a mode has set-id or sticky bits."""
+    return bool(int(mode, 8) & 0o7000)
+
+
 class Settings(BaseModel):
     """Settings of one file system."""
 
@@ -99,6 +112,38 @@ class Settings(BaseModel):
         description="path of a junction below the mount point, from `fileset`, `parent` and "
         "`kind`; directories above it must exist",
         examples=["projects/{{ fileset }}"],
+    )
+    transport: Literal["mm", "rest"] = Field(
+        "mm",
+        description="how the cluster is reached: the mm commands, or the REST API v2 of its GUI",
+        examples=["rest"],
+    )
+    gui: tuple[str, ...] = Field(
+        (),
+        description="with `transport: rest`, URLs of the GUI nodes, the preferred one first",
+        examples=[["https://gui1.hpc.test", "https://gui2.hpc.test"]],
+    )
+    user: str = Field("", description="name of the secret with the name of the GUI user")
+    password: str = Field("", description="name of the secret with the password of that user")
+    ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authority that signed the GUI's certificates; default: the "
+        "system's authorities",
+        examples=["/etc/provisioner/scale-gui.pem"],
+    )
+    paths: Literal["tools", "rest"] = Field(
+        "tools",
+        description="with `transport: rest`, who reads and sets owners and modes: chown, chmod and "
+        "stat (`tools`, `prefix`) on a host where the file system is mounted, or the GUI, which is "
+        "slow and can set no set-id bits",
+        examples=["rest"],
+    )
+    poll: float = Field(
+        2.0,
+        gt=0,
+        le=16,
+        description="seconds before the first question about a job of the GUI; doubled for each "
+        "further one, up to 16",
     )
     prefix: tuple[str, ...] = Field(
         (),
@@ -136,6 +181,30 @@ class Settings(BaseModel):
     )
     min_id: int = Field(1000, ge=1, description="lowest uid and gid that may own a fileset")
     max_id: int = Field(4294967293, ge=1, description="highest uid and gid that may own a fileset")
+
+    @field_validator("gui")
+    @classmethod
+    def _urls(cls, gui: tuple[str, ...]) -> tuple[str, ...]:
+        for url in gui:
+            if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d{1,5})?/?", url):
+                raise ValueError(f"{url!r} is not https://HOST or https://HOST:PORT")
+        return gui
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        rest = {"gui": self.gui, "user": self.user, "password": self.password}
+        if self.transport == "mm" and (given := [name for name, value in rest.items() if value]):
+            raise ValueError(f"{', '.join(given)}: only with transport: rest")
+        if self.transport == "mm" and self.paths == "rest":
+            raise ValueError("paths: rest needs transport: rest")
+        if self.transport == "rest" and (lacks := [n for n, value in rest.items() if not value]):
+            raise ValueError(f"transport: rest needs {', '.join(lacks)}")
+        if self.paths == "rest" and special(self.mode):
+            raise ValueError(
+                f"mode {self.mode!r}: the REST API has no endpoint for set-id and sticky bits; set "
+                'a mode of three digits, such as "0770", or paths: tools'
+            )
+        return self
 
 
 class Params(BaseModel):

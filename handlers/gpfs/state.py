@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from handlers.gpfs.mm import listing, nfs4
-from handlers.gpfs.mm.client import Entry
 from handlers.gpfs.mm.rows import Record, Unreadable, count
 from handlers.gpfs.mm.units import size_text
 from handlers.gpfs.mm.usage import Quota, Usage
+from handlers.gpfs.transport import Entry
 from provisioner.contract import (
     Claim,
     Conflict,

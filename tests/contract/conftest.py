@@ -1,4 +1,4 @@
-"""Roots of homes for the tests of this folder."""
+"""Roots of homes, and file systems over each transport, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.support.gpfs_gui import RestFileSystem
+from tests.support.gpfs_site import FileSystem, Ledger
 
 
 @pytest.fixture
@@ -23,3 +26,16 @@ def passable() -> Iterator[Path]:
     with TemporaryDirectory(dir="/var/tmp") as top:
         Path(top).chmod(0o755)
         yield Path(top)
+
+
+@pytest.fixture(params=[FileSystem, RestFileSystem], ids=["mm", "rest"])
+def fs(request: pytest.FixtureRequest, tmp_path: Path) -> FileSystem:
+    """Give an emulated file system, by commands and by REST."""
+    made: FileSystem = request.param(tmp_path / "gpfs")
+    return made
+
+
+@pytest.fixture
+def ledger(fs: FileSystem) -> Ledger:
+    """Give claims on its filesets."""
+    return Ledger(fs.handler())

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from handlers.gpfs.mm.client import Entry
 from handlers.gpfs.state import Fileset, exchanged
+from handlers.gpfs.transport import Entry
 from provisioner.agent.client import runner
 from provisioner.contract import Conflict, Fault, Key, Permanent
 from tests.support.acls import AS_ROOT

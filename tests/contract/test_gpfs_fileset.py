@@ -17,24 +17,12 @@ from tests.support.gpfs_full import FULL, MARK
 from tests.support.gpfs_site import Crash, FileSystem, Ledger
 
 
-@pytest.fixture
-def fs(tmp_path: Path) -> FileSystem:
-    return FileSystem(tmp_path / "gpfs")
-
-
-@pytest.fixture
-def ledger(fs: FileSystem) -> Ledger:
-    return Ledger(fs.handler())
-
-
 def test_a_fileset_comes_to_be_and_a_second_run_changes_nothing(
     fs: FileSystem, ledger: Ledger
 ) -> None:
     key = ledger.provision(**FULL)
     state = ledger.converged()
-    assert fs.written() == [
-        "mmcrfileset", "mmsetquota", "mmlinkfileset", "chown", "chmod", "mmputacl",
-    ]  # fmt: skip
+    assert fs.written() == [*fs.creation, "chown", "chmod", "mmputacl"]
     assert (state["uid"], state["gid"], state["mode"]) == (2001, 3001, "2770")
     assert state["comment"] == MARK
     assert state["block_hard"] == state["block_soft"] == 5 << 30
@@ -55,7 +43,9 @@ def test_planning_writes_nothing(fs: FileSystem, ledger: Ledger) -> None:
     assert fs.written() == []
 
 
-def test_a_batch_is_read_by_one_question_for_all(fs: FileSystem, ledger: Ledger) -> None:
+def test_a_batch_is_read_by_one_question_for_all(tmp_path: Path) -> None:
+    fs = FileSystem(tmp_path / "gpfs")
+    ledger = Ledger(fs.handler())
     for name in ("a", "b", "c"):
         ledger.provision(fileset=name, quota="1GiB")
     ledger.converged()

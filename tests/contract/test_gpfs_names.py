@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from provisioner.contract import Conflict, Permanent
 from tests.support.gpfs_site import FileSystem, Ledger
-
-
-@pytest.fixture
-def fs(tmp_path: Path) -> FileSystem:
-    return FileSystem(tmp_path / "gpfs")
-
-
-@pytest.fixture
-def ledger(fs: FileSystem) -> Ledger:
-    return Ledger(fs.handler())
 
 
 def _make(fs: FileSystem, name: str, junction: str = "", comment: str = "of 2019") -> None:

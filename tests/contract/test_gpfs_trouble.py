@@ -20,16 +20,6 @@ from tests.support.gpfs_full import FULL
 from tests.support.gpfs_site import FileSystem, Ledger
 
 
-@pytest.fixture
-def fs(tmp_path: Path) -> FileSystem:
-    return FileSystem(tmp_path / "gpfs")
-
-
-@pytest.fixture
-def ledger(fs: FileSystem) -> Ledger:
-    return Ledger(fs.handler())
-
-
 def test_a_poison_item_fails_alone(fs: FileSystem, ledger: Ledger) -> None:
     keys = [ledger.provision(fileset=n, uid=2001, gid=3001) for n in ("a", "b", "c")]
 
@@ -176,7 +166,7 @@ def test_the_doctor_finds_all_well(fs: FileSystem, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("switches", "words"),
     [
-        ({"daemon": "down"}, "daemon is down"),
+        ({"daemon": "down"}, "is down"),
         ({"quotas": "off"}, "does not enforce fileset quotas"),
         ({"mounted": False}, "not mounted"),
         ({"nonroot": True}, "not permitted"),
@@ -191,8 +181,8 @@ def test_the_doctor_names_what_is_wrong(
     assert any(words in f"{f.message} {f.advice}" for f in errors), errors
 
 
-def test_the_doctor_names_commands_that_are_not_there(fs: FileSystem) -> None:
-    (finding,) = fs.handler(mm_path="/nonexistent").check()
+def test_the_doctor_names_commands_that_are_not_there(tmp_path: Path) -> None:
+    (finding,) = FileSystem(tmp_path / "gpfs").handler(mm_path="/nonexistent").check()
     assert finding.level is Level.ERROR
     assert finding.message == ("/nonexistent/mmgetstate cannot be run: No such file or directory")
     assert "`prefix`, `mm_path`" in finding.advice

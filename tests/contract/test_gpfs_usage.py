@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from provisioner.contract import Fault, Meter, Permanent, Unavailable
 from tests.support.gpfs_site import FileSystem, Ledger
-
-
-@pytest.fixture
-def fs(tmp_path: Path) -> FileSystem:
-    return FileSystem(tmp_path / "gpfs")
 
 
 def test_usage_is_in_the_state_and_changes_nothing(fs: FileSystem) -> None:

@@ -21,13 +21,20 @@ WRITES = {"mmcrfileset", "mmlinkfileset", "mmchfileset", "mmsetquota", "mmputacl
 
 
 class Crash(BaseException):
-    """The service dies: nothing catches this."""
+    """The service dies: nothing catches this. done: what ran before."""
+
+    def __init__(self, done: Completed | None = None) -> None:
+        super().__init__()
+        self.done = done
 
 
 class FileSystem:
     """One emulated file system. calls: commands that ran; crash_after: writes until the service
     dies; meanwhile: called with each command's name right before it; runs: runs the commands, such
     as an agent's."""
+
+    creation = ("mmcrfileset", "mmsetquota", "mmlinkfileset")
+    """Commands that make a fileset with a quota, in their order."""
 
     def __init__(self, directory: Path, real_ownership: bool = False) -> None:
         self.directory = directory
@@ -44,19 +51,22 @@ class FileSystem:
 
     def handler(self, **settings: object) -> FilesetHandler:
         """Build a handler whose writes are counted."""
-        site = Site(
+        paths = {"mm_path": str(self.bin), "tools": str(self.bin)}
+        built = build(self.site(), {"filesystem": "fs1", **paths, **settings})
+        assert isinstance(built, FilesetHandler)
+        return built
+
+    def site(self, secret: Callable[[str], str] = lambda name: "") -> Site:
+        """Return what a handler is built with."""
+        return Site(
             instance="fs1",
             service="hpc1",
             run=self._run,
             host=None,  # type: ignore[arg-type]
             render=render_text,
             template=lambda name: TEMPLATES / name,
-            secret=lambda name: "",
+            secret=secret,
         )
-        paths = {"mm_path": str(self.bin), "tools": str(self.bin)}
-        built = build(site, {"filesystem": "fs1", **paths, **settings})
-        assert isinstance(built, FilesetHandler)
-        return built
 
     def _run(self, argv: Sequence[str], **more: Any) -> Completed:
         words = argv[1:] if argv[0] == "agent" else argv
@@ -68,7 +78,7 @@ class FileSystem:
             self.crash_after -= 1
             if not self.crash_after:
                 self.crash_after = None
-                raise Crash
+                raise Crash(done)
         return done
 
     def written(self) -> list[str]:

@@ -157,7 +157,7 @@ def _change(command: str, base: str, args: list[str]) -> str:
             if not fileset["owner"]:
                 # invented: the text and the exit code.
                 raise Failed(22, f"Fileset {fileset['name']} is not independent.")
-            allocated = _grown(base, fileset)["alloc"]
+            allocated = grown(base, fileset)["alloc"]
             if limit < allocated:
                 # invented: the text and the exit code.
                 raise Failed(22, f"The inode limit is below the {allocated} allocated.")
@@ -174,7 +174,7 @@ def _list(command: str, base: str, args: list[str]) -> str:
             chosen = [known_fileset(state, name) for name in options["1"].split(",")]
         else:
             chosen = list(state["filesets"].values())
-        chosen = [_grown(base, fileset) for fileset in chosen]
+        chosen = [grown(base, fileset) for fileset in chosen]
         if "-Y" in options:
             rows = [_row(state["filesystem"], fileset) for fileset in chosen]
             return table(command, "", COLUMNS, rows, missing="-")
@@ -195,7 +195,7 @@ def _list(command: str, base: str, args: list[str]) -> str:
         return "\n".join(lines) + "\n"
 
 
-def _grown(base: str, fileset: dict[str, Any]) -> dict[str, Any]:
+def grown(base: str, fileset: dict[str, Any]) -> dict[str, Any]:
     """Return a fileset with as many inodes as the switch says have been allocated."""
     allocated = store.faults(base).get("inodes", {}).get(fileset["name"], fileset["alloc"])
     # invented: by how much the file system raises a limit that is reached.

@@ -77,7 +77,7 @@ def _list(command: str, base: str, args: list[str]) -> str:
         # Facts: only what has limits and usage is printed, unless -v is given.
         shown = [name] if name in state["quotas"] or "-v" in options else []
         if "-Y" in options:
-            rows = [_row(base, state, n) for n in shown]
+            rows = [quota_row(base, state, n) for n in shown]
             return table(command, "fileset", LIST_COLUMNS, rows)
         return _human(state, shown)
 
@@ -90,15 +90,16 @@ def _report(command: str, base: str, args: list[str]) -> str:
         if "-Y" not in options:
             return _human(state, list(state["filesets"]))
         users = "-u" in options
-        rows = [_row(base, state, name) for name in state["filesets"]] if not users else []
+        rows = [quota_row(base, state, name) for name in state["filesets"]] if not users else []
         if users:
-            rows = [_user(state, *one) for one in store.faults(base).get("users", {}).items()]
+            rows = [user_row(state, *one) for one in store.faults(base).get("users", {}).items()]
         kind = "USR" if users else "FILESET"
         head = f"*** Report for {kind} quotas on {state['filesystem']}\n"
         return head + table(command, "", REPORT_COLUMNS, rows)
 
 
-def _row(base: str, state: dict[str, Any], name: str) -> dict[str, str]:
+def quota_row(base: str, state: dict[str, Any], name: str) -> dict[str, str]:
+    """Return the values of a fileset's row."""
     limits = state["quotas"].get(name, {"block": [0, 0], "files": [0, 0]})
     (soft, hard), (files_soft, files_hard) = limits["block"], limits["files"]
     row = {
@@ -124,7 +125,8 @@ def _row(base: str, state: dict[str, Any], name: str) -> dict[str, str]:
     return row
 
 
-def _user(state: dict[str, Any], uid: str, values: dict[str, str]) -> dict[str, str]:
+def user_row(state: dict[str, Any], uid: str, values: dict[str, str]) -> dict[str, str]:
+    """Return the values of a user's row."""
     zeros = ("Usage", "Quota", "Limit", "InDoubt")
     return {
         "filesystemName": encode(state["filesystem"]),

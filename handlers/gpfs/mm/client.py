@@ -8,46 +8,25 @@ Leaves out: what a fileset should be (`plan`), and anything that unlinks or dele
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
-from handlers.gpfs.mm import listing, nfs4, usage
+from handlers.gpfs.mm import arguments, listing, nfs4, usage
+from handlers.gpfs.mm.programs import Programs, Tools, away, printed
 from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count
-from provisioner.contract import (
-    Completed,
-    Permanent,
-    Run,
-    Transient,
-    Unavailable,
-    Unknown,
-)
-
-PATHS_A_CALL = 500
-"""Paths in one call of chown, chmod or stat: well below the kernel's limit on arguments."""
-
-# 6027-2144 `The lockName lock for file system fileSystem is busy.` and 6027-1262 `Unable to obtain
-# the GPFS configuration file lock.`: no command shows locks, so the message decides.
-_BUSY = re.compile(r"\block\b.*\bis busy\b|Unable to obtain the .* lock", re.IGNORECASE)
+from handlers.gpfs.transport import TRIED, Entry, Facts, Line, NewFileset, unavailable_if_unreadable
+from provisioner.contract import Level, Run, Unavailable
 
 _T = TypeVar("_T")
-
-_NOT_RUN = {126, 127}
-"""What sudo, env and shells return when a program cannot be run."""
-
 
 COMMANDS = (
     *("mmlsfs", "mmlsfileset", "mmrepquota", "mmlsquota", "mmgetacl", "mmgetstate", "mmlsconfig"),
     *("mmcrfileset", "mmchfileset", "mmlinkfileset", "mmsetquota", "mmputacl"),
 )
 """The mm commands that this handler runs."""
-
-TOOLS = ("chown", "chmod", "stat")
 
 _FS = Layout("mmlsfs", needed=("deviceName", "fieldName", "data"))
 _FORMS = {
@@ -59,33 +38,6 @@ _FORMS = {
 
 _STATE = Layout("mmgetstate", needed=("state",))
 _CONFIG = Layout("mmlsconfig", needed=("configParameter", "value"))
-
-_ENTRY = re.compile(r"(\d{1,20}) (\d{1,20}) ([0-9a-f]{1,8}) (\d{1,20}) (.+)", re.ASCII | re.DOTALL)
-"""What `stat --printf '%u %g %f %i %n'` prints of a path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Facts of a whole file system. block_kib: block size in KiB; enforced: the kinds of quota that
-    are enforced; nfs4: True if the file system keeps NFSv4 ACLs."""
-
-    mount: str
-    block_kib: int
-    enforced: tuple[str, ...]
-    nfs4: bool
-    values: Record = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A path as stat sees it. mode: permission bits; directory: True for a directory, not a link to
-    one; inode: its number."""
-
-    uid: int
-    gid: int
-    mode: int
-    directory: bool
-    inode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +55,7 @@ class Mm:
     mm_path: str = "/usr/lpp/mmfs/bin"
     tools: str = "/usr/bin"
     timeout: float = 300.0
+    makes_linked: ClassVar[bool] = False
 
     # Reading.
 
@@ -125,24 +78,14 @@ class Mm:
             )
         return records
 
-    def doubt(self, records: Sequence[Record]) -> Unavailable | None:
-        """Return a fault for the first row of a listing that cannot be trusted; None if all can."""
-        try:
-            with unavailable_if_unreadable(f"mmlsfileset {self.filesystem}"):
-                for record in records:
-                    listing.check(record)
-        except Unavailable as fault:
-            return fault
-        return None
-
     def absent(self, name: str) -> bool:
         """Return True if no fileset has a name; asks mmlsfileset for that name alone."""
-        done = self._call(self._mm("mmlsfileset", self.filesystem, name, "-L", "-Y"))
+        done = self._programs.call(self._mm("mmlsfileset", self.filesystem, name, "-L", "-Y"))
         # `Fileset named fset does not exist.`, exit code 22.
         if done.returncode and not done.timed_out and "does not exist" in done.stderr:
             return True
         if done.returncode or done.timed_out:
-            raise self._away(done)
+            raise away(done)
         return False
 
     def quotas(self, filesystem: str) -> dict[tuple[str, str], Record]:
@@ -172,19 +115,6 @@ class Mm:
             *("mmlsquota", "-j", name, "-v", "-Y", self.filesystem),
         )
 
-    def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
-        """Return what stat says of paths, without following a last link; missing paths are left
-        out."""
-        entries: dict[str, Entry] = {}
-        for chunk in _chunks(paths):
-            # NUL ends each record: no name can hold one.
-            done = self._call(self._tool("stat", "--printf", r"%u %g %f %i %n\0", "--", *chunk))
-            if done.timed_out or (done.returncode and not _said_about(done, chunk)):
-                raise self._away(done)
-            with unavailable_if_unreadable(shlex.join(done.argv[: -len(chunk)])):
-                entries |= dict(_entry(record) for record in done.stdout.split("\0") if record)
-        return entries
-
     def acl(self, path: str) -> str:
         """Return the NFSv4 ACL of a path (`mmgetacl`). Raises Unavailable for one that was cut."""
         return self._read(_whole_acl, "mmgetacl", "-k", "nfs4", path)
@@ -194,12 +124,12 @@ class Mm:
 
         Raises Unavailable if mmgetstate cannot even run.
         """
-        done = self._call(self._mm("mmgetstate", "-Y"))
+        done = self._programs.call(self._mm("mmgetstate", "-Y"))
         try:
             states = {record["state"] for record in _STATE.read(done.stdout)}
         except Unreadable as error:
-            return f"unknown ({_words(done) if done.stderr.strip() else error})"
-        return " ".join(sorted(states)) or f"unknown ({_words(done)})"
+            return f"unknown ({printed(done) if done.stderr.strip() else error})"
+        return " ".join(sorted(states)) or f"unknown ({printed(done)})"
 
     def config(self) -> Record:
         """Return the cluster's configuration (`mmlsconfig`)."""
@@ -214,116 +144,103 @@ class Mm:
 
     def read(self, command: str, *args: str) -> str:
         """Run a command that reads, and return its output. Raises Unavailable if it fails."""
-        done = self._call(self._mm(command, *args))
+        done = self._programs.call(self._mm(command, *args))
         if done.returncode or done.timed_out:
-            raise self._away(done)
+            raise away(done)
         return done.stdout
+
+    def release(self) -> str:
+        """Return the cluster's minReleaseLevel."""
+        return self.config().get("minReleaseLevel", "")
 
     # Writing.
 
+    def create(self, fileset: NewFileset) -> None:
+        """Make a fileset; it is not linked."""
+        space = arguments.inode_space(fileset.parent, fileset.inode_limit)
+        command = ("mmcrfileset", self.filesystem, fileset.name, "-t", fileset.comment)
+        self.write(*command, *space)
+
+    def comment(self, name: str, text: str) -> None:
+        """Set a fileset's comment."""
+        self.write("mmchfileset", self.filesystem, name, "-t", text)
+
+    def set_quota(
+        self, name: str, quota: Sequence[int] | None, files: Sequence[int] | None
+    ) -> None:
+        """Set a fileset's soft and hard limits."""
+        limits = arguments.limits(quota, files)
+        self.write("mmsetquota", f"{self.filesystem}:{name}", *limits)
+
+    def set_inode_limit(self, name: str, limit: int) -> None:
+        """Set the inode limit of an independent fileset."""
+        self.write("mmchfileset", self.filesystem, name, "--inode-limit", str(limit))
+
+    def link(self, name: str, path: str) -> None:
+        """Link a fileset at an absolute path."""
+        self.write("mmlinkfileset", self.filesystem, name, "-J", path)
+
+    def set_acl(self, path: str, text: str) -> None:
+        """Set the NFSv4 ACL of a path."""
+        self.write("mmputacl", path, stdin=text)
+
     def write(self, command: str, *args: str, stdin: str = "") -> None:
-        """Run an mm command that writes.
+        """Run an mm command that writes; see `Programs.written`."""
+        done = self._programs.call(self._mm(command, *args), stdin=stdin)
+        self._programs.written(done, self.daemon)
 
-        Raises Unknown if it got no answer, Unavailable if the daemon is not active, Transient if a
-        lock is held, Permanent if the command failed otherwise.
-        """
-        self._written(self._call(self._mm(command, *args), stdin=stdin))
+    # Directories.
 
-    def change(self, tool: str, *args: str, paths: Sequence[str]) -> None:
-        """Run chown or chmod on paths. Raises the same faults as `write`."""
-        for chunk in _chunks(paths):
-            self._written(self._call(self._tool(tool, *args, "--", *chunk)))
+    @property
+    def opens(self) -> bool:
+        """Return True if an agent opens directories before it changes them."""
+        return self._programs.by_agent
 
-    def _written(self, done: Completed) -> None:
-        if done.timed_out or (done.returncode == 255 and self._remote):
-            raise Unknown(
-                f"no answer from {shlex.join(done.argv)}", advice="the service reads it again"
+    def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
+        """Return what stat says of paths; missing paths are left out."""
+        return self._tools.stat(paths)
+
+    def chown(self, paths: Sequence[str], uid: int, gid: int) -> None:
+        """Give paths to an owner and a group."""
+        self._tools.chown(paths, uid, gid)
+
+    def chmod(self, paths: Sequence[str], mode: int) -> None:
+        """Give paths all bits of a mode."""
+        self._tools.chmod(paths, mode)
+
+    # Doctor.
+
+    def checks(self) -> Iterator[Line]:
+        """Yield the daemon's state, missing programs, and the cluster's level."""
+        state = self.daemon()
+        if state != "active":
+            raise Unavailable(
+                f"the GPFS daemon is {state}",
+                advice="run `mmstartup`; check the settings `prefix` and `mm_path`",
             )
-        if not done.returncode:
-            return
-        if done.returncode in _NOT_RUN or (state := self.daemon()) != "active":
-            raise self._away(
-                done, "" if done.returncode in _NOT_RUN else f"; the daemon is {state}"
-            )
-        message = f"{shlex.join(done.argv)}: exit code {done.returncode}: {_words(done)}"
-        if _BUSY.search(done.stderr):
-            raise Transient(message)
-        raise Permanent(message)
+        yield Level.OK, "the GPFS daemon is active", ""
+        commands = [f"{self.mm_path}/{name}" for name in COMMANDS]
+        if gone := self._programs.missing(commands, self._tools) + self._tools.missing():
+            advice = "install them; check the settings `mm_path`, `tools` and `prefix`"
+            yield Level.ERROR, f"not there, or cannot be run: {', '.join(gone)}", advice
+        config = self.config()
+        level = config.get("minReleaseLevel", "unknown")
+        yield Level.OK, f"the cluster is at release {level}; tried on {TRIED}", ""
+        on_root = config.get("enforceFilesetQuotaOnRoot", "no")
+        yield Level.OK, f"quotas also apply to root (enforceFilesetQuotaOnRoot): {on_root}", ""
 
     # Running.
 
     @property
-    def by_agent(self) -> bool:
-        """Return True if an agent runs the commands: chown and chmod then work on what it has
-        opened."""
-        return bool(self.prefix) and self.prefix[0].split(":", 1)[0] == "agent"
-
-    def missing(self) -> list[str]:
-        """Return the programs that this handler runs and that are not there.
-
-        An agent's programs stay unchecked: its own configuration names them, and doctor lists them.
-        """
-        if self.by_agent:
-            return []
-        paths = [f"{self.mm_path}/{name}" for name in COMMANDS]
-        paths += [f"{self.tools}/{name}" for name in TOOLS]
-        if self._remote:
-            there = self.stat(paths)
-            return [path for path in paths if path not in there]
-        need = os.F_OK if self.prefix else os.X_OK  # sudo may run what this user may not
-        return [path for path in paths if not os.access(path, need)]
+    def _programs(self) -> Programs:
+        return Programs(self.run, self.prefix, self.timeout)
 
     @property
-    def _remote(self) -> bool:
-        return any(PurePosixPath(word).name == "ssh" for word in self.prefix)
+    def _tools(self) -> Tools:
+        return Tools(self._programs, self.tools, self.daemon)
 
     def _mm(self, command: str, *args: str) -> list[str]:
-        return self._argv(f"{self.mm_path}/{command}", args)
-
-    def _tool(self, tool: str, *args: str) -> list[str]:
-        return self._argv(f"{self.tools}/{tool}", args)
-
-    def _argv(self, program: str, args: Sequence[str]) -> list[str]:
-        words = [program, *args]
-        # ssh joins its words and passes them to a shell on the other host.
-        return [*self.prefix, *([shlex.quote(w) for w in words] if self._remote else words)]
-
-    def _call(self, argv: Sequence[str], stdin: str = "") -> Completed:
-        try:
-            return self.run(argv, stdin=stdin, timeout=self.timeout)
-        except Unavailable as fault:
-            raise Unavailable(
-                fault.message,
-                advice="install it, or mount its file system; check the settings `prefix`, "
-                "`mm_path` and `tools`",
-            ) from fault
-
-    def _away(self, done: Completed, more: str = "") -> Unavailable:
-        ending = "timed out" if done.timed_out else f"exit code {done.returncode}"
-        return Unavailable(f"{shlex.join(done.argv)}: {ending}: {_words(done)}{more}")
-
-
-@contextmanager
-def unavailable_if_unreadable(what: str) -> Iterator[None]:
-    """Turn Unreadable into Unavailable: nothing is decided from it, and the service reads again."""
-    try:
-        yield
-    except Unreadable as error:
-        raise Unavailable(
-            f"{what}: cannot read its output: {error}",
-            advice="run it by hand. The service reads it again and does nothing until then; if the "
-            "row looks so each time, check that fileset's comment and name",
-        ) from error
-
-
-def _entry(record: str) -> tuple[str, Entry]:
-    """Return a path and what `stat` says of it. Raises Unreadable."""
-    match = _ENTRY.fullmatch(record)
-    if match is None:
-        raise Unreadable("a record that is not `uid gid mode inode path`", record)
-    uid, gid, raw, inode, path = match.groups()
-    mode = int(raw, 16)
-    return path, Entry(int(uid), int(gid), mode & 0o7777, mode >> 12 == 0o4, int(inode))
+        return self._programs.argv(f"{self.mm_path}/{command}", args)
 
 
 def _whole_acl(text: str) -> str:
@@ -353,29 +270,3 @@ def _facts(text: str) -> Facts:
         nfs4=values["ACLSemantics"] != "posix",
         values=values,
     )
-
-
-def mount_of(facts: Facts, configured: Path | None) -> str:
-    """Return the mount point: the configured one, else that of mmlsfs. Raises Unavailable."""
-    mount = str(configured) if configured else facts.mount
-    if not mount.startswith("/"):
-        raise Unavailable(
-            f"mmlsfs gives no mount point: {mount!r}", advice="set `mount` in the configuration"
-        )
-    return mount.rstrip("/")
-
-
-def _words(done: Completed) -> str:
-    """Return what a command printed, on one line, short enough to read."""
-    said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
-    return said[:600] or "it printed nothing"
-
-
-def _said_about(done: Completed, paths: Sequence[str]) -> bool:
-    """Return True if stat ran at all: it printed a path, or said that one does not exist."""
-    return bool(done.stdout) or any(path in done.stderr for path in paths)
-
-
-def _chunks(paths: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(paths), PATHS_A_CALL):
-        yield paths[start : start + PATHS_A_CALL]

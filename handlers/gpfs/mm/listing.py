@@ -23,13 +23,17 @@ FILESETS = Layout(
 
 
 def filesets(text: str) -> list[Record]:
+    """Return a listing from the text of mmlsfileset; see `current`."""
+    return current(FILESETS.read(text))
+
+
+def current(records: Sequence[Record]) -> list[Record]:
     """Return a listing without deleted filesets that only a snapshot keeps.
 
     Raises Unreadable if it is not clear which fileset a row is about. `check` says whether the rest
     of a row can be trusted.
     """
     by_name: dict[str, Record] = {}
-    records = FILESETS.read(text)
     for record in records:
         name = record["filesetName"]
         try:

@@ -10,6 +10,7 @@ from handlers.gpfs.mm.client import Mm
 from handlers.gpfs.mm.listing import filesets
 from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count, number
 from handlers.gpfs.mm.usage import ONE, Grace, Quota, Usage, about, of_filesets
+from handlers.gpfs.transport import doubt
 from provisioner.contract import Unavailable
 from tests.support import mm_output
 from tests.support.mm_output import LATER, Cluster, fileset, header, later, quota, report, row
@@ -134,9 +135,9 @@ def test_a_fileset_whose_row_cannot_be_believed_stops_that_one_alone(
     mm = Mm(Cluster(mmlsfileset=mm_output.listing(rows)), "fs1")
     records = mm.filesets()
     assert [record["filesetName"] for record in records] == ["root", "cf1", "cf2"]
-    doubt = mm.doubt(records)
-    assert doubt is not None and why in doubt.message
-    assert mm.doubt([record for record in records if record["filesetName"] != "cf1"]) is None
+    fault = doubt(mm, records)
+    assert fault is not None and why in fault.message
+    assert doubt(mm, [record for record in records if record["filesetName"] != "cf1"]) is None
 
 
 @pytest.mark.parametrize("text", ["", "-", "1.5", "1e3", "12 ", "\u0661", "0x10", "--"])
