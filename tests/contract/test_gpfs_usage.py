@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from provisioner.contract import Fault, Meter, Permanent, Unavailable
@@ -45,8 +47,10 @@ def test_usage_that_cannot_be_read_stops_that_fileset_alone(fs: FileSystem) -> N
 
 
 def test_more_files_than_the_cluster_takes_are_told_before_anything_is_made(
-    fs: FileSystem,
+    tmp_path: Path,
 ) -> None:
+    """Only the commands tell the cluster's level; the API does not."""
+    fs = FileSystem(tmp_path / "gpfs")
     ledger = Ledger(fs.handler())
     many = ledger.provision(fileset="cf3", files=134_217_728)
     most = ledger.provision(fileset="cf4", files=134_217_727)
@@ -60,7 +64,8 @@ def test_more_files_than_the_cluster_takes_are_told_before_anything_is_made(
     assert ledger.converged(many)["files_hard"] == 134_217_728
 
 
-def test_users_of_the_file_system_are_read_in_one_call(fs: FileSystem) -> None:
+def test_users_of_the_file_system_are_read_in_one_call(tmp_path: Path) -> None:
+    fs = FileSystem(tmp_path / "gpfs")
     fs.faults(
         users={
             "20001": {"name": "jdoe", "blockUsage": "1024", "blockQuota": "2048"},

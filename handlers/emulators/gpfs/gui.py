@@ -63,6 +63,7 @@ class Gui:
         self.runs = runs
         self.asked: list[str] = []
         self._jobs: dict[int, dict[str, Any]] = {}
+        self._next = START
         self._lock = Lock()
 
     # Requests.
@@ -231,7 +232,8 @@ class Gui:
     ) -> tuple[int, Any]:
         code, stdout, stderr = ran
         with self._lock:
-            number = START + len(self._jobs)
+            number = self._next
+            self._next += 1
             self._jobs[number] = {
                 "jobId": number,
                 "status": "FAILED" if code else "COMPLETED",
@@ -252,8 +254,10 @@ class Gui:
 
     def _job(self, number: str) -> dict[str, Any]:
         switches = store.faults(self.base).get("gui", {})
+        if switches.get("forgets"):
+            self._jobs = {}
         job = self._jobs.get(int(number)) if number.isdecimal() else None
-        if job is None or switches.get("forgets"):
+        if job is None:
             raise Refused(400, "Invalid value in 'jobId'")
         job["asked"] += 1
         if switches.get("stuck") or job["asked"] <= switches.get("polls", 1):

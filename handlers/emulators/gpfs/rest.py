@@ -37,7 +37,7 @@ def filesystem(base: str, state: Mapping[str, Any]) -> dict[str, Any]:
             "quotasAccountingEnabled": enforced,
             "quotasEnforced": enforced,
             "defaultQuotasEnabled": "none",
-            "perfilesetQuotas": False,
+            "perfilesetQuotas": _apart(base),
             "filesetdfEnabled": False,
         },
         "settings": {"ACLSemantics": switches.get("acl", "nfs4")},
@@ -74,10 +74,16 @@ def quotas(base: str, state: Mapping[str, Any], kind: str) -> list[dict[str, Any
         rows = [user_row(dict(state), *one) for one in users]
     else:
         rows = [quota_row(base, dict(state), name) for name in state["filesets"]]
-    return [_quota(row, kind) for row in rows]
+    # A public sample of a user's row names root; invented: that a fileset's row does.
+    return [_quota(row, kind, row.get("filesetname") or "root") for row in rows]
 
 
-def _quota(row: Mapping[str, str], kind: str) -> dict[str, Any]:
+def _apart(base: str) -> bool:
+    """Return True if the switch `users` counts them in each fileset apart."""
+    return any(row.get("filesetname") for row in store.faults(base).get("users", {}).values())
+
+
+def _quota(row: Mapping[str, str], kind: str, fileset: str) -> dict[str, Any]:
     numbers = re.compile(r"-?\d+")
     values: dict[str, Any] = {
         name: int(value) if numbers.fullmatch(value) else value
@@ -87,8 +93,7 @@ def _quota(row: Mapping[str, str], kind: str) -> dict[str, Any]:
     return {
         **values,
         "filesystemName": row["filesystemName"],
-        # A public sample of a user's row names root; none of a fileset's row is known.
-        "filesetName": "root" if kind == "USR" else row["name"],  # invented: the second one
+        "filesetName": fileset,
         "isDefaultQuota": False,
         "objectId": int(row["id"]),
         "objectName": row["name"],

@@ -23,6 +23,9 @@ _LETTERS = {
     "o": "CHOWN", "s": "SYNCHRONIZE",
 }  # fmt: skip
 
+NAMES = frozenset(_LETTERS.values())
+"""The permissions, as mmgetacl names them."""
+
 _FLAGS = {"f": "FileInherit", "d": "DirInherit", "i": "InheritOnly", "I": "Inherited"}
 
 _SHORT = (("r", "r"), ("w", "w"), ("x", "x"), ("c", "C"))

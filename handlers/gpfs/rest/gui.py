@@ -53,11 +53,11 @@ class Answer:
         return f"{self.asked}: {self.code} {said[:600]}"
 
 
-class _NotSentError(Exception):
+class NotSentError(Exception):
     """A node did not get the request."""
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """A node may have got the request."""
 
 
@@ -89,7 +89,7 @@ class Gui:
         for node in self._in_turn():
             try:
                 answer = self._send(node, "GET", path, None)
-            except (_NotSentError, _NoAnswerError) as error:
+            except (NotSentError, NoAnswerError) as error:
                 problems.append(str(error))
                 continue
             if answer.code in _BUSY:
@@ -109,10 +109,10 @@ class Gui:
         for node in self._in_turn():
             try:
                 answer = self._send(node, method, path, body)
-            except _NotSentError as error:
+            except NotSentError as error:
                 problems.append(str(error))
                 continue
-            except _NoAnswerError as error:
+            except NoAnswerError as error:
                 raise Unknown(str(error), advice="the service reads it again") from error
             if answer.code == http.client.SERVICE_UNAVAILABLE:
                 problems.append(answer.words)
@@ -127,7 +127,7 @@ class Gui:
         """Return the answer of one node. Raises Unavailable if that one is away."""
         try:
             answer = self._send(node, "GET", path, None)
-        except (_NotSentError, _NoAnswerError) as error:
+        except (NotSentError, NoAnswerError) as error:
             raise Unavailable(str(error), advice=_ADVICE) from error
         if answer.code in _BUSY:
             raise Unavailable(answer.words, advice=_ADVICE)
@@ -149,14 +149,14 @@ class Gui:
             try:
                 connection.connect()
             except OSError as error:
-                raise _NotSentError(f"{node}: not connected: {error}") from error
+                raise NotSentError(f"{node}: not connected: {error}") from error
             try:
                 connection.request(method, f"{API}{path}", text, headers)
                 response = connection.getresponse()
                 content = response.read(MOST)
             except (OSError, http.client.HTTPException) as error:
                 said = str(error) or type(error).__name__
-                raise _NoAnswerError(f"{asked}: no answer: {said}") from error
+                raise NoAnswerError(f"{asked}: no answer: {said}") from error
         finally:
             connection.close()
         return Answer(node, asked, response.status, _json(content))

@@ -56,21 +56,24 @@ def fileset(thing: Object) -> Record:
     return {name: _text(value, name) for name, value in values.items()}
 
 
-_QUOTA = (
-    "filesystemName", "quotaType", "blockUsage", "blockQuota", "blockLimit", "blockInDoubt",
-    "blockGrace", "filesUsage", "filesQuota", "filesLimit", "filesInDoubt", "filesGrace",
-)  # fmt: skip
+_QUOTA = {
+    "filesystemName": "filesystemName",
+    "quotaType": "quotaType",
+    "id": "objectId",
+    "name": "objectName",
+    **{
+        f"{what}{name}": f"{what}{name}"
+        for what in ("block", "files")
+        for name in ("Usage", "Quota", "Limit", "InDoubt", "Grace")
+    },
+    "filesetname": "filesetName",
+}
+"""Columns of mmrepquota, and the names that the API has for them."""
 
 
 def quota(thing: Object) -> Record:
     """Return a quota as a row of mmrepquota; space in KiB."""
-    values = {name: _text(thing.get(name), name) for name in _QUOTA}
-    return {
-        **values,
-        "id": _text(thing.get("objectId"), "objectId"),
-        "name": _text(thing.get("objectName"), "objectName"),
-        "filesetname": _text(thing.get("filesetName"), "filesetName"),
-    }
+    return {name: _text(thing.get(theirs), theirs) for name, theirs in _QUOTA.items()}
 
 
 def facts(thing: Object) -> Facts:
