@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -128,7 +129,9 @@ def test_a_node_that_is_away_is_passed_over_and_named(fs: RestFileSystem) -> Non
     ledger.provision(**FULL)
     ledger.converged()
     findings = {finding.message: finding.level for finding in handler.check()}
-    (dead,) = [message for message in findings if message.startswith(f"GUI node {away} is away")]
+    (dead,) = [
+        message for message in findings if message.startswith(f"GUI node {away} cannot be used")
+    ]
     assert findings[dead] is Level.ERROR
     (alive,) = [message for message in findings if VERSION in message]
     assert findings[alive] is Level.OK
@@ -187,13 +190,17 @@ def test_by_rest_alone_a_fileset_is_made_closed_and_opened(fs: RestFileSystem) -
 
 def test_by_rest_alone_bits_that_no_acl_has_are_left_to_a_person(fs: RestFileSystem) -> None:
     ledger = Ledger(fs.handler(paths="rest", mode="0770"))
-    key = ledger.provision(fileset="cf3")
+    key = ledger.provision(**FULL)
     ledger.converged()
-    fs.mm("chmod", "02770", "--", str(fs.mount / "cf3"))
+    state = json.loads((fs.directory / "state.json").read_text(encoding="utf-8"))
+    state["paths"][str(fs.mount / "cf3")]["mode"] |= 0o2000
+    (fs.directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    assert "group:cf3:rwx" in fs.mm("mmgetacl", str(fs.mount / "cf3"))
     ledger.suspend(key)
     fault = fault_of(ledger)
     assert isinstance(fault, Permanent)
     assert f"chmod 00700 {fs.mount}/cf3" in fault.advice
+    assert "group:cf3" not in fs.mm("mmgetacl", str(fs.mount / "cf3")), "nobody can enter"
 
 
 def test_by_rest_alone_a_mode_with_set_id_bits_is_refused_beforehand(fs: RestFileSystem) -> None:

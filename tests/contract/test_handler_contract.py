@@ -9,6 +9,7 @@ from typing import Any
 from handlers import command, home_directory, nss_gate
 from handlers.emulators import getent
 from handlers.emulators.gpfs import mm
+from handlers.emulators.gpfs.gui import Gui
 from handlers.emulators.host import EmulatedHost
 from handlers.gpfs import handler as gpfs_fileset
 from provisioner.agent.client import Agent, AgentHost, runner
@@ -16,7 +17,7 @@ from provisioner.contract import Handler, Host, Owner, Run
 from provisioner.system.directories import RealHost
 from provisioner.system.process import run
 from provisioner.testing import HandlerContract, site
-from tests.support import agent_sites
+from tests.support import agent_sites, gpfs_gui
 from tests.support.acls import AS_ROOT
 from tests.support.ad_backends import emulated
 
@@ -228,6 +229,30 @@ class TestFilesets(HandlerContract):
     def disown(self) -> None:
         change = [str(self.bin / "mmchfileset"), "fs1", "cf3", "-t", "made by hand"]
         assert not run(change).returncode
+
+
+class TestFilesetsByRest(TestFilesets):
+    """Over the emulated GUI, which runs the same commands."""
+
+    def prepare(self, directory: Path) -> None:
+        super().prepare(directory)
+        self.server, self.authority = gpfs_gui.server()
+        self.server.gui = Gui(directory)
+
+    def handler(self) -> Handler:
+        return self.at(self.server.url)
+
+    def away(self) -> Handler:
+        return self.at("https://127.0.0.1:1")
+
+    def at(self, url: str) -> Handler:
+        built = site(self.instance, templates=TEMPLATES, run=run, secrets=gpfs_gui.SECRETS)
+        rest = {
+            "filesystem": "fs1", "acl": "project", "transport": "rest", "gui": [url],
+            "user": "gui-user", "password": "gui-password", "ca_file": self.authority,
+            "poll": 0.01, "tools": self.bin,
+        }  # fmt: skip
+        return gpfs_fileset.build(built, rest)
 
 
 class TestFilesetsByAnAgent(TestFilesets):

@@ -144,11 +144,9 @@ class Rest:
 
     def link(self, name: str, path: str) -> None:
         """Link a fileset at an absolute path, unless its creation has done so."""
-        (thing,) = _list(self.gui.read(f"{self._fileset(name)}?fields=:all:"), "filesets")[:1] or (
-            {},
-        )
-        record = self._parsed(self._fileset(name), values.fileset, thing)
-        if (record["status"], record["path"]) != ("Linked", path):
+        things = _list(self.gui.read(f"{self._fileset(name)}?fields=:all:"), "filesets")
+        records = [self._parsed(self._fileset(name), values.fileset, thing) for thing in things]
+        if [(record["status"], record["path"]) for record in records] != [("Linked", path)]:
             self.jobs.write("POST", f"{self._fileset(name)}/link", {"path": path})
 
     def set_acl(self, path: str, text: str) -> None:
@@ -195,7 +193,7 @@ class Rest:
                 _fine(answer)
             except Fault as fault:
                 faults.append(fault)
-                yield Level.ERROR, f"GUI node {node} is away: {fault.message}", fault.advice
+                yield Level.ERROR, f"GUI node {node} cannot be used: {fault.message}", fault.advice
                 continue
             info = answer.body.get("info")
             version = info.get("serverVersion") if isinstance(info, Mapping) else None

@@ -26,6 +26,9 @@ READERS = 4
 SPECIAL = 0o7000
 """Bits of a mode that no NFSv4 ACL has."""
 
+OTHERS = 0o077
+"""Bits of a mode that give access to others than the owner."""
+
 
 def relative(path: str, mount: str) -> str:
     """Return a path below the mount point as URLs have it: `/` is %2F."""
@@ -67,15 +70,17 @@ class RestDirectories:
         """Give paths the permission bits of a mode, by the ACL that means the same."""
         mount = self.mount()
         for path, entry in self.stat(paths).items():
-            if (entry.mode ^ mode) & SPECIAL:
+            wrong = (entry.mode ^ mode) & SPECIAL
+            if not wrong or mode & OTHERS == 0:  # what takes access is done as far as it can be
+                asked = f"filesystems/{self.filesystem}/acl/{relative(path, mount)}"
+                self.jobs.write("PUT", asked, acls.body(acls.of_mode(mode)))
+            if wrong:
                 raise Permanent(
                     f"{path} has mode {entry.mode:04o}: the REST API has no endpoint for set-id "
                     f"and sticky bits, so it cannot get mode {mode:04o}",
                     advice=f"on a node: chmod {mode:05o} {path}; or set `paths: tools`; then "
                     "`provisioner retry`",
                 )
-            asked = f"filesystems/{self.filesystem}/acl/{relative(path, mount)}"
-            self.jobs.write("PUT", asked, acls.body(acls.of_mode(mode)))
 
 
 def known_soon(jobs: Jobs, asked: str, body: dict[str, str]) -> None:

@@ -65,9 +65,7 @@ class Jobs:
             raise refusal(answer.words)
         job = _job_of(answer)
         if job is None:
-            if answer.code in (201, 202):
-                raise Unknown(f"{answer.words}: no job in the answer", advice=_AGAIN)
-            return
+            raise Unknown(f"{answer.words}: no job in the answer", advice=_AGAIN)
         try:
             self._follow(job)
         except Unknown:
