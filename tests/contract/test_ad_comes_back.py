@@ -279,3 +279,40 @@ def test_a_group_whose_last_member_was_deleted_has_none(any_kind: Backend) -> No
     delete(any_kind, dn)
     assert "no user" in str(bring(handler, member).fault)
     assert [key for key, _ in handler.inventory() if key.split("/")[1] == "member"] == []
+
+
+# Members: who has a member's name next is somebody else.
+
+
+def left(directory: Backend, **numbers: object) -> tuple[Handler, Params, Outcome]:
+    """Let a member of a group leave, with their account; give what the membership was."""
+    handler, user = groups(directory), directory.name("jdoe")
+    bring(handler, {"group": directory.name("cf")})
+    dn = directory.user(user, **numbers)
+    member = {"group": directory.name("cf"), "user": user}
+    before = bring(handler, member)
+    assert state(before)["present"]
+    delete(directory, dn)
+    return handler, member, before
+
+
+@pytest.mark.parametrize(
+    ("had", "has"),
+    [({"uidNumber": 31_001}, {"uidNumber": 31_002}), ({}, {})],
+    ids=["by the uid", "by the SID"],
+)
+def test_the_next_person_of_a_members_name_is_not_let_in(
+    active: Backend, had: Mapping[str, object], has: Mapping[str, object]
+) -> None:
+    handler, member, before = left(active, **had)
+    active.user(str(member["user"]), **has)
+    told = fault(bring(handler, member, before))
+    assert str((before.identity or {})["uid" if had else "sid"]) in told.message
+    assert "another person" in told.message
+    assert state(bring(handler, member))["present"]  # asked for anew, after they were removed
+
+
+def test_a_member_whose_account_comes_back_under_its_number_is_in_again(active: Backend) -> None:
+    handler, member, before = left(active, uidNumber=31_001)
+    active.user(str(member["user"]), uidNumber=31_001)
+    assert state(bring(handler, member, before))["present"]

@@ -126,7 +126,7 @@ class Groups:
         return holds(state, ("description",))
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Return a group's number, which files and filesets depend on."""
+        """Return a group's number, which files and filesets depend on, or who a member is."""
         return identity(state)
 
     def numbers(self, key: Key, state: State) -> Mapping[str, int]:
@@ -177,6 +177,8 @@ class Groups:
             "group_dn": group.dn if group else None,
             "mark": self._entries.mark(group) if group else "",
             "value": person.value if person else None,
+            "uid": person.uid if person else None,
+            "sid": person.sid if person else None,
         }
 
     def inventory(self) -> Iterable[tuple[Key, State]]:

@@ -6,12 +6,13 @@ many changes of one group are few modifies. Leaves out: reading members (`member
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from handlers.ldap.directory.answers import Absent, Exists, Unwilling
 from handlers.ldap.directory.client import Directory, Modification
 from handlers.ldap.directory.text import chunks, same_dn
-from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
+from provisioner.contract import Change, Conflict, Json, Key, NotReady, State, Want
 
 _MEMBERS = 1000
 """Members that one modify adds or removes: AD takes some 5,000 values in a request."""
@@ -27,8 +28,9 @@ _USER = "the step that provisions the account makes it; check the route, and `us
 def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Change]:
     """Return the change that adds or removes a member. ours: the mark of the group, if it exists.
 
-    Raises Conflict for a group that somebody else keeps, and for a user whose primary group it is,
-    whom no directory removes; NotReady if the group or the user does not exist.
+    Raises Conflict for a group that somebody else keeps, for a user whose primary group it is, whom
+    no directory removes, and for the next person of a member's name; NotReady if the group or the
+    user does not exist.
     """
     group, user, wanted = want["group"], want["user"], bool(want["member"])
     # A request must not add members to a group that somebody else keeps, such as admins.
@@ -50,10 +52,30 @@ def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Chang
         raise NotReady(f"{key}: there is no group {group} yet", advice=_GROUP)
     if state["value"] is None:
         raise NotReady(f"{key}: there is no user {user} yet", advice=_USER)
+    if wanted:
+        _check_same(key, want, state)
     verb = "add-member" if wanted else "remove-member"
     text = f"add {user} to {group}" if wanted else f"remove {user} from {group}"
     data = {"dn": state["group_dn"], "value": state["value"]}
     return [Change(key, verb, text, 1, f"{verb}:{group}", data)]
+
+
+def _check_same(key: Key, want: Want, state: State) -> None:
+    """Raise Conflict if the account is not the one that was a member before.
+
+    An account that is made again for the same person has another SID, under the same uid.
+    """
+    was = cast(Mapping[str, Json], want.get("was") or {})
+    field = next((name for name in ("uid", "sid") if was.get(name) and state.get(name)), None)
+    if field is None or was[field] == state[field]:
+        return
+    user, group = want["user"], want["group"]
+    raise Conflict(
+        f"{key}: {user} was in {group} with {field} {was[field]}; the account of that name has "
+        f"{field} {state[field]}, so it may be another person's",
+        advice=f"if it is, remove {user} from the project or allocation, which they may join again "
+        f"as anybody; if it is the same person, remove and add them, or set the {field} back",
+    )
 
 
 def change_members(

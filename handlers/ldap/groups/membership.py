@@ -23,12 +23,14 @@ class Person:
     """A user who may be in a group.
 
     name: their name; value: their DN or name in the group's list; primary: the SID of their primary
-    group, if they have one.
+    group, if they have one; uid, sid: what tells them from the next person of that name.
     """
 
     name: str
     value: str
     primary: str | None = None
+    uid: int | None = None
+    sid: str | None = None
 
     def is_in_by_itself(self, group: Entry) -> bool:
         """Return True if a group is the user's primary group: they are in it without being
@@ -44,7 +46,8 @@ class Membership:
         self._directory = directory
         self._dialect = dialect
         self._users = users
-        self._asked = [dialect.user, *(("primaryGroupID", "objectSid") if dialect.primary else ())]
+        primary = ["primaryGroupID"] if dialect.primary else []
+        self._asked = [dialect.user, "uidNumber", "objectSid", *primary]
 
     def find(self, names: Collection[str]) -> dict[str, Person]:
         """Return users by name."""
@@ -97,8 +100,10 @@ class Membership:
         return {same_dn(entry.dn): self._person(entry) for entry in found}
 
     def _person(self, entry: Entry) -> Person:
-        number, sid = entry.number("primaryGroupID"), entry.raw("objectSid")
+        number, raw = entry.number("primaryGroupID"), entry.raw("objectSid")
         name = (entry.text(self._dialect.user) or "").lower()
-        if not self._dialect.primary or number is None or sid is None:
-            return Person(name, entry.dn)
-        return Person(name, entry.dn, f"{sid_text(sid).rpartition('-')[0]}-{number}")
+        sid = None if raw is None else sid_text(raw)
+        primary = None
+        if self._dialect.primary and number is not None and sid is not None:
+            primary = f"{sid.rpartition('-')[0]}-{number}"
+        return Person(name, entry.dn, primary, entry.number("uidNumber"), sid)
