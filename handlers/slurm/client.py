@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from handlers.slurm.database import Database
 from handlers.slurm.jobs import Records
 from handlers.slurm.programs import Programs
 from handlers.slurm.sacctmgr import Sacctmgr
@@ -23,6 +24,7 @@ class Tools:
     slurmdbd: Slurmdbd
     slurmctld: Slurmctld
     records: Records
+    database: Database
 
 
 def tools_of(site: Site, settings: Settings) -> Tools:
@@ -34,4 +36,5 @@ def tools_of(site: Site, settings: Settings) -> Tools:
         Sacctmgr(programs, settings.cluster, settings.sacctmgr),
         Slurmctld(programs, settings.scontrol, settings.squeue, cancels),
         Records(programs, settings.cluster, settings.sacctmgr, settings.sacct),
+        Database(programs, settings.mysql),
     )

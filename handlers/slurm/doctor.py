@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handlers.slurm.client import Tools
+from handlers.slurm.database import check_database
 from provisioner.contract import Fault, Finding, Level
 
 TRIED = ("22.05", "24.11", "26.05")
 """Releases on which every contract test of this handler passed: docs/versions.md."""
 
 DIFFERS = {
-    "24.11": "known difference: it may lose a write if two sacctmgr write at the same time, so "
-    "check the result of what you type while the service runs",
+    "24.11": "known difference: it may lose a write if two sacctmgr write at the same time, also "
+    "with exit code 0, so check the result of what you type while the service runs",
     "26.05": "known difference: it refuses some values that earlier releases cut off "
     "(docs/slurm.md)",
 }
@@ -33,7 +34,8 @@ def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
         found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
         return [Finding(Level.ERROR, "slurmdbd", found, advice)]
     answers = Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")
-    return [answers, _version(tools), *_controller(tools), *_jobs(tools)]
+    version, database = _version(tools), check_database(tools.database)
+    return [answers, version, *database, *_controller(tools), *_jobs(tools)]
 
 
 def judged(version: str) -> Finding:

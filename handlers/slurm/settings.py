@@ -65,6 +65,11 @@ class Settings(BaseModel):
     scancel: tuple[str, ...] = Field(
         ("scancel",), description="program, to end jobs; only with `on_suspend: cancel`"
     )
+    mysql: tuple[str, ...] = Field(
+        (),
+        description="client of slurmdbd's database, with options; `doctor` reads a setting by it",
+        examples=[["mariadb", "--defaults-extra-file=/etc/provisioner/slurmdbd.cnf"]],
+    )
     slurm_conf: str | None = Field(None, description="SLURM_CONF of the programs")
     timeout: float = Field(120.0, gt=0, description="seconds for one call")
     on_suspend: Literal["leave", "cancel"] = Field(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from io import StringIO
 
 import pytest
 from coldfront.core.resource.models import Resource, ResourceAttribute
 from django.core.management import CommandError, call_command
 
+from provisioner.coldfront.management.commands import provisioner_check
 from provisioner.outcome import offer
 from tests.coldfront.allocations import HPC
 from tests.coldfront.site import Site
@@ -40,6 +42,21 @@ def test_every_resource_is_listed_with_its_name_for_the_service(site: Site) -> N
     assert line(said, "Budgetstorage") == ["store", "known"]
     assert line(said, HPC) == ["-", "not provisioned"]
     assert line(said, "University Cloud") == ["-", "not provisioned"]
+
+
+@pytest.mark.parametrize(
+    ("release", "words"),
+    [
+        (provisioner_check.TESTED, f"ColdFront {provisioner_check.TESTED}: tested"),
+        ("1.0.4", f"ColdFront 1.0.4: not tested, unlike {provisioner_check.TESTED}"),
+    ],
+)
+def test_the_coldfront_stands_beside_the_one_that_was_tested(
+    site: Site, monkeypatch: pytest.MonkeyPatch, release: str, words: str
+) -> None:
+    known(site)
+    monkeypatch.setattr(metadata, "version", {"coldfront": release}.__getitem__)
+    assert words in check()
 
 
 def test_a_resource_that_the_service_does_not_know_comes_first_with_the_nearest_name(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deploy.lab.versions import at_least
+from handlers.slurm import database
 from handlers.slurm.doctor import judged
 from provisioner.contract import (
     Level,
@@ -93,6 +96,53 @@ def test_a_version_stands_beside_those_that_were_tried(
     assert found.level is level
     assert words in found.message
     assert bool(found.advice) is (level is Level.WARNING)
+
+
+ISOLATION = "innodb_snapshot_isolation"
+
+
+@pytest.mark.parametrize(
+    ("variables", "level", "words"),
+    [
+        (f"{ISOLATION}\tON\nversion\t11.8.9-MariaDB\n", Level.WARNING, "11.8.9-MariaDB: "),
+        (f"{ISOLATION}\tOFF\nversion\t11.8.9-MariaDB\n", Level.OK, "11.8.9-MariaDB: "),
+        ("version\t8.0.42\n", Level.OK, "8.0.42: "),
+        ("", Level.OK, "of an unknown version: "),
+    ],
+)
+def test_a_database_on_which_slurmdbd_may_end_is_told(
+    variables: str, level: Level, words: str
+) -> None:
+    found = database.judged(variables)
+    assert found.level is level
+    assert found.message.startswith(words)
+    assert (f"set {ISOLATION}=OFF" in found.advice) is (level is Level.WARNING)
+
+
+def test_a_database_that_nobody_may_ask_is_told_with_where_to_look(tmp_path: Path) -> None:
+    found = slurm_sites.emulated(tmp_path).handler().check()
+    [said] = [one.message for one in found if one.subject == database.SUBJECT]
+    assert f"MariaDB 11.6.2 or later, look that {ISOLATION} is OFF" in said
+
+
+def test_a_database_that_does_not_answer_is_a_warning(tmp_path: Path) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    settings = {**cluster.settings, "mysql": [str(tmp_path / "nowhere")]}
+    [warning] = [one for one in Cluster(settings).handler().check() if one.level is not Level.OK]
+    assert (warning.level, warning.subject) == (Level.WARNING, database.SUBJECT)
+
+
+@pytest.mark.lab
+@pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
+def test_a_real_mariadb_is_asked() -> None:
+    lab = slurm_sites.lab()
+    client = ["mariadb", "--no-defaults", f"--socket={lab['mariadb']['socket']}"]
+    handler = Cluster({**slurm_sites.real().settings, "mysql": client}).handler()
+    [found] = [one for one in handler.check() if one.subject == database.SUBJECT]
+    version = lab["versions"]["mariadb"]
+    assert found.message.startswith(version)
+    as_shipped = Level.WARNING if at_least(version, "11.6.2") else Level.OK
+    assert found.level is as_shipped
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ whether it has heard this ColdFront's requests."""
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,6 +12,9 @@ from provisioner.coldfront import offered
 from provisioner.coldfront.answering import numbers
 from provisioner.coldfront.asking import options, outbox, snapshots
 from provisioner.outcome import offer
+
+TESTED = "1.1.10"
+"""The ColdFront on which every test of this app passed."""
 
 
 class Command(BaseCommand):
@@ -36,6 +40,7 @@ class Command(BaseCommand):
             line = f"{one.resource:{first}}  {one.name or '-':{second}}  {one.state}{remark}"
             style = self.style.ERROR if one.state == offered.UNKNOWN else str
             self.stdout.write(style(line))
+        self._release()
         unknown = sum(one.state == offered.UNKNOWN for one in checked)
         wrong = self._unheard()
         if unknown:
@@ -45,6 +50,17 @@ class Command(BaseCommand):
             )
         if wrong:
             raise CommandError("; ".join(wrong))
+
+    def _release(self) -> None:
+        """Say whether this ColdFront 1 was tested."""
+        release = metadata.version("coldfront")
+        if not release.startswith("1."):
+            return
+        if release == TESTED:
+            self.stdout.write(f"ColdFront {release}: tested")
+            return
+        said = f"ColdFront {release}: not tested, unlike {TESTED}; read docs/versions.md"
+        self.stdout.write(self.style.WARNING(said))
 
     def _unheard(self) -> list[str]:
         """List the requests that the service has not heard; return what is wrong with them all."""

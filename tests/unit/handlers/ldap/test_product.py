@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.ldap.directory.product import judged
+from handlers.ldap.directory.product import judged, openldap
 from provisioner.contract import Finding, Level
 
 SAMBA = "Samba Team (https://www.samba.org)"
@@ -38,3 +38,20 @@ def test_microsofts_own_directory_was_not_tried() -> None:
 @pytest.mark.parametrize("told", [{}, {"vendorName": "", "vendorVersion": ""}])
 def test_nothing_is_said_of_a_directory_that_does_not_tell(told: dict[str, str]) -> None:
     assert judged("ad", told) == list[Finding]()
+
+
+@pytest.mark.parametrize(
+    ("monitored", "level", "words"),
+    [
+        ("OpenLDAP: slapd 2.5.13+dfsg-5 (Feb  8 2023 01:56:12)", Level.OK, "2.5.13: tested"),
+        ("OpenLDAP: slapd 2.6.10+dfsg-1", Level.OK, "OpenLDAP 2.6.10: tested"),
+        ("OpenLDAP: slapd 2.4.57", Level.WARNING, "2.4.57: not tested, unlike 2.5, 2.6"),
+        ("OpenLDAP: slapd 3.0", Level.WARNING, "OpenLDAP 3.0: not tested"),
+        ("", Level.OK, "does not say its version here; tested: 2.5, 2.6"),
+    ],
+)
+def test_an_openldap_was_tried_or_was_not(monitored: str, level: Level, words: str) -> None:
+    found = openldap("ldap", monitored)
+    assert (found.level, found.subject) == (level, "ldap")
+    assert words in found.message
+    assert bool(found.advice) is (level is Level.WARNING)
