@@ -9,7 +9,7 @@ MAN ?= build/man
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: help venv demo test oldest matrix fuzz soak fault check bench site man lab-up lab-down clean
+.PHONY: help venv demo test oldest packages packages-check matrix fuzz soak fault check bench site man lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,17 @@ test: venv  ## run all tests, half an hour; needs root: installs Debian packages
 oldest:  ## run the tests that need no lab on the oldest libraries that setup.cfg allows
 	@PIP_CONSTRAINT=deploy/oldest.txt deploy/venv .venv-oldest $(PYTHON)
 	.venv-oldest/bin/python -m pytest -q -n 2 --dist loadfile -m "not lab" tests/unit tests/contract tests/service
+
+packages: venv  ## build the packages for Debian 12 and 13, EL 9 and 10 into build/packages; needs rpm
+	@rm -rf build/packages
+	@deploy/packages/build $(BIN) build/packages
+
+packages-check: packages  ## install, upgrade and remove them in bare Debians; needs root
+	@command -v debootstrap > /dev/null || apt-get install --yes --quiet=2 debootstrap
+	deploy/packages/check bookworm build/packages/*+deb12_*.deb
+	deploy/packages/check trixie build/packages/*+deb13_*.deb
+	deploy/packages/check here build/packages/*.el9.*.rpm
+	deploy/packages/check here build/packages/*.el10.*.rpm
 
 matrix: venv  ## tests that ask a lab on Debian's three suites (SUITES=), and their speed, as a table; needs root, and hours
 	deploy/lab/install debootstrap

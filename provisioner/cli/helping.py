@@ -11,6 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ class Verbs(TyperGroup):
             print(_text(self, ctx), end="")
             ctx.exit(Exit.USAGE)
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the verb that was typed; name the nearest ones if there is none."""
+        # The typer of Debian 13 names none.
+        nearest = get_close_matches(args[0], self.commands)
+        if nearest and args[0] not in self.commands and not ctx.resilient_parsing:
+            meant = ", ".join(map(repr, nearest))
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant}?")
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
