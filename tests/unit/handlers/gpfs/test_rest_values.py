@@ -161,7 +161,9 @@ def test_an_entry_that_is_not_known_makes_the_acl_unreadable(entry: dict[str, st
 
 
 @pytest.mark.parametrize(
-    "acl", [{}, {"type": "POSIX", "entries": [{}]}, {"type": "NFSv4"}], ids=str
+    "acl",
+    [{}, {"type": "POSIX", "entries": [{}]}, {"type": "NFSv4"}, {"type": "NFSv4", "entries": []}],
+    ids=str,
 )
 def test_an_acl_without_entries_is_never_a_closed_one(acl: dict[str, Any]) -> None:
     with pytest.raises(Unreadable):
