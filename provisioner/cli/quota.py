@@ -81,7 +81,7 @@ def _name(one: Gauge) -> str:
 
 
 def _line(one: Gauge, wide: int) -> Line:
-    from provisioner.quotas.watch import quota_facts
+    from provisioner.quotas.watch import about, quota_facts
 
     facts = quota_facts(one, 0.0)
     share = one.percent
@@ -90,6 +90,8 @@ def _line(one: Gauge, wide: int) -> Line:
     bar = "#" * filled + "-" * (_WIDTH - filled)
     limit = facts["soft"] or facts["hard"]
     said = f"{facts['used']} of {limit}" if limit else f"{facts['used']} (no limit)"
+    if doubt := one.meter.in_doubt:
+        said += f", {about(doubt) if one.meter.what == 'space' else f'{doubt:,}'} in doubt"
     if one.meter.grace:
         said += f", grace {one.meter.grace}"
     if facts["days"] is not None:
@@ -115,6 +117,7 @@ def _plain(one: Gauge) -> dict[str, Any]:
         "soft": meter.soft,
         "hard": meter.hard,
         "grace": meter.grace or None,
+        "in_doubt": meter.in_doubt,
         "percent": round(one.percent, 1),
         "full_in_days": None if one.full is None else round(one.full, 1),
     }

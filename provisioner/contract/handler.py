@@ -158,7 +158,8 @@ class Meter:
 
     what: `space` in bytes, or `files`; soft, hard: 0 for no limit; grace: how long the soft limit
     may still be exceeded, as people write it, `expired` afterwards, '' if it is not exceeded; path:
-    where it is.
+    where it is; in_doubt: what the backend has handed out and counts against the hard limit,
+    without knowing yet whether it is used.
     """
 
     what: str
@@ -167,6 +168,7 @@ class Meter:
     hard: int
     grace: str = ""
     path: str = ""
+    in_doubt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

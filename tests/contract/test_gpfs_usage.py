@@ -32,6 +32,20 @@ def test_usage_is_in_the_state_and_changes_nothing(fs: FileSystem) -> None:
     assert fs.written() == []
 
 
+def test_what_is_in_doubt_is_told_beside_what_is_used(fs: FileSystem) -> None:
+    ledger = Ledger(fs.handler())
+    key = ledger.provision(fileset="cf3", quota="1GiB", files=5000)
+    ledger.converged()
+    use = {"blockUsage": "1024", "blockInDoubt": "512", "filesInDoubt": "7", "filesGrace": "2 days"}
+    fs.faults(usage={"cf3": use})
+    assert ledger.handler.metered([key]) == {
+        key: (
+            Meter("space", 2**20, 2**30, 2**30, in_doubt=2**19),
+            Meter("files", 1, 5000, 5000, "2 days", in_doubt=7),
+        )
+    }
+
+
 def test_usage_that_cannot_be_read_stops_that_fileset_alone(fs: FileSystem) -> None:
     ledger = Ledger(fs.handler())
     bad, good = ledger.provision(fileset="cf3", quota="1TiB"), ledger.provision(fileset="cf4")

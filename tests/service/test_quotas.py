@@ -151,11 +151,11 @@ def test_an_event_that_the_site_does_not_tell_is_not_told(desk: Desk) -> None:
 
 
 def test_the_command_shows_bars_the_fullest_first(desk: Desk) -> None:
-    use(desk, 52, filesUsage="1900000")
+    use(desk, 52, filesUsage="1900000", blockInDoubt="163840")
     files, space, _ = desk("quota").out.splitlines()
     assert files.startswith("fs1/fileset/cf0003 CF0003  files  [###################-]   95 %")
     assert "1,900,000 of 2,000,000" in files
-    assert "[##########----------]   52 %  2.6 TiB of 5 TiB" in space
+    assert "[##########----------]   52 %  2.6 TiB of 5 TiB, 160 MiB in doubt" in space
 
 
 def test_the_command_says_when_it_will_be_full(desk: Desk) -> None:

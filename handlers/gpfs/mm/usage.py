@@ -197,6 +197,7 @@ def meters(quota: Quota) -> tuple[Meter, Meter]:
             quota.block_soft * 1024,
             quota.block_hard * 1024,
             _grace(use.block_grace),
+            in_doubt=max(0, use.block_in_doubt) * 1024,
         ),
         Meter(
             "files",
@@ -204,6 +205,7 @@ def meters(quota: Quota) -> tuple[Meter, Meter]:
             quota.files_soft,
             quota.files_hard,
             _grace(use.files_grace),
+            in_doubt=max(0, use.files_in_doubt),
         ),
     )
 
