@@ -6,13 +6,16 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from handlers.emulators.gpfs.gui import LOGIN, Gui, Ran, Server
 from handlers.gpfs.handler import FilesetHandler, Settings
 from handlers.gpfs.rest.connect import connect
 from provisioner.contract import Run, read_settings
 from tests.support.gpfs_site import Crash, FileSystem
+
+_TOP = TemporaryDirectory(prefix="gui-")
+"""Goes with the process."""
 
 SECRETS = {"gui-user": LOGIN[0], "gui-password": LOGIN[1]}
 
@@ -32,7 +35,7 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 @cache
 def server() -> tuple[Server, Path]:
     """Return the one server of this process, and the file of its authority."""
-    made, key = certificate(Path(mkdtemp(prefix="gui-")))
+    made, key = certificate(Path(_TOP.name))
     return Server(Gui(), made, key), made
 
 
