@@ -31,10 +31,11 @@ from provisioner.system.ulid import RequestId
 
 def _reconcile(conn: Connection, command: Command) -> Effect:
     named = command.request.values["objects"]
+    mine = None if command.seeker.others else ledger.keys_by(conn, command.writer)
     if named:
-        return _some(conn, named, command.now)
+        return _some(conn, named if mine is None else mine.intersection(named), named, command.now)
     older = replace_older(conn, command.id, command.writer, command.now)
-    keys = object_rows.all_keys(conn)
+    keys = object_rows.all_keys(conn) if mine is None else sorted(mine)
     effect = look_again(conn, keys, command.now)
     effect.ended = older
     if not keys:
@@ -42,9 +43,12 @@ def _reconcile(conn: Connection, command: Command) -> Effect:
     return effect
 
 
-def _some(conn: Connection, named: Collection[Key], now: float) -> Effect:
-    """Make the named objects due for another look; those that the ledger does not know are told."""
-    known = object_rows.instances_of(conn, named)
+def _some(conn: Connection, keys: Collection[Key], named: Collection[Key], now: float) -> Effect:
+    """Make objects due for another look; those named that the ledger does not know are told.
+
+    keys: the named ones of which the writer may learn.
+    """
+    known = object_rows.instances_of(conn, keys)
     effect = look_again(conn, known, now)
     unknown = [key for key in named if key not in known]
     if unknown:

@@ -295,6 +295,11 @@ def keys_of(conn: Connection, subject: str) -> list[Key]:
     return sorted(rows)
 
 
+def keys_by(conn: Connection, source: str) -> set[Key]:
+    """Return the objects that a writer's requests claim."""
+    return set(conn.scalars(select(claims.c.key).where(claims.c.source == source).distinct()))
+
+
 def requests_of(conn: Connection, keys: Collection[Key]) -> dict[Key, RequestId]:
     """Return the newest request that claims each of some objects."""
     newest: dict[Key, RequestId] = {}
