@@ -90,7 +90,7 @@ def give_back(
             or not _forgotten(row.former, mentions[pair], target.id)
         ):
             gone.append(pair)
-            if row.converged and _left_out(mentions[pair], target.id):
+            if row.converged:
                 left_in.add(row.key)
         elif row.former is not None:
             theirs[pair] = row.former
@@ -99,15 +99,9 @@ def give_back(
     object_rows.touch(conn, made & unmade.still_claimed(conn, made), now)
     step_moves.stamp(conn, {claim.request for claim in restored})
     ledger.unschedule_unclaimed(conn, keys)
-    # Its claim had ended a removal that no backend had seen, so that this one is due again.
-    there = {key for key, state in object_rows.states(conn, left_in).items() if state["present"]}
+    # Its claims had ended removals that no backend had seen, so that these are due again.
+    there = unmade.removals_unread(conn, left_in)
     object_rows.touch(conn, there - unmade.still_claimed(conn, there), now)
-
-
-def _left_out(mentions: Sequence[Mention], request: RequestId) -> bool:
-    """Return True if the request that counts before another one leaves the claim out."""
-    counting = [mention for mention in history.earlier(mentions, request) if mention.counts]
-    return bool(counting) and not counting[-1].step
 
 
 def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: RequestId) -> bool:

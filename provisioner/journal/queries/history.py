@@ -11,11 +11,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, false, func, or_, select
 
 from provisioner.contract import Key
 from provisioner.journal.dialect import IDS, chunks, lies_in
-from provisioner.journal.schema import requests, step_objects
+from provisioner.journal.schema import objects, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.system.ulid import RequestId
@@ -58,7 +58,7 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
     taken: set[tuple[RequestId, Key]] = set()
     for part in chunks({key for key, _ in pairs}):
         for row in conn.execute(_PARTS, {"b_ids": part}):
-            if not row.routed and row.over == StepState.DONE:
+            if not row.routed and row.over == StepState.DONE and not row.unread:
                 taken.add((row.request, row.key))
             mentions = by_pair.get((row.key, row.claimant)) if row.routed else None
             if mentions is None:
@@ -137,6 +137,15 @@ def _was_accepted(row: Any) -> bool:
 _STEP: Any = (step_rows.c.request == step_objects.c.request) & (
     step_rows.c.name == step_objects.c.step
 )
+UNREAD: Any = func.coalesce(
+    (step_objects.c.state == StepState.DONE)
+    & (objects.c.converged > 0)
+    & (objects.c.converged < step_objects.c.generation),
+    false(),
+)
+"""The part of a step is over, although its object, which was once as wanted, was not read since the
+step became due: only claims that have no want yet were on it."""
+
 _PARTS: Any = (
     select(
         step_objects.c.key,
@@ -146,6 +155,7 @@ _PARTS: Any = (
         step_objects.c.generation,
         step_objects.c.state.label("over"),
         step_objects.c.read_back.is_not(None).label("made"),
+        UNREAD.label("unread"),
         step_rows.c.routed,
         requests.c.state,
         requests.c.writer,
@@ -153,6 +163,7 @@ _PARTS: Any = (
     )
     .join(step_rows, _STEP)
     .join(requests, requests.c.id == step_objects.c.request)
+    .outerjoin(objects, objects.c.key == step_objects.c.key)
     .where(step_objects.c.key.in_(IDS))
 )
 

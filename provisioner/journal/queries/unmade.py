@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, sel
 
 from provisioner.contract import Key, Want
 from provisioner.journal.dialect import IDS, chunks, lies_in
-from provisioner.journal.queries.history import STOPPED, Pair
+from provisioner.journal.queries.history import STOPPED, TAKING, UNREAD, Pair
 from provisioner.journal.records import step_moves
 from provisioner.journal.schema import claims, objects, requests, step_objects, steps
 from provisioner.objects.states import RUNNING, RequestState, StepState
@@ -84,15 +84,13 @@ def routed_pairs(conn: Connection, request: RequestId) -> set[Pair]:
 
 
 def unrouted(conn: Connection, request: RequestId) -> list[Key]:
-    """List the objects that a request only withdraws from, and had not finished."""
+    """List the objects that a request only withdraws from, and had not finished or not read."""
+    open_yet = step_objects.c.state.in_([StepState.WAITING, StepState.DUE, StepState.CANCELLED])
     statement = (
         select(step_objects.c.key)
         .join(steps, _STEP)
-        .where(
-            step_objects.c.request == request,
-            step_objects.c.state.in_([StepState.WAITING, StepState.DUE, StepState.CANCELLED]),
-            ~steps.c.routed,
-        )
+        .outerjoin(objects, objects.c.key == step_objects.c.key)
+        .where(step_objects.c.request == request, ~steps.c.routed, open_yet | UNREAD)
         .distinct()
     )
     return list(conn.scalars(statement))
@@ -142,7 +140,7 @@ def held_back(conn: Connection, request: RequestId, subject: str) -> list[Key]:
 def taken(conn: Connection, request: RequestId) -> list[Key]:
     """List the objects that a request took away: it saw them without the claims that it leaves out.
 
-    One that nobody ever had as wanted was taken from nobody.
+    One that nobody ever had as wanted was taken from nobody; one that was not read, not yet.
     """
     return list(conn.scalars(_taken_by(request)))
 
@@ -153,8 +151,24 @@ def _taken_by(request: RequestId) -> Select[tuple[Key]]:
         .join(steps, _STEP)
         .join(objects, objects.c.key == step_objects.c.key)
         .where(step_objects.c.request == request, ~steps.c.routed)
-        .where(step_objects.c.state == StepState.DONE, objects.c.converged > 0)
+        .where(step_objects.c.state == StepState.DONE, objects.c.converged > 0, ~UNREAD)
     )
+
+
+def removals_unread(conn: Connection, keys: Collection[Key]) -> set[Key]:
+    """Return those of some objects from which a removal in force has ended without reading them."""
+    in_force = steps.c.withdraws & requests.c.state.not_in(STOPPED) | requests.c.action.in_(TAKING)
+    unread: set[Key] = set()
+    for part in chunks(keys):
+        statement = (
+            select(step_objects.c.key)
+            .join(steps, _STEP)
+            .join(requests, requests.c.id == step_objects.c.request)
+            .join(objects, objects.c.key == step_objects.c.key)
+            .where(step_objects.c.key.in_(part), ~steps.c.routed, UNREAD, in_force)
+        )
+        unread.update(conn.scalars(statement))
+    return unread
 
 
 def _not_taken_by(request: RequestId) -> ColumnElement[bool]:
