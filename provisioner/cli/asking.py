@@ -84,17 +84,24 @@ def suspend(
     subject: str = _SUBJECT, cause: str = _CAUSE, how: How = ANYHOW, *, sending: Sending
 ) -> None:
     """Close a person's access, or that of an allocation's users; nothing is deleted."""
-    _of_access("suspend", subject, cause, how, sending)
+    _of_access("suspend", subject, {"cause": cause}, how, sending)
 
 
 def resume(
-    subject: str = _SUBJECT, cause: str = _CAUSE, how: How = ANYHOW, *, sending: Sending
+    subject: str = _SUBJECT,
+    cause: str = _CAUSE,
+    writer: str = typer.Option("", help="who suspended, if not you; only root may say so"),
+    how: How = ANYHOW,
+    *,
+    sending: Sending,
 ) -> None:
     """End a suspension: the one with the same cause."""
-    _of_access("resume", subject, cause, how, sending)
+    _of_access("resume", subject, {"cause": cause, "writer": writer}, how, sending)
 
 
-def _of_access(verb: str, subject: str, cause: str, how: How, sending: Sending) -> None:
+def _of_access(
+    verb: str, subject: str, head: Mapping[str, str], how: How, sending: Sending
+) -> None:
     kind, colon, name = subject.partition(":")
     if not colon:
         kind, name = "user", subject
@@ -104,7 +111,8 @@ def _of_access(verb: str, subject: str, cause: str, how: How, sending: Sending) 
             expected="a user's name, user:NAME or allocation:ID",
         )
     part = {"name": name} if kind == "user" else {"id": name}
-    request = {"action": f"{kind}.{verb}", kind: part, **({"cause": cause} if cause else {})}
+    head = {key: value for key, value in head.items() if value}
+    request = {"action": f"{kind}.{verb}", kind: part, **head}
     parsed(request)
     finding.check_known(f"{kind}:{name}")
     _ask(f"{verb}.yaml", request, how, sending)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from provisioner.contract import InvalidRequest, Key
+from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.controls.effects import Command, Effect
 from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
@@ -33,13 +33,14 @@ def suspend(conn: Connection, command: Command) -> Effect:
 
 
 def resume(conn: Connection, command: Command) -> Effect:
-    """Take a suspension of the writer back; others may be left.
+    """Take a suspension of the writer back, or of the one that root names; others may be left.
 
-    Raises InvalidRequest if the writer suspended the subject for other causes, or others did.
+    Raises InvalidRequest if the writer suspended the subject for other causes, or others did;
+    Refused if another one may not name a writer.
     """
     subject, cause = command.request.subject, cause_of(command.request)
     left_open = _left(conn, subject)
-    lifted = ledger.resume(conn, subject, command.writer, cause)
+    lifted = ledger.resume(conn, subject, _whose(command), cause)
     if not lifted and cause == idle.CAUSE:
         lifted = ledger.resume(conn, subject, users.user_name(os.geteuid()), cause)
     if command.seeker.others:
@@ -47,14 +48,15 @@ def resume(conn: Connection, command: Command) -> Effect:
     else:
         left = ledger.reasons_for(conn, subject, command.writer)
     if not lifted and left:
-        own = [reason for reason in left if reason.startswith(f"{command.writer}: ")]
-        causes = [reason.removeprefix(f"{command.writer}: ") for reason in own]
+        whose = _whose(command)
+        own = [reason for reason in left if reason.startswith(f"{whose}: ")]
+        causes = [reason.removeprefix(f"{whose}: ") for reason in own]
         raise InvalidRequest(
-            f"{command.writer} has not suspended {subject} for {cause!r}; it is suspended by "
+            f"{whose} has not suspended {subject} for {cause!r}; it is suspended by "
             + ", ".join(left),
             field="cause",
             expected=" or ".join(f"cause: {one}" for one in causes)
-            or "a resume from who suspended it: nobody else can lift it",
+            or "a resume from who suspended it; of who is gone, a resume from root with `writer`",
         )
     if not lifted:
         why = "it is not suspended"
@@ -66,6 +68,19 @@ def resume(conn: Connection, command: Command) -> Effect:
     if left:
         effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
     return effect
+
+
+def _whose(command: Command) -> str:
+    """Return the writer whose suspension a request lifts."""
+    named = command.request.values.get("writer")
+    if named in (None, command.writer):
+        return command.writer
+    if command.seeker.uid not in (0, os.geteuid()):
+        raise Refused(
+            f"{command.writer} may lift only its own suspensions, not those of {named}",
+            advice="leave `writer` out, or have root or the service's user send it",
+        )
+    return str(named)
 
 
 def withdraw(conn: Connection, command: Command) -> Effect:

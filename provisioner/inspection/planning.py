@@ -203,7 +203,8 @@ def _closed_after(conn: Connection, request: Request, writer: str) -> Callable[[
     """Return a test for claims that would be suspended after a suspension or a resume."""
     subject = request.subject
     cause = request.values.get("cause") or "request"
-    left = set(ledger.reasons(conn, subject)) - {f"{writer}: {cause}"}
+    whose = request.values.get("writer") or writer
+    left = set(ledger.reasons(conn, subject)) - {f"{whose}: {cause}"}
     suspending = request.action.endswith(".suspend")
     lifting = request.action.endswith(".resume") and not left
 

@@ -124,10 +124,26 @@ class _Suspension(Envelope):
     cause: Line | None = Field(None, description="why; each cause must be lifted separately")
 
 
-class UserSuspension(_Suspension, _OfUser):
-    """Suspend a person's access, or restore it."""
+class _Resume(_Suspension):
+    writer: Annotated[Line, Field(min_length=1)] | None = Field(
+        None, description="who suspended, if not the sender; only root and the service may set it"
+    )
 
-    action: Literal["user.suspend", "user.resume"]
+    def expressions(self) -> Mapping[str, Any]:
+        return {**super().expressions(), "writer": self.writer}
+
+
+class UserSuspension(_Suspension, _OfUser):
+    """Suspend a person's access."""
+
+    action: Literal["user.suspend"]
+    user: UserRef
+
+
+class UserResume(_Resume, _OfUser):
+    """Restore a person's access."""
+
+    action: Literal["user.resume"]
     user: UserRef
 
 
@@ -199,9 +215,15 @@ class AllocationProvision(_Ending, _OfAllocation):
 
 
 class AllocationSuspension(_Suspension, _OfAllocation):
-    """Suspend the access of an allocation's users, or restore it."""
+    """Suspend the access of an allocation's users."""
 
-    action: Literal["allocation.suspend", "allocation.resume"]
+    action: Literal["allocation.suspend"]
+
+
+class AllocationResume(_Resume, _OfAllocation):
+    """Restore the access of an allocation's users."""
+
+    action: Literal["allocation.resume"]
 
 
 class _OfMembership(Envelope):
@@ -359,21 +381,10 @@ class OfJournal(Envelope):
 
 
 _MODELS: tuple[type[Envelope], ...] = (
-    UserProvision,
-    UserSuspension,
-    ProjectProvision,
-    ProjectArchive,
-    AllocationProvision,
-    AllocationSuspension,
-    MembershipAdd,
-    MembershipRemove,
-    Reconcile,
-    Adopt,
-    OfRequest,
-    Release,
-    OfLane,
-    OfJournal,
-)
+    UserProvision, UserSuspension, UserResume, ProjectProvision, ProjectArchive,
+    AllocationProvision, AllocationSuspension, AllocationResume, MembershipAdd, MembershipRemove,
+    Reconcile, Adopt, OfRequest, Release, OfLane, OfJournal,
+)  # fmt: skip
 
 ACTIONS: Mapping[str, type[Envelope]] = {
     action: model

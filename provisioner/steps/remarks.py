@@ -18,6 +18,7 @@ from provisioner.journal.queries import beforehand, history, replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.request.request import InvalidFile, parse_request
 from provisioner.system.ulid import RequestId
 
 WantsOf = Callable[[RequestId, str], Mapping[tuple[Key, str], Want | None]]
@@ -145,12 +146,20 @@ def overtaken(conn: Connection, record: Record, listed: Sequence[StepRecord]) ->
         again = [
             request
             for source, (since, request) in standing.items()
-            if source == record.writer
+            if source == _whose(record)
             or (cause == beforehand.IDLE and (since, request) > (record.accepted, record.id))
         ]
         if again:
             return Overtaken(max(again), f"suspended {record.subject} again for {cause!r}")
     return None
+
+
+def _whose(record: Record) -> str:
+    """Return the writer whose suspension a resume lifts."""
+    try:
+        return str(parse_request(record.body).values.get("writer") or record.writer)
+    except InvalidFile:  # in an older format, which knew no other
+        return record.writer
 
 
 def _claimed_again(conn: Connection, record: Record, keys: Collection[Key]) -> Overtaken | None:
