@@ -79,6 +79,17 @@ def test_a_write_whose_end_is_not_known_is_read_back_and_not_repeated(
     assert fs.written().count("mmcrfileset") == 1
 
 
+def test_the_gui_makes_and_links_at_once_so_the_way_is_checked_before(
+    fs: RestFileSystem, ledger: Ledger
+) -> None:
+    key = ledger.provision(fileset="cf3", path="projects/cf3")
+    assert isinstance(ledger.run()[key].fault, NotReady)
+    assert fs.written() == []
+    (fs.mount / "projects").mkdir()
+    assert ledger.converged()["path"] == f"{fs.mount}/projects/cf3"
+    assert fs.written()[:2] == ["mmcrfileset", "mmlinkfileset"]
+
+
 def test_a_job_that_runs_for_long_is_waited_for(fs: RestFileSystem, ledger: Ledger) -> None:
     ledger.provision(fileset="cf3", quota="1GiB")
     fs.faults(gui={"polls": 4})
