@@ -19,9 +19,9 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from handlers.gpfs.mm import nfs4
-from handlers.gpfs.mm.rows import Record
 from handlers.gpfs.state import CLOSED_MODE
+from handlers.gpfs.terms import nfs4
+from handlers.gpfs.terms.rows import Record
 from handlers.gpfs.transport import Directories, Entry, Transport
 from provisioner.contract import (
     Change,

@@ -21,12 +21,13 @@ from handlers.gpfs import state as filesets
 from handlers.gpfs.above import Way, foreseen, is_placed, takes
 from handlers.gpfs.doctor import check_filesystem
 from handlers.gpfs.look import Look
-from handlers.gpfs.mm import arguments, nfs4, usage
+from handlers.gpfs.mm import arguments
 from handlers.gpfs.mm.client import Mm
-from handlers.gpfs.mm.units import kib
 from handlers.gpfs.rest.connect import connect
 from handlers.gpfs.settings import Params, Settings, special
 from handlers.gpfs.state import Fileset, Wanted
+from handlers.gpfs.terms import nfs4, usage
+from handlers.gpfs.terms.units import kib
 from handlers.gpfs.transport import Transport, doubt, mount_of
 from provisioner.contract import (
     Change,

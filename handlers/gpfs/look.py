@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.gpfs import state
-from handlers.gpfs.mm import listing, nfs4
-from handlers.gpfs.mm.rows import Record, Unreadable
-from handlers.gpfs.mm.usage import Quota
 from handlers.gpfs.state import Fileset
+from handlers.gpfs.terms import listing, nfs4
+from handlers.gpfs.terms.rows import Record, Unreadable
+from handlers.gpfs.terms.usage import Quota
 from handlers.gpfs.transport import Entry, Facts, Transport, mount_of, unavailable_if_unreadable
 from provisioner.contract import Conflict, Fault, Permanent, Unavailable
 

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any, cast
 
 from handlers.gpfs.above import MARK
-from handlers.gpfs.mm import nfs4
-from handlers.gpfs.mm.units import INODE_STEP, fits, round_up, size_text
 from handlers.gpfs.state import CLOSED_MODE, Fileset, Wanted, sets, without_disputed
+from handlers.gpfs.terms import nfs4
+from handlers.gpfs.terms.units import INODE_STEP, fits, round_up, size_text
 from provisioner.contract import (
     Change,
     Conflict,

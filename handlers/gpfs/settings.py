@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from handlers.gpfs.mm.units import MAX_BLOCK_KIB, kib
+from handlers.gpfs.terms.units import MAX_BLOCK_KIB, kib
 from provisioner.contract import KnownAfter, parse_size
 
 _DEFAULT_PATH = "{% if parent != 'root' %}{{ parent }}/{% endif %}{{ fileset }}"

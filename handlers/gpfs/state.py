@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
-from handlers.gpfs.mm import listing, nfs4
-from handlers.gpfs.mm.rows import Record, Unreadable, count
-from handlers.gpfs.mm.units import size_text
-from handlers.gpfs.mm.usage import Quota, Usage
+from handlers.gpfs.terms import listing, nfs4
+from handlers.gpfs.terms.rows import Record, Unreadable, count
+from handlers.gpfs.terms.units import size_text
+from handlers.gpfs.terms.usage import Quota, Usage
 from handlers.gpfs.transport import Entry
 from provisioner.contract import (
     Claim,

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from handlers.gpfs.mm import listing
-from handlers.gpfs.mm.rows import Record, Unreadable
+from handlers.gpfs.terms import listing
+from handlers.gpfs.terms.rows import Record, Unreadable
 from provisioner.contract import Level, Unavailable
 
 Line = tuple[Level, str, str]

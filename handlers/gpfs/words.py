@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handlers.gpfs.mm.units import size_text
-from handlers.gpfs.mm.usage import about
 from handlers.gpfs.state import Fileset, Wanted
+from handlers.gpfs.terms.units import size_text
+from handlers.gpfs.terms.usage import about
 
 
 def described(fileset: Fileset) -> dict[str, str]:

@@ -71,7 +71,7 @@ def _acl_of_mode(mode: int) -> str:
 
 
 def _body(text: str) -> str:
-    from handlers.gpfs.mm import nfs4  # importing it takes as long as the rest of a command
+    from handlers.gpfs.terms import nfs4  # importing it takes as long as the rest of a command
 
     return nfs4.write(nfs4.parse(text)).partition("\n")[2]
 

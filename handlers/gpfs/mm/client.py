@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from handlers.gpfs.mm import arguments, listing, nfs4, usage
+from handlers.gpfs.mm import arguments
 from handlers.gpfs.mm.programs import Programs, Tools, away, printed
-from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count
+from handlers.gpfs.terms import listing, nfs4, usage
+from handlers.gpfs.terms.rows import Layout, Record, Unreadable, count
 from handlers.gpfs.transport import TRIED, Entry, Facts, Line, NewFileset, unavailable_if_unreadable
 from provisioner.contract import Level, Run, Unavailable
 

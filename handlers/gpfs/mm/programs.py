@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from handlers.gpfs.mm.rows import Unreadable
+from handlers.gpfs.terms.rows import Unreadable
 from handlers.gpfs.transport import Entry, unavailable_if_unreadable
 from provisioner.contract import Completed, Permanent, Run, Transient, Unavailable, Unknown
 

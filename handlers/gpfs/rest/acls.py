@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.gpfs.mm import nfs4
-from handlers.gpfs.mm.rows import Unreadable
+from handlers.gpfs.terms import nfs4
+from handlers.gpfs.terms.rows import Unreadable
 from provisioner.contract import Json
 
 _LETTERS = {

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 
-from handlers.gpfs.mm import listing, usage
-from handlers.gpfs.mm.rows import Record, Unreadable
 from handlers.gpfs.rest import acls, values
 from handlers.gpfs.rest.directories import relative, unknown_yet
 from handlers.gpfs.rest.gui import Answer, Gui
 from handlers.gpfs.rest.jobs import Jobs, refusal
+from handlers.gpfs.terms import listing, usage
+from handlers.gpfs.terms.rows import Record, Unreadable
 from handlers.gpfs.transport import (
     TRIED,
     Directories,

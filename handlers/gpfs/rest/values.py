@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handlers.gpfs.mm.rows import Record, Unreadable
+from handlers.gpfs.terms.rows import Record, Unreadable
 from handlers.gpfs.transport import Entry, Facts, NewFileset
 from provisioner.contract import Json
 

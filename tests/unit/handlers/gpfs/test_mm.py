@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from handlers.gpfs.mm.client import Mm
-from handlers.gpfs.mm.units import fits, kib, round_up, size_text
+from handlers.gpfs.terms.units import fits, kib, round_up, size_text
 from provisioner.contract import Completed, Fault, Permanent, Transient, Unavailable, Unknown
 
 MMLSFS = """\

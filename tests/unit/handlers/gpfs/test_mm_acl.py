@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from handlers.gpfs.above import judge_acl
-from handlers.gpfs.mm import nfs4
 from handlers.gpfs.mm.client import Mm
+from handlers.gpfs.terms import nfs4
 from provisioner.contract import Unavailable
 from tests.support.mm_output import Cluster
 

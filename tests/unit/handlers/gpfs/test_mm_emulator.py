@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from handlers.emulators.gpfs import mm
-from handlers.gpfs.mm.listing import FILESETS
-from handlers.gpfs.mm.rows import Layout
-from handlers.gpfs.mm.usage import ONE, REPORT
+from handlers.gpfs.terms.listing import FILESETS
+from handlers.gpfs.terms.rows import Layout
+from handlers.gpfs.terms.usage import ONE, REPORT
 
 Shell = Callable[..., tuple[int, str, str]]
 

@@ -7,9 +7,9 @@ import pytest
 from handlers.emulators.gpfs.filesets import COLUMNS
 from handlers.emulators.gpfs.quotas import LIST_COLUMNS, REPORT_COLUMNS
 from handlers.gpfs.mm.client import Mm
-from handlers.gpfs.mm.listing import filesets
-from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count, number
-from handlers.gpfs.mm.usage import ONE, Grace, Quota, Usage, about, of_filesets
+from handlers.gpfs.terms.listing import filesets
+from handlers.gpfs.terms.rows import Layout, Record, Unreadable, count, number
+from handlers.gpfs.terms.usage import ONE, Grace, Quota, Usage, about, of_filesets
 from handlers.gpfs.transport import doubt
 from provisioner.contract import Unavailable
 from tests.support import mm_output

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from handlers.gpfs.mm import nfs4
 from handlers.gpfs.plan import plan
 from handlers.gpfs.state import Fileset, Wanted, merge, prior
+from handlers.gpfs.terms import nfs4
 from provisioner.contract import Claim, Conflict, Fault, Permanent
 from provisioner.objects.merging import disputed, summary
 

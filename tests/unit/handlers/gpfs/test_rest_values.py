@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from handlers.gpfs.mm import listing, nfs4
-from handlers.gpfs.mm.rows import Unreadable
-from handlers.gpfs.mm.usage import Quota, of_filesets
 from handlers.gpfs.rest import acls, values
+from handlers.gpfs.terms import listing, nfs4
+from handlers.gpfs.terms.rows import Unreadable
+from handlers.gpfs.terms.usage import Quota, of_filesets
 from handlers.gpfs.transport import Entry, NewFileset
 
 FILESET: dict[str, Any] = {

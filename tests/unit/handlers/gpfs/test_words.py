@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.gpfs.mm.usage import Grace, Usage
 from handlers.gpfs.state import Fileset, Wanted
+from handlers.gpfs.terms.usage import Grace, Usage
 from handlers.gpfs.words import below_use, cuts, described
 
 MIB, TIB = 1024, 1 << 30

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count
+from handlers.gpfs.terms.rows import Layout, Record, Unreadable, count
 
 FILESETS = Layout(
     "mmlsfileset",

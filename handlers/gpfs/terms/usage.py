@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
-from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count, number
+from handlers.gpfs.terms.rows import Layout, Record, Unreadable, count, number
 from provisioner.contract import Json, Key, Meter, Permanent
 
 _NEEDED = (

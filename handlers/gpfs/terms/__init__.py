@@ -1,0 +1,1 @@
+"""What GPFS says of filesets, quotas and ACLs, whichever transport reads it. Pure."""
