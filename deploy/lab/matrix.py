@@ -33,9 +33,6 @@ SUITES = ("bookworm", "trixie", "forky")
 TESTS = ("tests/contract", "tests/service/test_acceptance.py", "tests/service/test_backends_die.py")
 """What is run of each: the tests that ask a lab for a handler, and for the whole service."""
 
-BURST = "200"
-"""Requests beside which somebody types sacctmgr; fewer in `make test`."""
-
 WAYS = ("list", "single", "load")
 """How users come into Slurm: by our list calls, by one call each, by `sacctmgr load`."""
 
@@ -120,7 +117,7 @@ def tested(lab: Path, words: Sequence[str]) -> float:
     began = time.monotonic()
     report = f"--junit-xml={lab.with_name(REPORT)}"
     pytest = [sys.executable, "-m", "pytest", "-m", "lab", report, *words, *TESTS]
-    environment = {**os.environ, "PROVISIONER_LAB": str(lab), "PROVISIONER_BURST": BURST}
+    environment = {**os.environ, "PROVISIONER_LAB": str(lab), "PROVISIONER_WHOLE": "1"}
     subprocess.run(pytest, env=environment, check=False)
     return time.monotonic() - began
 

@@ -123,8 +123,8 @@ class Site:
         accounting.start_slurmdbd(lab)
 
     @contextlib.contextmanager
-    def typing(self, stem: str) -> Iterator[list[str]]:
-        """Have somebody add users with sacctmgr, one after the other without a pause.
+    def typing(self, stem: str, people: int) -> Iterator[list[str]]:
+        """Have people add users with sacctmgr, each one after the other without a pause.
 
         Gives the names of those for whom it exited with 0, which grows.
         """
@@ -133,23 +133,25 @@ class Site:
         sacctmgr = [*inside.entering(self.lab), "sacctmgr", "-i", "add", "user"]
         typed: list[str] = []
 
-        def type_on() -> None:
+        def type_on(person: int) -> None:
             for number in itertools.count():
                 if over.is_set():
                     return
-                name = f"{stem}{number}"
+                name = f"{stem}{person}n{number}"
                 words = [*sacctmgr, name, "account=burst", "cluster=lab"]
                 done = subprocess.run(words, env=environment, capture_output=True, check=False)
                 if done.returncode == 0:
                     typed.append(name)
 
-        thread = threading.Thread(target=type_on)
-        thread.start()
+        threads = [threading.Thread(target=type_on, args=(person,)) for person in range(people)]
+        for thread in threads:
+            thread.start()
         try:
             yield typed
         finally:
             over.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
 
     def revive(self) -> bool:
         """Start slurmdbd again, as systemd or a person does; return True if it had ended."""
