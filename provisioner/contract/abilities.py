@@ -89,7 +89,7 @@ class Numbered(Protocol):
 
 @runtime_checkable
 class Allots(Protocol):
-    """A handler that gives numbers to the objects that it makes.
+    """A handler that gives numbers to the objects that it makes, or serves whoever has one.
 
     A backend can forget a number: it was restored from an older copy. The files that have the
     number are still there. So before the handler gives or writes a number, it asks the ledger whose

@@ -10,6 +10,7 @@ import pytest
 
 from handlers.ldap import ad_account
 from provisioner.contract import Claim, Conflict, Handler, NotReady, Permanent
+from provisioner.contract.abilities import Allots
 from provisioner.convergence.converge import Outcome, converge
 from provisioner.objects.items import Item
 from tests.support import ad_backends
@@ -51,6 +52,28 @@ def test_the_other_need_not_be_one_of_ours(ad: Backend) -> None:
     ad.user(ad.name("campus"), uidNumber=20_001)
     [done] = bring(looked_up(ad), {"name": ad.name("one")})
     assert isinstance(done.fault, Conflict)
+
+
+def passed_on(ad: Backend) -> Handler:
+    """Give a handler that knows from the ledger that uid 20001 was another account's."""
+    handler = looked_up(ad)
+    assert isinstance(handler, Allots)
+    ledger = {20_001: ["ad/account/left", "ad/group/cf"]}
+    handler.heed(lambda kind, first, last: ledger if kind == "uid" and first <= 20_001 else {})
+    return handler
+
+
+def test_a_number_that_was_anothers_is_a_conflict_until_a_request_names_it(ad: Backend) -> None:
+    name, handler = ad.name("next"), passed_on(ad)
+    ad.user(name, uidNumber=20_001)
+    [told] = bring(handler, {"name": name})
+    assert isinstance(told.fault, Conflict)
+    assert "uid 20001 was left's here" in told.fault.message
+    [named] = bring(handler, {"name": name, "uid": 20_001})
+    assert named.fault is None
+    [(key, want)] = handler.claims({"name": name}).items()
+    served = Item(key, (Claim("user:x", want),), identity=named.identity)
+    assert converge(handler, [served], lambda _: None)[0].fault is None
 
 
 def test_accounts_without_numbers_are_no_namesakes(ad: Backend) -> None:

@@ -189,7 +189,7 @@ class TestMembers(TestGroups):
     names = ["group", "user"]
     late = []
     removes = True
-    varying = ["group_dn", "value", "mark"]
+    varying = ["group_dn", "value", "mark", "sid"]
 
     def speak(self, name: str, named: Any) -> None:
         service = self.backend.site(self.instance).service

@@ -2,18 +2,20 @@
 
 Promises: the service waits for what may still come, and reports what is wrong in the directory with
 who can fix it. Two accounts with one number are a Conflict: each could read and change the other's
-files. Leaves out: reading accounts (`lookup`).
+files. So is a number that was another account's, until a request names it. Leaves out: reading
+accounts (`lookup`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from handlers.ldap.fields import differences, in_words
 from handlers.ldap.numbers.ids import Ids
 from handlers.ldap.numbers.kept import of_same_person, recalled
-from provisioner.contract import Change, Conflict, Key, NotReady, Permanent, State, Want
+from provisioner.contract import Change, Conflict, Json, Key, NotReady, Permanent, State, Want
 
 _SETTINGS = {"uid": "ids", "gid": "gids"}
 """For each field, the setting that says which numbers are allowed."""
@@ -52,6 +54,7 @@ class Expected:
             )
         self._waits(key, state)
         self._allowed(key, state)
+        _passed_on(key, want, state)
         return []
 
     def _waits(self, key: Key, state: State) -> None:
@@ -78,3 +81,18 @@ class Expected:
                 "own each other's files",
                 advice="give one of them another uidNumber in the directory",
             )
+
+
+def _passed_on(key: Key, want: Want, state: State) -> None:
+    """Raise Conflict if the account's number was another's, and no request has named it."""
+    former, uid = state.get("former"), state["uid"]
+    was = cast(Mapping[str, Json], want.get("was") or {})
+    if not isinstance(former, list) or uid in (want.get("uid"), was.get("uid")):
+        return
+    names = ", ".join(map(str, former[:5]))
+    raise Conflict(
+        f"{key}: uid {uid} was {names}'s here: the home and the files of that account would be "
+        "this one's",
+        advice=f"if both are one person, who has another name now, send the request with `uid: "
+        f"{uid}`; if not, give the account another uidNumber in the directory",
+    )

@@ -21,6 +21,7 @@ from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.fields import merge_claims
 from handlers.ldap.numbers.kept import identity, numbers
 from provisioner.contract import (
+    Bearers,
     Change,
     Claim,
     Fault,
@@ -33,6 +34,7 @@ from provisioner.contract import (
     Uses,
     Want,
     adapted,
+    split_key,
 )
 
 
@@ -55,6 +57,7 @@ class LookedUp:
         self._entries = Entries(site, directory, dialect, settings.attributes)
         ranges = {"uid": settings.ids, "gid": settings.gids}
         self._expected = Expected(settings.base, requires, ranges)
+        self._bearers: Bearers = lambda *_: {}
 
     # Pure.
 
@@ -65,6 +68,10 @@ class LookedUp:
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Return a remark for each text that the directory holds in another form."""
         return adapted(self._dialect.params, params)
+
+    def heed(self, bearers: Bearers) -> None:
+        """Ask the ledger whose a number was."""
+        self._bearers = bearers
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         """Merge claims."""
@@ -98,16 +105,35 @@ class LookedUp:
     # Reading.
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Return the state of accounts, read by name, with other accounts that have their
-        numbers."""
+        """Return the state of accounts, read by name, with other accounts that have their numbers,
+        or had them by the ledger."""
         states = self._entries.observe(keys)
         present = {
             key: state
             for key, state in states.items()
             if not isinstance(state, Fault) and state["present"]
         }
-        alike = self._namesakes(present)
-        return states | {key: {**present[key], "namesakes": alike[key]} for key in alike}
+        alike, former = self._namesakes(present), self._former(present)
+        more = {
+            key: {
+                **({"namesakes": alike[key]} if key in alike else {}),
+                **({"former": former[key]} if key in former else {}),
+            }
+            for key in alike.keys() | former.keys()
+        }
+        return states | {key: {**present[key], **more[key]} for key in more}
+
+    def _former(self, states: Mapping[Key, State]) -> Mapping[Key, list[str]]:
+        """Return for each account the others that had its uid here, if there are any."""
+        uids = {key: uid for key, state in states.items() if isinstance(uid := state["uid"], int)}
+        if not uids:
+            return {}
+        known = self._bearers("uid", min(uids.values()), max(uids.values()))
+        former = {
+            key: sorted(set(map(_account, known.get(uid, ()))) - {_account(key), ""})
+            for key, uid in uids.items()
+        }
+        return {key: names for key, names in former.items() if names}
 
     def _namesakes(self, states: Mapping[Key, State]) -> Mapping[Key, list[str]]:
         """Return for each account the others that have its uidNumber, if there are any."""
@@ -147,3 +173,9 @@ class LookedUp:
         raise Permanent(
             f"{changes[0].key}: this handler only looks up accounts and never writes them"
         )
+
+
+def _account(key: Key) -> str:
+    """Return the name of an account; '' for another kind of object."""
+    _, kind, *names = split_key(key)
+    return names[0] if kind == "account" else ""
