@@ -1,12 +1,14 @@
-"""Counts the tests of several runs. usage: python -m deploy.tally [--whole] REPORT.xml...
+"""Counts the tests of several runs.
 
-Prints how many passed and how long they took. With --whole it fails if a test was skipped, or if
-the tests that need the lab were not among them.
+usage: python -m deploy.tally [--whole] [--without WHAT] REPORT.xml...
+
+Prints how many passed and how long they took, and what was not tried. With --whole it fails if a
+test was skipped, or if the tests that need the lab were not among them.
 """
 
 from __future__ import annotations
 
-import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
@@ -14,8 +16,11 @@ NEEDED = ("test_acceptance", "test_browser", "test_at_the_same_time")
 """Modules of which a whole run has tests."""
 
 
-def tally(reports: Sequence[ElementTree.Element], *, whole: bool) -> str:
-    """Return a line that counts all tests. Raises SystemExit if a whole run was not whole."""
+def tally(reports: Sequence[ElementTree.Element], *, whole: bool, without: str = "") -> str:
+    """Return a line that counts all tests. Raises SystemExit if a whole run was not whole.
+
+    without: what there was no place for, such as a pre-release that no package index has.
+    """
     cases = [case for report in reports for case in report.iter("testcase")]
     seconds = sum(float(suite.get("time", "0")) for r in reports for suite in r.iter("testsuite"))
     skipped = [
@@ -30,11 +35,16 @@ def tally(reports: Sequence[ElementTree.Element], *, whole: bool) -> str:
             raise SystemExit(f"{needed} was not among the tests")
     passed = len(cases) - len(skipped)
     more = f", {len(skipped)} skipped" if skipped else ""
-    return f"{passed:,} tests passed{more}, in {round(seconds / 60)} min ({len(reports)} runs)"
+    left = f"; NOT TRIED: {without}" if without else ""
+    time = f"in {round(seconds / 60)} min ({len(reports)} runs)"
+    return f"{passed:,} tests passed{more}, {time}{left}"
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    files = [word for word in words if word != "--whole"]
-    parsed = [ElementTree.parse(file).getroot() for file in files]
-    print(f"\n== {tally(parsed, whole='--whole' in words)}")
+    parser = ArgumentParser()
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--without", default="")
+    parser.add_argument("reports", nargs="+", type=ElementTree.parse)
+    words = parser.parse_args()
+    roots = [report.getroot() for report in words.reports]
+    print(f"\n== {tally(roots, whole=words.whole, without=words.without)}")

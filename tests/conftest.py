@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
+import importlib.metadata
 import os
 import re
 import signal
@@ -13,10 +13,18 @@ from pathlib import Path
 
 import pytest
 
-# Those run where ColdFront is installed: deploy/test makes the place, and fails where none ran.
+# Those run where that version of ColdFront is installed: deploy/test makes the place for the first,
+# and fails where none ran; of the second it says in its tally where none ran.
 # A package of its own is tried where it is installed: tests/contract/test_own_package.py.
 collect_ignore = ["support/licence_seats"]
-collect_ignore += [] if importlib.util.find_spec("coldfront") else ["coldfront"]
+
+try:
+    COLDFRONT = importlib.metadata.version("coldfront").partition(".")[0]
+except importlib.metadata.PackageNotFoundError:
+    COLDFRONT = ""
+collect_ignore += [
+    folder for first, folder in (("1", "coldfront"), ("2", "coldfront2")) if first != COLDFRONT
+]
 
 pytest.register_assert_rewrite("provisioner.testing")
 

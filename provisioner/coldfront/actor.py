@@ -6,12 +6,9 @@ Leaves out: whether the service believes the name; its policy decides that.
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter, ValidationError
 from simple_history.models import HistoricalRecords
 
-from provisioner.request.values import Person
-
-_PERSON: TypeAdapter[str] = TypeAdapter(Person)
+from provisioner.coldfront.asking.wanted import is_person
 
 
 def acting() -> str:
@@ -22,13 +19,4 @@ def acting() -> str:
     if user is None or not user.is_authenticated:
         return ""
     name = str(user.get_username())
-    return name if nameable(name) else ""
-
-
-def nameable(name: str) -> bool:
-    """Return True if a request can have this name as its person."""
-    try:
-        _PERSON.validate_python(name)
-    except ValidationError:
-        return False
-    return True
+    return name if is_person(name) else ""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from provisioner.coldfront.asking.portal import Portal
 
 OVERRIDES = Path(__file__).with_name("overrides")
 """Templates that add to ColdFront's own of the same name."""
@@ -26,8 +30,9 @@ class ProvisionerConfig(AppConfig):
         """
         from django.conf import settings
 
-        from provisioner.coldfront import signals
+        from provisioner.coldfront import reading, signals
 
+        self.portal: Portal = reading
         signals.connect()
         for engine in settings.TEMPLATES:
             if engine["BACKEND"] == "django.template.backends.django.DjangoTemplates":

@@ -1,12 +1,16 @@
 """The outbox: each request as a row, before it is a file, and the service's answer.
 
 No table refers to ColdFront's tables. Removing the app, or an allocation, leaves nothing behind in
-the other.
+the other. So the tables are the same in every version of ColdFront, and belong to the one installed
+app with this label.
 """
 
 from __future__ import annotations
 
 from django.db import models
+
+LABEL = "provisioner_coldfront"
+"""The label of the app with these tables, in each version of ColdFront."""
 
 INCOMPLETE = "incomplete"
 NEW = "new"
@@ -56,6 +60,7 @@ class Request(models.Model):
     answer = models.JSONField(null=True)
 
     class Meta:
+        app_label = LABEL
         ordering = ["number"]
 
     def __str__(self) -> str:
@@ -80,6 +85,7 @@ class Step(models.Model):
     needs = models.JSONField(default=list)
 
     class Meta:
+        app_label = LABEL
         ordering = ["pk"]
 
     def __str__(self) -> str:
@@ -98,6 +104,7 @@ class Standing(models.Model):
     ready = models.DateTimeField(null=True)
 
     class Meta:
+        app_label = LABEL
         ordering = ["allocation", "user"]
         constraints = [
             models.UniqueConstraint(fields=["allocation", "user"], name="provisioner_one_standing")
@@ -118,6 +125,9 @@ class Sync(models.Model):
     error = models.TextField(blank=True, default="")
     behind = models.BigIntegerField(default=0)
 
+    class Meta:
+        app_label = LABEL
+
     def __str__(self) -> str:
         return f"read at {self.at}"
 
@@ -127,6 +137,9 @@ class Made(models.Model):
 
     model = models.CharField(max_length=100)
     row = models.IntegerField()
+
+    class Meta:
+        app_label = LABEL
 
     def __str__(self) -> str:
         return f"{self.model} {self.row}"

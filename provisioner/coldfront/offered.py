@@ -1,6 +1,6 @@
 """Whether the service knows ColdFront's resources by the names that requests would use.
 
-Promises: pure. Leaves out: reading ColdFront (`snapshots`) and the service's offer (`offer`).
+Leaves out: reading ColdFront (`Portal.resources`) and the service's offer (`offer`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from provisioner.coldfront.asking import mapping
-from provisioner.coldfront.asking.attributes import CLUSTER, NONE, RESOURCE
+from provisioner.coldfront.asking.portal import OfResource
 from provisioner.contract.texts import phrase
 
 KNOWN, UNKNOWN, OUT = "known", "unknown", "not provisioned"
@@ -26,20 +25,22 @@ class Checked:
     remark: str = ""
 
 
-def check(resources: Iterable[mapping.Resource], offered: Collection[str]) -> list[Checked]:
-    """Return each resource as the service would see it, those that it does not know first."""
-    checked = [_check(resource, offered) for resource in resources]
+def check(resources: Iterable[OfResource], offered: Collection[str], where: str) -> list[Checked]:
+    """Return each resource as the service would see it, those that it does not know first.
+
+    where: where somebody corrects its name in requests.
+    """
+    checked = [_check(resource, offered, where) for resource in resources]
     order = (UNKNOWN, KNOWN, OUT)
     return sorted(checked, key=lambda one: (order.index(one.state), one.resource))
 
 
-def _check(resource: mapping.Resource, offered: Collection[str]) -> Checked:
-    name, shown = mapping.resource_name(resource), phrase(resource.name)
+def _check(resource: OfResource, offered: Collection[str], where: str) -> Checked:
+    name, shown = resource.ours, phrase(resource.name)
     if name is None:
         return Checked(shown, "", OUT)
     if name in offered:
         return Checked(shown, phrase(name), KNOWN)
     near = difflib.get_close_matches(name, sorted(offered), 1)
     there = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(offered)) or 'none'}"
-    remark = f"{there} Correct {RESOURCE} or {CLUSTER}, or set {RESOURCE} to {NONE}"
-    return Checked(shown, phrase(name), UNKNOWN, remark)
+    return Checked(shown, phrase(name), UNKNOWN, f"{there} {where}")

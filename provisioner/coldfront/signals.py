@@ -1,15 +1,13 @@
 """Handlers for ColdFront's signals.
 
-Promises: no handler raises, and none depends on a signal's sender. Leaves out: when a change
-becomes a request (`heard`); changes for which ColdFront sends no signal. Django's signals for saved
-rows show some of those, and `provisioner_reconcile` finds all of them.
+Promises: none depends on a signal's sender. Leaves out: when a change becomes a request (`heard`);
+changes for which ColdFront sends no signal. Django's signals for saved rows show some of those, and
+`provisioner_reconcile` finds all of them.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from coldfront.core.allocation import signals as of_allocations
@@ -24,10 +22,6 @@ from django.db.models.signals import post_delete, post_save
 
 from provisioner.coldfront.asking import heard
 
-log = logging.getLogger(__name__)
-
-Handler = Callable[..., None]
-
 
 def connect() -> None:
     """Connect every handler; a second call connects nothing twice."""
@@ -40,35 +34,20 @@ def connect() -> None:
         "allocation_change_created",
         "allocation_change_approved",
     ):
-        _listen(getattr(of_allocations, name), name, _of_allocation)
+        heard.listen(getattr(of_allocations, name), name, _of_allocation)
     for name in ("allocation_activate_user", "allocation_remove_user"):
-        _listen(getattr(of_allocations, name), name, _of_allocation_user)
+        heard.listen(getattr(of_allocations, name), name, _of_allocation_user)
     for name in ("project_new", "project_update", "project_archive"):
-        _listen(getattr(of_projects, name), name, _of_project)
+        heard.listen(getattr(of_projects, name), name, _of_project)
     for name in ("project_activate_user", "project_remove_user"):
-        _listen(getattr(of_projects, name), name, _of_project_user)
+        heard.listen(getattr(of_projects, name), name, _of_project_user)
     # Changes that the views save without a signal: expiry, archiving, an admin's edit, a declined
     # EULA, a role in a project.
     for model, handler in ((Allocation, _saved), (AllocationAttribute, _part_saved)):
-        _listen(post_save, f"{model.__name__} saved", handler, model)
-        _listen(post_delete, f"{model.__name__} deleted", handler, model)
-    _listen(post_save, "AllocationUser saved", _part_saved, AllocationUser)
-    _listen(post_save, "ProjectUser saved", _project_user_saved, ProjectUser)
-
-
-def _listen(signal: Any, event: str, handler: Handler, model: Any = None) -> None:
-    @functools.wraps(handler)
-    def hear(sender: object, **arguments: Any) -> None:
-        try:
-            if not arguments.get("raw"):
-                handler(event, **arguments)
-        except Exception:
-            log.exception(
-                "provisioner: failed to handle %s; the next provisioner_reconcile finds the change",
-                event,
-            )
-
-    signal.connect(hear, sender=model, weak=False, dispatch_uid=f"provisioner.coldfront {event}")
+        heard.listen(post_save, f"{model.__name__} saved", handler, model)
+        heard.listen(post_delete, f"{model.__name__} deleted", handler, model)
+    heard.listen(post_save, "AllocationUser saved", _part_saved, AllocationUser)
+    heard.listen(post_save, "ProjectUser saved", _project_user_saved, ProjectUser)
 
 
 def _of_allocation(event: str, allocation_pk: int, **_: Any) -> None:

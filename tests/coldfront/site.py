@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +18,12 @@ from coldfront.core.allocation.models import (
 from coldfront.core.project.models import Project, ProjectUserRoleChoice
 from coldfront.core.resource.models import Resource, ResourceAttribute, ResourceAttributeType
 from django.contrib.auth.models import User
-from django.core.management import call_command
 from django.db import connections
 from django.test import Client, override_settings
 
 from provisioner.coldfront.models import Request
 from provisioner.contract import Json
-from provisioner.outcome import receipts
-from provisioner.request.request import parse_request
+from tests.support import outbox
 
 
 @dataclass
@@ -192,12 +187,7 @@ class Site:
 
     def files(self) -> list[dict[str, Any]]:
         """Read every request in staging, in the writer's order; each is right by the format."""
-        found = []
-        for path in self.staging.glob("*.json"):
-            body = path.read_bytes()
-            parse_request(body)
-            found.append(json.loads(body))
-        return sorted(found, key=lambda document: document["order"]["number"])
+        return outbox.files(self.staging)
 
     def last(self, action: str) -> dict[str, Any]:
         return [document for document in self.files() if document["action"] == action][-1]
@@ -212,20 +202,7 @@ class Site:
         **told: Json,
     ) -> None:
         """Answer as the service does. told: what the receipt says otherwise."""
-        receipts.write(
-            self.receipts.parent,
-            self.receipts.name,
-            f"cf-{row.number}",
-            {
-                "id": ulid,
-                "action": row.action,
-                "digest": hashlib.sha256(row.body.encode()).hexdigest(),
-                "state": state,
-                "problems": list(problems),
-                "steps": list(steps),
-                **told,
-            },
-        )
+        outbox.answer(self.receipts, row, state, *steps, problems=problems, id=ulid, **told)
 
     def followed(self) -> None:
         """Answer every manifest as a service does that has followed it."""
@@ -234,9 +211,7 @@ class Site:
         self.sync()
 
     def sync(self) -> str:
-        said = StringIO()
-        call_command("provisioner_sync", stdout=said, stderr=said)
-        return said.getvalue()
+        return outbox.sync()
 
     def clear(self) -> None:
         """Forget what was asked for so far, but not that it was asked for."""

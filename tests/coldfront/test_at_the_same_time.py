@@ -21,9 +21,9 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from provisioner.coldfront.answering.sync import unpend
 from provisioner.coldfront.asking import manifest, outbox
 from provisioner.coldfront.models import Request, Standing
+from provisioner.coldfront.statuses import unpend
 from tests.coldfront.site import Site
 
 HPC = "University HPC"

@@ -7,7 +7,8 @@ from coldfront.core.allocation.models import AllocationAttribute, AllocationAttr
 from coldfront.core.resource.models import Resource
 from coldfront.plugins.slurm.associations import SlurmCluster
 
-from provisioner.coldfront.asking import mapping, options, snapshots
+from provisioner.coldfront import snapshots
+from provisioner.coldfront.asking import mapping, options
 from tests.coldfront.site import Site
 
 HPC = "University HPC"

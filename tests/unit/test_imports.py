@@ -74,6 +74,23 @@ PURE = {
 }
 """Modules of the plugin that know neither Django nor ColdFront."""
 
+COMMON = (
+    "provisioner.coldfront.answering",
+    "provisioner.coldfront.asking",
+    "provisioner.coldfront.management.commands",
+    "provisioner.coldfront.models",
+    "provisioner.coldfront.offered",
+    "provisioner.coldfront.pages.access",
+    "provisioner.coldfront.pages.lines",
+    "provisioner.coldfront.pages.people",
+    "provisioner.coldfront.pages.places",
+    "provisioner.coldfront.pages.words",
+)
+"""Packages and modules of the plugin that both versions of ColdFront use: they know neither."""
+
+ONE_VERSION = {"provisioner_schedule", "provisioner_uninstall"}
+"""Commands of which each version has its own, or none."""
+
 ROOMS = 10
 """Most files of a folder of the engine; the command line has one for each family of verbs."""
 
@@ -116,11 +133,15 @@ def package(module: str) -> str:
     parts = module.split(".")[1:]
     folder = ROOT.joinpath("provisioner", *parts).is_dir()
     above = parts if folder else parts[:-1]
-    return ".".join(parts if above in ([], ["coldfront"]) else above)
+    return ".".join(parts if above in ([], ["coldfront"], ["coldfront2"]) else above)
 
 
-PLUGIN = sources("provisioner/coldfront")
-"""A program of its own, in ColdFront's process: the service knows nothing of it."""
+FIRST, SECOND = sources("provisioner/coldfront"), sources("provisioner/coldfront2")
+PLUGIN = [*FIRST, *SECOND]
+"""A program of its own, in ColdFront's process: the service knows nothing of it.
+
+The second is for ColdFront 2, and stands on what the first has in `COMMON`.
+"""
 
 ENGINE = [path for path in sources("provisioner") if path not in PLUGIN]
 ROOM = [path for path in ENGINE if path.name != "__init__.py"]
@@ -275,9 +296,34 @@ def test_the_plugins_packages_make_no_circle() -> None:
     arrows: dict[str, set[str]] = defaultdict(set)
     for path in PLUGIN:
         mine = package(dotted(path))
-        beside = {package(n) for n in imports(path) if n.startswith("provisioner.coldfront.")}
+        beside = {package(n) for n in imports(path) if n.startswith("provisioner.coldfront")}
         arrows[mine] |= beside - {mine}
     assert circle(arrows) == []
+
+
+COMMONS = [
+    path for path in FIRST if dotted(path).startswith(COMMON) and path.stem not in ONE_VERSION
+]
+
+
+@pytest.mark.parametrize("path", COMMONS, ids=relative)
+def test_what_both_versions_use_knows_neither(path: Path) -> None:
+    assert {n for n in imports(path) if n.split(".")[0] == "coldfront"} == set()
+    others = {n for n in imports(path) if n.startswith("provisioner.coldfront")}
+    assert {n for n in others if not n.startswith((*COMMON, "provisioner.coldfront.__"))} <= {
+        "provisioner.coldfront"
+    }
+
+
+@pytest.mark.parametrize("path", SECOND, ids=relative)
+def test_the_app_for_coldfront_2_takes_of_the_first_what_is_common(path: Path) -> None:
+    first = {n for n in imports(path) if n.split(".")[:2] == ["provisioner", "coldfront"]}
+    assert {n for n in first - {"provisioner.coldfront"} if not n.startswith(COMMON)} == set()
+
+
+@pytest.mark.parametrize("path", FIRST, ids=relative)
+def test_the_first_app_knows_nothing_of_the_second(path: Path) -> None:
+    assert [n for n in imports(path) if n.startswith("provisioner.coldfront2")] == []
 
 
 @pytest.mark.parametrize("name", ["asking", "answering", "pages"])
@@ -291,6 +337,14 @@ def test_the_files_of_a_room_of_the_plugin_make_no_circle(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_the_plugins_pure_modules_know_neither_django_nor_coldfront(name: str) -> None:
     names = imports(ROOT.joinpath("provisioner/coldfront", *name.split(".")).with_suffix(".py"))
+    assert {n for n in names if n.split(".")[0] in {"django", "coldfront"}} == set()
+    others = {n for n in names if n.startswith("provisioner.coldfront.")}
+    assert others <= {f"provisioner.coldfront.{pure}" for pure in PURE}
+
+
+@pytest.mark.parametrize("name", ["limits", "mapping"])
+def test_the_pure_modules_for_coldfront_2_know_neither_django_nor_coldfront(name: str) -> None:
+    names = imports(ROOT / f"provisioner/coldfront2/{name}.py")
     assert {n for n in names if n.split(".")[0] in {"django", "coldfront"}} == set()
     others = {n for n in names if n.startswith("provisioner.coldfront.")}
     assert others <= {f"provisioner.coldfront.{pure}" for pure in PURE}

@@ -1,3 +1,3 @@
 """Turns ColdFront's data into requests: first rows, then files."""
 
-__all__ = ["earlier", "heard", "manifest", "mapping", "options", "outbox", "snapshots", "wanted"]
+__all__ = ["earlier", "heard", "manifest", "mapping", "options", "outbox", "portal", "wanted"]

@@ -3,12 +3,13 @@
 Promises: while a page is served, each change is noted by a row in the page's own transaction; the
 changed thing becomes one request when the page is done, after any number of signals. Outside of a
 page, it becomes one request when the transaction is committed. If the process is killed, the note
-stays, and `outbox.finish_notes` makes the request. Leaves out: which signals there are (`signals`),
-and what a request says (`outbox`).
+stays, and `outbox.finish_notes` makes the request. No handler that is connected here raises. Leaves
+out: which signals there are (each version's own), and what a request says (`outbox`).
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from asgiref.local import Local
 from django.core.signals import request_finished, request_started
 from django.db import connection, transaction
 
-from provisioner.coldfront import actor
 from provisioner.coldfront.asking import options, outbox
+from provisioner.coldfront.asking.portal import portal
 from provisioner.contract import ConfigError
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,26 @@ def connect() -> None:
     request_finished.connect(_end, weak=False, dispatch_uid=f"{where} ends")
 
 
+def listen(signal: Any, event: str, handler: Callable[..., None], model: Any = None) -> None:
+    """Connect a handler, which gets the event's name and the signal's arguments; it never raises.
+
+    model: whose rows the signal is about, if one model's.
+    """
+
+    @functools.wraps(handler)
+    def hear(sender: object, **arguments: Any) -> None:
+        try:
+            if not arguments.get("raw"):
+                handler(event, **arguments)
+        except Exception:
+            log.exception(
+                "provisioner: failed to handle %s; the next provisioner_reconcile finds the change",
+                event,
+            )
+
+    signal.connect(hear, sender=model, weak=False, dispatch_uid=f"provisioner.coldfront {event}")
+
+
 def change(kind: Kind, pk: int, event: str, *, let_in: int | None = None) -> None:
     """Note that something changed; it becomes a request when the page or transaction ends.
 
@@ -76,11 +97,11 @@ def change(kind: Kind, pk: int, event: str, *, let_in: int | None = None) -> Non
     page: _Page | None = getattr(_here, "page", None)
     about = (kind, pk)
     if page is None and not connection.in_atomic_block:
-        _say({about: News(None, actor.acting(), {event: None}, let_in)})
+        _say({about: News(None, portal().acting(), {event: None}, let_in)})
         return
     news = page.news if page is not None else _of_transaction().news
     if about not in news:
-        by = actor.acting()
+        by = portal().acting()
         news[about] = News(_noted(about, event, by) if page is not None else None, by)
     item = news[about]
     item.events[event] = None

@@ -20,7 +20,8 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from provisioner.coldfront.asking import earlier, mapping, options, outbox, snapshots
+from provisioner.coldfront.asking import earlier, mapping, options, outbox
+from provisioner.coldfront.asking.portal import portal
 from provisioner.coldfront.asking.wanted import Wanted
 from provisioner.coldfront.models import LISTED, NEW, PROMISED, RETRYABLE, WRITTEN, Request
 from provisioner.spool.submit import drop, drop_companion
@@ -108,7 +109,7 @@ def read() -> Manifest:
         projects = list(_projects(people))
         # Users who once had a request stay, even in no allocation: people close accounts by hand.
         people |= {
-            person.name: person for person in snapshots.people(earlier.people() - people.keys())
+            person.name: person for person in portal().people(earlier.people() - people.keys())
         }
     return Manifest(as_of, (*_people(people), *projects, *allocations))
 
@@ -316,16 +317,14 @@ def _moves(action: str, before: Request | None) -> bool:
 
 
 def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
-    chosen = options.mapping()
     lines = []
-    for facts in snapshots.allocations(snapshots.entitled()):
-        wanted = mapping.provision(facts, chosen)
-        if wanted is None:
+    for facts in portal().allocations(portal().entitled()):
+        if facts.wanted is None:
             continue
         people |= {person.name: person for person in facts.users}
         key = mapping.key_of("allocation", facts.pk)
-        about = {"allocation": facts.pk, "project": facts.project.pk}
-        lines.append(Line(f"allocation:{facts.pk}", key, wanted, about))
+        about = {"allocation": facts.pk, "project": facts.project}
+        lines.append(Line(f"allocation:{facts.pk}", key, facts.wanted, about))
     yield from _with_removals("allocation", lines)
 
 
@@ -336,16 +335,13 @@ def _people(people: Mapping[str, mapping.Person]) -> Iterator[Line]:
 
 
 def _projects(people: dict[str, mapping.Person]) -> Iterator[Line]:
-    chosen = options.mapping()
-    if not chosen.projects:
+    if not options.mapping().projects:
         return
     lines = []
-    for facts in snapshots.projects(snapshots.living_projects()):
-        wanted = mapping.provision_project(facts, chosen)
+    for facts in portal().projects(portal().living_projects()):
         people |= {person.name: person for person in facts.people}
         key = mapping.key_of("project", facts.pk)
-        subject = f"project:{mapping.project_code(facts, chosen)}"
-        lines.append(Line(subject, key, wanted, {"project": facts.pk}))
+        lines.append(Line(f"project:{facts.code}", key, facts.wanted, {"project": facts.pk}))
     yield from _with_removals("project", lines)
 
 

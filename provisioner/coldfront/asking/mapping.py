@@ -160,7 +160,7 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
     if resource is None or name is None:
         return None
     read = _Attributes(allocation)
-    project, unknown = _project(allocation.project, options)
+    project, unknown = project_part(allocation.project, options)
     users, strange = names(person.name for person in allocation.users)
     body: Document = {
         "id": str(allocation.pk),
@@ -314,7 +314,7 @@ def project_code(project: Project, options: Options) -> str:
 
 def provision_project(project: Project, options: Options) -> Wanted:
     """Return the complete request for a project's group; for an archived project, to archive it."""
-    described, problems = _project(project, options)
+    described, problems = project_part(project, options)
     if project.status == "Archived":
         wanted = checked({"action": "project.archive", "project": {"code": described["code"]}})
         return whole(wanted, problems, [])
@@ -340,7 +340,8 @@ def provision_user(person: Person) -> Wanted:
     return checked({"action": "user.provision", "user": filled(body)})
 
 
-def _project(project: Project, options: Options) -> tuple[Document, tuple[str, ...]]:
+def project_part(project: Project, options: Options) -> tuple[Document, tuple[str, ...]]:
+    """Return how requests describe a project, and what is wrong with that."""
     code = project_code(project, options)
     problems: tuple[str, ...] = ()
     if project.same_code:

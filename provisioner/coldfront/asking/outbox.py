@@ -19,7 +19,8 @@ from django.db.models import Case, When
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from provisioner.coldfront.asking import earlier, files, mapping, options, snapshots
+from provisioner.coldfront.asking import earlier, files, mapping, options
+from provisioner.coldfront.asking.portal import portal
 from provisioner.coldfront.asking.wanted import Wanted, project_code, without_leavers
 from provisioner.coldfront.models import (
     INCOMPLETE,
@@ -64,14 +65,13 @@ def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) 
     access (ColdFront sends the signal before it saves).
     """
     row = _reserve(event, mapping.key_of("allocation", pk), by, allocation=pk)
-    snapshot = list(snapshots.allocations([pk], with_user=(pk, let_in) if let_in else None))
+    snapshot = list(portal().allocations([pk], with_user=(pk, let_in) if let_in else None))
     if not snapshot:
         _withdraw(row, pk, "deleted")
         return
     [facts] = snapshot
-    row.project = facts.project.pk
-    wanted = mapping.provision(facts, options.mapping())
-    if wanted is None or not mapping.entitled(facts):
+    row.project, wanted = facts.project, facts.wanted
+    if wanted is None or not facts.entitled:
         status = facts.status if wanted is not None else "on a resource that is not provisioned"
         _withdraw(row, pk, status)
         return
@@ -80,7 +80,7 @@ def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) 
     wanted = _with_removals("allocation", row, wanted)
     _say(row, wanted, f"allocation:{pk}")
     if wanted.document is not None:
-        _readmit(pk, facts.project.pk, event, by)
+        _readmit(pk, facts.project, event, by)
 
 
 def project(pk: int, event: str, *, by: str = "") -> None:
@@ -94,20 +94,20 @@ def project(pk: int, event: str, *, by: str = "") -> None:
             allocation(allocation_id, event, by=by)
         return
     row = _reserve(event, mapping.key_of("project", pk), by, project=pk)
-    snapshot = list(snapshots.projects([pk]))
+    snapshot = list(portal().projects([pk]))
     if not snapshot:
         row.delete()
         return
     [facts] = snapshot
-    wanted = mapping.provision_project(facts, options.mapping())
-    if facts.status == "Archived" and not earlier.ever(row.key, "project.provision"):
+    wanted = facts.wanted
+    if facts.archived and not earlier.ever(row.key, "project.provision"):
         row.delete()
     else:
-        if wanted.document is not None and facts.status != "Archived":
+        if wanted.document is not None and not facts.archived:
             people(facts.people, event, by)
         wanted = _with_removals("project", row, wanted)
-        _say(row, wanted, f"project:{mapping.project_code(facts, options.mapping())}")
-    if facts.status == "Archived":
+        _say(row, wanted, f"project:{facts.code}")
+    if facts.archived:
         for allocation_id in earlier.allocations_of(pk):
             allocation(allocation_id, event, by=by)
 

@@ -12,7 +12,8 @@ from typing import Any
 from coldfront.core.allocation.models import Allocation
 from django.db.models import Exists, OuterRef
 
-from provisioner.coldfront.asking import mapping, snapshots
+from provisioner.coldfront import snapshots
+from provisioner.coldfront.asking import mapping
 from provisioner.coldfront.models import INCOMPLETE, Request
 from provisioner.coldfront.pages import access, missing
 

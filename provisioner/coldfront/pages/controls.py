@@ -17,9 +17,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from provisioner.coldfront import actor
 from provisioner.coldfront.asking import mapping, outbox
-from provisioner.coldfront.asking.wanted import one_line
+from provisioner.coldfront.asking.wanted import is_person, one_line
 from provisioner.coldfront.models import NEW, OPEN, Request
 from provisioner.contract import ConfigError, InvalidRequest
 
@@ -82,7 +81,7 @@ def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") 
             " earlier button has no answer yet",
             advice="reload the page in a minute",
         )
-    if not actor.nameable(person):
+    if not is_person(person):
         raise InvalidRequest(
             f"a request cannot contain the user name {person!r}",
             advice="ask somebody whose name has at most 150 of A-Z a-z 0-9 _ . @ + -",

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
 
 from provisioner.coldfront.answering import answers, stands
 from provisioner.coldfront.answering.answers import Part
-from provisioner.coldfront.asking import mapping, options
+from provisioner.coldfront.asking import options
 from provisioner.coldfront.models import Request
 from provisioner.coldfront.pages import access, people, words
 
 _STOPPED = ("failed", "cancelled")
+INACTIVE = "the allocation is not active"
+
 _EACH = 10
 """The number of users that a cause names; of more, it gives the number."""
 
@@ -78,12 +79,16 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a line needs beside the user's status. names: resources; full: full names of people."""
+    """What a line needs beside the user's status.
+
+    names: of resources; full: full names of people; ended: why each allocation has ended, if it
+    has; one that is not there was deleted.
+    """
 
     role: access.Role
     names: Mapping[int, str]
     full: Mapping[str, str]
-    allocations: Mapping[int, Any]
+    ended: Mapping[int, str]
 
 
 def line(
@@ -177,11 +182,7 @@ def _moving(about: About, allocation: int, standing: stands.UserStand) -> str:
 
 def _ended(about: About, allocation: int, request: Request | None) -> str:
     """Return why an allocation ends, since when, and, except to its users, by whom."""
-    row = about.allocations.get(allocation)
-    status = row.status.name if row is not None else "deleted"
-    why = "the allocation is not active" if status in mapping.ENTITLED else (
-        f"the allocation is {status}"
-    )  # fmt: skip
+    why = about.ended.get(allocation, "the allocation is deleted")
     if request is None:
         return why
     by = f" by {people.called(request.by, about.full)}" if request.by else ""

@@ -18,8 +18,9 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from provisioner.coldfront import snapshots
 from provisioner.coldfront.answering import news
-from provisioner.coldfront.asking import outbox, snapshots
+from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import (
     INCOMPLETE,
     NEW,

@@ -13,7 +13,8 @@ from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 
-from provisioner.coldfront.asking import mapping, options, snapshots
+from provisioner.coldfront import snapshots
+from provisioner.coldfront.asking import mapping, options
 
 BEFORE = ("New", "Renewal Requested", "Payment Pending", "Payment Requested", "Paid")
 """Statuses of an allocation that somebody may still approve."""

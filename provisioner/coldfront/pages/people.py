@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 
 _CHUNK = 500
 
@@ -14,7 +14,7 @@ def full_names(names: Iterable[str]) -> dict[str, str]:
     wanted = sorted({name for name in names if name})
     full: dict[str, str] = {}
     for start in range(0, len(wanted), _CHUNK):
-        rows = User.objects.filter(username__in=wanted[start : start + _CHUNK])
+        rows = get_user_model().objects.filter(username__in=wanted[start : start + _CHUNK])
         full |= {row.username: row.get_full_name() for row in rows}
     return full
 

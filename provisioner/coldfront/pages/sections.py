@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from coldfront.core.allocation.models import Allocation
+from coldfront.core.project.models import ProjectPermission
 
+from provisioner.coldfront import snapshots
 from provisioner.coldfront.answering import answers, news, stands
-from provisioner.coldfront.asking import earlier, mapping, options, snapshots
+from provisioner.coldfront.asking import earlier, mapping, options
 from provisioner.coldfront.pages import access, lines, missing, people, places
 from provisioner.coldfront.pages.lines import Cause, Line
 from provisioner.coldfront.pages.missing import Missing
@@ -102,7 +104,7 @@ def of_project(user: Any, project: Any) -> Section | None:
 def _section(
     user: Any, project: Any, allocations: Sequence[Any], *, columns: bool
 ) -> Section | None:
-    role = access.role(user, project)
+    role = _role(user, project)
     if role == "none":
         return None
     by_pk = {row.pk: row for row in allocations}
@@ -122,7 +124,7 @@ def _section(
         head for _, standing in shown for head in lines.cells(role, standing.parts)
     )
     chosen = tuple(heads) if columns else ()
-    about = lines.About(role, names, full, by_pk)
+    about = lines.About(role, names, full, {pk: _ended(row) for pk, row in by_pk.items()})
     drawn = tuple(lines.line(about, at, standing, chosen) for at, standing in shown)
     ready = {pk for (pk, _), standing in standings if standing.stand.state == answers.READY}
     failed = _people_of(standings, answers.FAILED)
@@ -143,6 +145,22 @@ def _section(
         help=options.help_address() if unready and role != "staff" else "",
         news=news.read(),
     )
+
+
+def _role(user: Any, project: Any) -> access.Role:
+    """Return the role in which a user looks at a project, as ColdFront itself shows it."""
+    if access.sees(user):
+        return "staff"
+    held = project.user_permissions(user)
+    if ProjectPermission.MANAGER in held or ProjectPermission.PI in held:
+        return "manager"
+    return "member" if ProjectPermission.USER in held else "none"
+
+
+def _ended(allocation: Any) -> str:
+    """Return why an allocation has ended, if it has."""
+    status = allocation.status.name
+    return lines.INACTIVE if status in mapping.ENTITLED else f"the allocation is {status}"
 
 
 _Standing = tuple[tuple[int, str], stands.UserStand]

@@ -43,3 +43,8 @@ def test_a_whole_run_has_the_tests_of_the_lab(left_out: str) -> None:
     with pytest.raises(SystemExit, match=f"{left_out} was not among"):
         tally([report("a", *some)], whole=True)
     assert tally([report("a", *NEEDED)], whole=True).startswith("4 tests passed")
+
+
+def test_what_there_was_no_place_for_is_said_beside_the_count() -> None:
+    line = tally([report("a", "b")], whole=False, without="the app for ColdFront 2")
+    assert line.endswith("; NOT TRIED: the app for ColdFront 2")

@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from provisioner.coldfront import offered
 from provisioner.coldfront.answering import numbers
-from provisioner.coldfront.asking import options, outbox, snapshots
+from provisioner.coldfront.asking import options, outbox
+from provisioner.coldfront.asking.portal import portal
 from provisioner.outcome import offer
 
 TESTED = "1.1.10"
@@ -31,7 +32,7 @@ class Command(BaseCommand):
                 f"cannot read which resources the service has: {error}; look whether `provisioner"
                 " run` serves this spool, and whether this user may write to staging"
             ) from None
-        checked = offered.check(snapshots.resources(), names)
+        checked = offered.check(portal().resources(), names, portal().where_named())
         first, second = (
             max([len(getattr(one, key)) for one in checked] + [8]) for key in ("resource", "name")
         )
@@ -41,6 +42,8 @@ class Command(BaseCommand):
             style = self.style.ERROR if one.state == offered.UNKNOWN else str
             self.stdout.write(style(line))
         self._release()
+        for remark in portal().remarks():
+            self.stdout.write(self.style.WARNING(remark))
         unknown = sum(one.state == offered.UNKNOWN for one in checked)
         wrong = self._unheard()
         if unknown:

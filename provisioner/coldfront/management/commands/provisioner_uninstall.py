@@ -11,8 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from provisioner.coldfront import schedules
-from provisioner.coldfront.answering import sync
+from provisioner.coldfront import schedules, statuses
 from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import Made
 
@@ -46,10 +45,10 @@ class Command(BaseCommand):
         if not options["yes"]:
             raise CommandError("nothing was removed; to remove it, add --yes")
         schedules.end()
-        self.stdout.write(f"{sync.unpend()} users are Active again")
-        statuses = Made.objects.filter(model="allocation.AllocationUserStatusChoice")
+        self.stdout.write(f"{statuses.unpend()} users are Active again")
+        added = Made.objects.filter(model="allocation.AllocationUserStatusChoice")
         AllocationUserStatusChoice.objects.filter(
-            pk__in=list(statuses.values_list("row", flat=True))
+            pk__in=list(added.values_list("row", flat=True))
         ).delete()
         Made.objects.exclude(model__in=_VALUES).delete()
         call_command("migrate", "provisioner_coldfront", "zero", verbosity=0)

@@ -1,0 +1,7 @@
+"""`provisioner_check`: the same as in ColdFront 1."""
+
+from __future__ import annotations
+
+from provisioner.coldfront.management.commands.provisioner_check import Command
+
+__all__ = ["Command"]
