@@ -39,6 +39,7 @@ from provisioner.outcome.filing import Finisher
 from provisioner.outcome.filing_thread import Clerk
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.refusals import Refusals
+from provisioner.policy.gradual import Closings
 from provisioner.policy.review import Review
 from provisioner.policy.writers import Writers
 from provisioner.quotas.watch import Watch
@@ -126,10 +127,10 @@ class Service:
             name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
             for name, some in lanes_of(system.handlers).items()
         }
+        weigh = Closings(self._journal, system.policy).too_many
         for lane in self.lanes.values():
-            lane.now = self.clock.now
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
+            lane.now, lane.weigh = self.clock.now, weigh
+        self._woken, self._stopping = threading.Event(), threading.Event()
         self._company_until = self._look_later = 0.0
         self._alive: Callable[[], None] = lambda: None
         self._journal.when_broken(self.stop)

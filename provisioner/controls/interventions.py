@@ -7,8 +7,9 @@ Promises: everything is written inside the caller's transaction. Leaves out: the
 from __future__ import annotations
 
 from provisioner.journal.journal import Connection
-from provisioner.journal.records import object_rows, step_moves, step_rows
+from provisioner.journal.records import object_rows, request_rows, step_moves, step_rows
 from provisioner.objects.states import StepState
+from provisioner.request.request import parse_request
 from provisioner.system.ulid import RequestId
 
 
@@ -42,9 +43,16 @@ def begin_unrouted(conn: Connection, request: RequestId, now: float) -> None:
     if not begin:
         return
     keys = {part.key for step in begin for part in step.objects}
-    touched = object_rows.touch(conn, keys, now)
+    make_due = object_rows.look_again if _looks_at_all(conn, request) else object_rows.touch
+    touched = make_due(conn, keys, now)
     step_moves.begin(conn, request, [step.name for step in begin], now)
     if touched < len(keys):
         step_moves.finish_untracked(conn, request)
         step_moves.close_steps(conn, [request], now)
     step_moves.stamp(conn, [request])
+
+
+def _looks_at_all(conn: Connection, request: RequestId) -> bool:
+    """Return True for a reconcile of which policy has not counted whose objects it closes."""
+    record = request_rows.load(conn, [request])[request]
+    return record.action == "reconcile" and not parse_request(record.body).values["objects"]

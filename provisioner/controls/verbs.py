@@ -49,7 +49,7 @@ def _some(conn: Connection, keys: Collection[Key], named: Collection[Key], now: 
     keys: the named ones of which the writer may learn.
     """
     known = object_rows.instances_of(conn, keys)
-    effect = look_again(conn, known, now)
+    effect = look_again(conn, known, now, object_rows.repair)
     unknown = [key for key in named if key not in known]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
@@ -76,15 +76,20 @@ def replace_older(
     return outcomes
 
 
-def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
-    """Make objects due for a reconcile, except adopted ones that differ.
+def look_again(
+    conn: Connection,
+    keys: Collection[Key],
+    now: float,
+    make_due: Callable[[Connection, Collection[Key], float], int] = object_rows.look_again,
+) -> Effect:
+    """Make objects due for a reconcile, except adopted ones that differ. make_due: does that.
 
     While the service only observes, the reconcile waits for nothing: it is repeated every hour, and
     the objects may not change for weeks.
     """
     left = ledger.as_found(conn, keys)
     again = set(keys) - left
-    object_rows.look_again(conn, again, now)
+    make_due(conn, again, now)
     effect = Effect(keys=object_rows.instances_of(conn, again))
     if left:
         many = "1 object was" if len(left) == 1 else f"{len(left)} objects were"

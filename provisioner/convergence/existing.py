@@ -1,22 +1,27 @@
 """Existing objects: what it would take to make them as wanted, and whether that is allowed.
 
 Promises: reads only. An adopted object is written if it is as wanted, if somebody said that it
-should be changed, or to take access away. Until then its difference is reported. Leaves out:
-adopting (`adoption`), and the ledger.
+should be changed, or to take access away. Until then its difference is reported. What others opened
+of ours is closed by another look, unless that takes something from a crowd. Leaves out: adopting
+(`adoption`), who loses something (`policy`), and the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, NotReady
+from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, Key, NotReady
 from provisioner.contract.abilities import Reopens, able
 from provisioner.convergence.converge import Outcome, Save, converge, dry_run
 from provisioner.convergence.reads import MOMENT
 from provisioner.convergence.settings import wanted
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
+
+Weigh = Callable[[Collection[Key]], str]
+"""Returns why objects may not be closed at once, as too many people would lose something; '' if
+they may."""
 
 
 class Differs(Conflict):
@@ -25,6 +30,15 @@ class Differs(Conflict):
     advice = (
         "change it by hand, or ask for what is there; to let the service change it, put "
         "`adopt: true` into its request, or run `provisioner adopt --differing`"
+    )
+
+
+class Crowd(Fault):
+    """Others opened the object, and closing it takes something from too many people at once."""
+
+    advice = (
+        "look at `provisioner drift`; `provisioner drift --repair` asks for it by name, and shows "
+        "who loses something to the second person who releases it"
     )
 
 
@@ -177,3 +191,42 @@ def _differs(item: Item, writes: Sequence[str]) -> Fault:
 
 def _left(item: Item) -> Adoption:
     return Adoption.SEEN if item.adoption == Adoption.SEEN else Adoption.DIFFERS
+
+
+def unweighed(keys: Collection[Key]) -> str:
+    """Return '': anybody may lose anything."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The result of a look. outcomes: of objects that are not written; items: the others."""
+
+    outcomes: Sequence[Outcome]
+    items: Sequence[Item]
+
+
+def weighed(
+    handler: Handler, items: Sequence[Item], weigh: Weigh, moment: float = MOMENT
+) -> Weighed:
+    """Look at objects that are only looked at again, before any of them is closed."""
+    again = [item for item in items if item.settled and not item.open]
+    if not again:
+        return Weighed((), items)
+    looks = {seen.outcome.item.key: seen for seen in look(handler, again, moment)}
+    why = weigh([key for key, seen in looks.items() if seen.writes])
+    over = {key: _over(seen, why) for key, seen in looks.items()}
+    outcomes = [outcome for outcome in over.values() if outcome is not None]
+    return Weighed(outcomes, [item for item in items if over.get(item.key) is None])
+
+
+def _over(seen: Look, why: str) -> Outcome | None:
+    """Return the outcome of an object that is not written; None if it may be."""
+    outcome = replace(seen.outcome, adoption=seen.outcome.item.adoption)
+    if outcome.fault is not None:
+        return outcome
+    if seen.writes and why:
+        text = f"{outcome.item.key}: left as it is: {'; '.join(seen.writes)}: {why}"
+        return replace(outcome, fault=Crowd(text))
+    whole = not (seen.writes or seen.marks or outcome.item.adoption)
+    return outcome if whole else None

@@ -22,7 +22,16 @@ from provisioner.contract import Fault, Handler, NotReady, Permanent
 from provisioner.convergence import timings
 from provisioner.convergence.breakers import Breakers, away_of, spread
 from provisioner.convergence.converge import Outcome
-from provisioner.convergence.existing import Differs, guarded, look, take
+from provisioner.convergence.existing import (
+    Crowd,
+    Differs,
+    Weigh,
+    guarded,
+    look,
+    take,
+    unweighed,
+    weighed,
+)
 from provisioner.convergence.next_try import (
     Away,
     Converged,
@@ -79,6 +88,8 @@ class Lane:
         self.observing = False
         self.now: Callable[[], float] = time.time
         """Returns the time of day. The service's own first corrects the waits after a jump."""
+        self.weigh: Weigh = unweighed
+        """Returns why a look may not close objects. The service's own asks policy."""
         self._handlers = handlers
         self._journal = book
         self._progress = progress
@@ -168,10 +179,12 @@ class Lane:
         """Converge objects. Those that may not be written now are only read."""
         if self.observing:
             return observe(handler, items, self._moment)
-        outcomes = []
+        outcomes: list[Outcome] = []
         mine = [item for item in items if not guarded(handler, item)]
-        if mine:
-            outcomes += take(handler, mine, self._save, self._moment)
+        allowed = weighed(handler, mine, self.weigh, self._moment)
+        outcomes += allowed.outcomes
+        if allowed.items:
+            outcomes += take(handler, allowed.items, self._save, self._moment)
         others = [item for item in items if guarded(handler, item)]
         if others:
             outcomes += [
@@ -332,7 +345,7 @@ def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> 
 def _left_as_it_is(outcome: Outcome) -> bool:
     """Return True if an object differs and stays so, and nothing else was left to do with it."""
     adopted = outcome.item.adoption == Adoption.NEW or outcome.reopened
-    return adopted and isinstance(outcome.fault, Differs)
+    return isinstance(outcome.fault, Crowd) or (adopted and isinstance(outcome.fault, Differs))
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

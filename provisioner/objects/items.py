@@ -21,7 +21,7 @@ class Item:
     adoption: how it was taken over, if it existed before; identity: its identity when it was last
     as wanted, if its handler keeps one; applied: what claims have set on it, None if it was ours
     before that was recorded; awaited: steps that are not due yet claim it; begun: it may have been
-    written.
+    written; settled: it was as wanted, and is only looked at again.
     """
 
     key: Key
@@ -35,6 +35,7 @@ class Item:
     applied: Applied | None = None
     awaited: bool = False
     begun: bool = True
+    settled: bool = False
 
     @property
     def open(self) -> bool:

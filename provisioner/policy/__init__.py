@@ -1,3 +1,13 @@
 """Policy: who may ask for what, and what a second person has to see first."""
 
-__all__ = ["newcomers", "persons", "policy", "protected", "rehearsal", "review", "rules", "writers"]
+__all__ = [
+    "gradual",
+    "newcomers",
+    "persons",
+    "policy",
+    "protected",
+    "rehearsal",
+    "review",
+    "rules",
+    "writers",
+]

@@ -1,21 +1,30 @@
-"""Gradual: what an object was before a submitter changed it in steps.
+"""Gradual: what people lose in steps that are each too small to count.
 
-Promises: nobody shuts people out by steps that are each too small to count: an object is compared
-with what it was before the submitter's first change within the time of `mass`. Leaves out: how many
-people are too many (`policy`). What was is kept in memory only: a guard against mistakes may forget
-it at a restart.
+Promises: an object is compared with what it was before its submitter's first change within the time
+of `mass`. People whom looks at everything close count together over all lanes, and over a while, as
+such a look comes in many batches. Leaves out: how many people are too many (`policy`); a repair of
+named objects, which is judged as a request (`review`). What was is kept in memory only: a guard
+against mistakes may forget it at a restart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from provisioner.contract import Claim, Key
+from provisioner.journal.journal import Journal
+from provisioner.journal.queries import holdings
 from provisioner.objects.losses import Nature
+from provisioner.policy.policy import Policy
 
 Former = dict[Key, tuple[float, Sequence[Claim]]]
 """When a submitter first changed an object, and its claims before that."""
+
+TOGETHER = 600.0
+"""The fewest seconds for which batches count together."""
 
 
 class Gradual:
@@ -58,3 +67,29 @@ class Step:
         self._judged[key] = before
         starts = [before, self._former[key][1]] if key in self._former else [before]
         return any(self._shuts(key, start, after) for start in starts)
+
+
+class Closings:
+    """Counts who loses something by looks, for one service."""
+
+    def __init__(self, book: Journal, rules: Policy) -> None:
+        self._journal = book
+        self._rules = rules
+        self._lately: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def too_many(self, keys: Collection[Key]) -> str:
+        """Return why objects may not be closed; '' if they may, and then their people count."""
+        if not keys:
+            return ""
+        with self._lock, self._journal.reading() as conn:
+            losers, now = holdings.closing(conn, keys), time.monotonic()
+            since = now - max(TOGETHER, self._rules.at_once)
+            lately = {person: at for person, at in self._lately.items() if at > since}
+            crowd = losers | lately.keys() if losers else losers
+            known = len(crowd)
+            if known > self._rules.harmless:
+                known = len(holdings.people(conn) | crowd)
+            answer = self._rules.repair(len(crowd), known)
+            self._lately = lately if answer else {**lately, **dict.fromkeys(losers, now)}
+        return answer.why if answer else ""

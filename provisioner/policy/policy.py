@@ -170,8 +170,9 @@ class Policy:
             answer = self._unseen(question) or answer
         if answer.verdict == ALLOW:
             answer = (
-                self._repairing(question)
-                or self.crowd(question.hit, question.known)
+                (self.repair if question.action == "reconcile" else self.crowd)(
+                    question.hit, question.known
+                )
                 or self._leaving(question)
                 or answer
             )
@@ -331,12 +332,13 @@ class Policy:
             self._release_advice(None),
         )
 
-    def _repairing(self, question: Question) -> Answer | None:
-        """Return the review that is needed if a repair of drift takes something from too many."""
+    def repair(self, hit: int, known: int) -> Answer | None:
+        """Return the review that is needed if a repair of drift takes something from `hit` of the
+        `known` people."""
         most = self._most_repaired
-        if question.action != "reconcile" or most is None or question.hit <= most:
-            return None
-        people = "1 person" if question.hit == 1 else f"{question.hit} people"
+        if most is None or hit <= most:
+            return self.crowd(hit, known)
+        people = "1 person" if hit == 1 else f"{hit} people"
         return Answer(
             REVIEW,
             f"it would close or remove what {people} can use now, and `drift.most_removed` is "

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, or_, select
 from provisioner.contract import Key, split_key
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
-from provisioner.journal.schema import claims, objects, step_objects, suspensions
+from provisioner.journal.schema import claims, objects, step_objects, steps, suspensions
 from provisioner.objects.losses import (
     Nature,
     Pair,
@@ -47,6 +47,10 @@ _WAS: Any = (
     .where(step_objects.c.key.in_(IDS), step_objects.c.state == StepState.DONE)
     .distinct()
 )
+_OF_ROUTES: Any = _WAS.join(
+    steps, (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step)
+).where(steps.c.routed)
+"""Without those who only had an object looked at, closed or opened."""
 _HAD_OF = _HAD.where(claims.c.key.in_(IDS))
 _OTHER = claims.alias()
 _SHARED: Any = (
@@ -140,17 +144,19 @@ def closing(conn: Connection, keys: Collection[Key]) -> set[str]:
     """Return who would lose something if objects that no claim wants open were closed.
 
     Somebody opened them behind the service's back, or made them again. If it is not known who used
-    a shared object, its claimant counts for them.
+    a shared object, its claimant counts for them; if nobody is known, the object.
     """
     had: set[Pair] = set()
     for part in chunks(keys):
-        had.update((key, who) for key, who in conn.execute(_WAS, {"b_ids": part}))
+        had.update((key, who) for key, who in conn.execute(_OF_ROUTES, {"b_ids": part}))
     claimed_now = ledger.pairs(conn, keys)
     open_still = {key for key, _ in _open(conn, claimed_now)}
     gone = {pair for pair in had | claimed_now if pair[0] not in open_still}
     whole = {claimant for _, claimant in gone if person_of(claimant) is None}
     people = people_of({*gone, *_claims_within(conn, whole)})
-    return losing(gone, (), people) | {claimant for claimant in whole if claimant not in people}
+    unknown = {claimant for claimant in whole if claimant not in people}
+    unknown |= {key for key in keys if key not in open_still} - {key for key, _ in gone}
+    return losing(gone, (), people) | unknown
 
 
 def _claims_within(conn: Connection, subjects: Collection[str]) -> set[Pair]:

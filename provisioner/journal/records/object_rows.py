@@ -84,8 +84,8 @@ _REST = (
 _IS_DUE = objects.c.due.is_not(None)
 
 
-def _due_again(waiting_since: Any) -> Update:
-    """Make the statement by which an object is due, with all its tries."""
+def _due_again(waiting_since: Any, **more: Any) -> Update:
+    """Make the statement by which an object is due, with all its tries. more: other values."""
     return (
         update(objects)
         .where(objects.c.key == bindparam("b_key"))
@@ -95,12 +95,17 @@ def _due_again(waiting_since: Any) -> Update:
             attempts=0,
             waiting_since=waiting_since,
             error=None,
+            **more,
         )
     )
 
 
+_KEPT_SINCE = case((_IS_DUE, objects.c.waiting_since))
+_SETTLED = (objects.c.converged > 0) & (objects.c.converged == objects.c.generation)
 _TOUCH = _due_again(None)
-_LOOK_AGAIN = _due_again(case((_IS_DUE, objects.c.waiting_since)))
+_REPAIR = _due_again(_KEPT_SINCE)
+_STAYS = case((_SETTLED, objects.c.generation + 1), else_=objects.c.converged)
+_LOOK_AGAIN = _due_again(_KEPT_SINCE, converged=_STAYS)
 _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
@@ -109,17 +114,21 @@ def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
     return _make_due(conn, _TOUCH, keys, now)
 
 
-def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
-    """Make objects due for another look while their want stays.
+def look_again(conn: Connection, keys: Collection[Key], now: float) -> int:
+    """Make objects due for another look while their want stays. Return how many there are.
 
-    An object that already waits keeps the time since which it waits: somebody who looks every hour
-    does not keep it waiting for ever. An object that was given up gets all its tries again.
+    An object that waits keeps the time since which it waits, however often somebody looks. One that
+    was given up gets all its tries again. One that was as wanted counts so: see `Item.settled`.
     """
-    _make_due(conn, _LOOK_AGAIN, keys, now)
+    return _make_due(conn, _LOOK_AGAIN, keys, now)
+
+
+def repair(conn: Connection, keys: Collection[Key], now: float) -> int:
+    """Do the same for objects of which policy has counted who loses something if they close."""
+    return _make_due(conn, _REPAIR, keys, now)
 
 
 def _make_due(conn: Connection, how: Update, keys: Collection[Key], now: float) -> int:
-    """Make objects due now, with all their tries. Return how many there are."""
     return bulk.run(conn, how, [{"b_key": key, "b_now": now} for key in dict.fromkeys(keys)])
 
 
@@ -180,11 +189,8 @@ PUT_BACK = "put it back into the configuration, or send the request again withou
 
 def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
     """Return a reading, with the error, of each due object that none of some instances serves."""
-    rows = conn.execute(
-        select(objects).where(
-            objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
-        )
-    )
+    unserved = objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
+    rows = conn.execute(select(objects).where(*unserved))
     return [
         Reading(
             key=row.key,

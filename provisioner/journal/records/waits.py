@@ -91,6 +91,7 @@ def _item(row: Any, held: tuple[Claim, ...], *, awaited: bool) -> Item:
         kept.applied,
         awaited,
         kept.begun,
+        settled=row.converged == row.generation,
     )
 
 
