@@ -25,7 +25,7 @@ from provisioner.controls.effects import Command, Effect
 from provisioner.controls.verbs import VERBS
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection, Journal
-from provisioner.journal.queries import replaced
+from provisioner.journal.queries import replaced, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import (
     companion_rows,
@@ -40,7 +40,7 @@ from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
 from provisioner.outcome.refusals import Refusals
 from provisioner.policy import rehearsal
-from provisioner.policy.review import Answers, Case, Review, Ruling, Steers
+from provisioner.policy.review import AS_SERVICE, Answers, Case, Review, Ruling, Steers
 from provisioner.policy.writers import Writers
 from provisioner.request.request import Request
 from provisioner.steps import disputes, steps
@@ -179,7 +179,8 @@ class Acceptance:
         """Judge a recorded request as if it were new."""
         candidate = self._terms.reader.again(self.conn, record)
         seen = people_shown(self.conn, record.id) if record.approved_by is not None else None
-        answers = Answers(record.uid, record.writer, seen)
+        dated = subjects.follows_a_date(self.conn, record.id)
+        answers = Answers(*(AS_SERVICE if dated else (record.uid, record.writer)), seen)
         [judged] = self._judge([candidate], answers, besides=record.id)
         self._tally.readmitted.append(record.id)
         request_rows.set_state(self.conn, [record.id], _AGAIN, judged.state)

@@ -17,15 +17,13 @@ from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import precedents, subjects
 from provisioner.journal.queries.precedents import Known
+from provisioner.journal.records import request_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
 from provisioner.system import users
 from provisioner.system.ulid import RequestId
-
-EVERYTHING = "site:"
-"""The subject of a manifest. Each request that follows from one is judged by its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,9 @@ class Verdict:
 class Precedents:
     """What was accepted before with the ids, orders and signed bytes of a wave.
 
-    kept: what was cancelled while others held it, by writer, action and subject; in_vain: why one
-    that follows from a date, and is judged again, follows from none; unfounded: why those of the
-    service that close idle people do not any more, by their own id.
+    kept: what others hold, or held when it was cancelled, by writer, action and subject; in_vain:
+    why one that follows from a date, and is judged again, follows from none; unfounded: why those
+    of the service that close idle people do not any more, by their own id.
     """
 
     known: Mapping[tuple[str, str], Known]
@@ -71,9 +69,11 @@ def look_up(
     others = {name: request for name, request in known.items() if request.id != besides}
     bodies = [(c.submission.writer, c.submission.sha256) for c in wave if c.submission.signed]
     orders, signed = precedents.highest_orders(conn, keys), precedents.taken(conn, bodies)
-    # What is judged again has waited already, or was let go by somebody who may do that.
-    asked = [] if besides else [_about(c) for c in wave if c.request is not None]
-    kept = precedents.kept(conn, [about for about in asked if about[2] != EVERYTHING])
+    # What is released or retried was let go by somebody who may do that; a time lets nothing go.
+    states = request_rows.states_of(conn, [RequestId(besides)]) if besides else {}
+    let_go = any(state != RequestState.SCHEDULED for state in states.values())
+    asked = [] if let_go else [_about(c) for c in wave if c.request is not None]
+    kept = precedents.kept(conn, asked)
     in_vain = subjects.ended_in_vain(conn, RequestId(besides)) if besides else ""
     service = users.user_name(os.geteuid())
     own = [request_id for writer, request_id in ids if writer == service]
@@ -124,7 +124,7 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
         highest = before.orders.get((submission.writer, request.order.key))
         if highest is not None and request.order.number < highest:
             why = f"order {request.order.number} is lower than {highest}, which was accepted before"
-            late = request.placed(Problem(None, "order.number", why))
+            late = request.placed(Problem(None, "order.number", why, highest=highest))
             return Verdict(RequestState.SUPERSEDED, (late,))
     if answer.verdict == policy.REVIEW:
         return Verdict(RequestState.HELD, (_by_policy(answer),))
@@ -154,6 +154,8 @@ def _stopped(known: Known | None, kept: Known | None) -> Verdict | None:
     if kept is None:
         return None
     why = f"{kept.held_by} held {kept.id} before it was cancelled: held again"
+    if kept.state == RequestState.HELD:
+        why = f"{kept.held_by} holds {kept.id}, which asks for the same subject: held, too"
     return Verdict(RequestState.HELD, (Problem(None, key, why),), held_by=kept.held_by)
 
 

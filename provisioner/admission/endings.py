@@ -22,7 +22,8 @@ from provisioner.journal.queries import beforehand, holdings, subjects
 from provisioner.journal.queries.subjects import End
 from provisioner.journal.records import request_rows
 from provisioner.objects.losses import Shift
-from provisioner.policy.review import Answers, steered
+from provisioner.policy.review import AS_SERVICE, Answers
+from provisioner.policy.targets import steered
 from provisioner.request.request import parse_request
 from provisioner.spool.spool import Submission
 from provisioner.system import ulid
@@ -61,7 +62,7 @@ def _follow(acceptance: Acceptance, end: End, crowd: frozenset[str]) -> None:
     submission = _submission(end, behind)
     subjects.set_ended(conn, end.request, submission.ulid)
     candidate = Candidate(submission, parse_request(submission.body), (), ())
-    acceptance.admit([candidate], Answers(0, "root", beside=crowd))
+    acceptance.admit([candidate], Answers(*AS_SERVICE, beside=crowd))
 
 
 def _losers(conn: Connection, due: list[End], terms: Terms) -> set[str]:

@@ -14,7 +14,7 @@ from provisioner.admission.signature import Signatures
 from provisioner.contract import Refused
 from provisioner.controls import verbs
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import lookup
+from provisioner.journal.queries import lookup, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.objects.states import RequestState
@@ -51,7 +51,10 @@ class Reader:
         return self._signatures.judge(submission, self._named)
 
     def again(self, conn: Connection, record: request_rows.Record) -> Candidate:
-        """Read a recorded request by what its writer may ask for now."""
+        """Read a recorded request by what its writer may ask for now; an end of access is due to
+        nobody's right."""
+        if subjects.follows_a_date(conn, record.id):  # whoever let it end then may have left
+            return judge(submission_of(record), self._router, lambda request: None)
         candidate = self._read(submission_of(record))
         if record.listed is not None:
             return self.enclosures.fill(candidate, tuple(record.listed.split()))

@@ -24,7 +24,8 @@ from provisioner.manifests.listing import Listing
 from provisioner.manifests.manifest import Moment
 from provisioner.objects.states import RequestState
 from provisioner.policy import policy
-from provisioner.policy.review import Answers, steered
+from provisioner.policy.review import Answers
+from provisioner.policy.targets import steered
 from provisioner.request.documents import Problem
 from provisioner.request.request import Request
 from provisioner.spool.spool import Submission

@@ -9,5 +9,6 @@ __all__ = [
     "rehearsal",
     "review",
     "rules",
+    "targets",
     "writers",
 ]

@@ -223,17 +223,21 @@ class Policy:
     def _own_retry(self, submitter: Submitter, question: Question) -> Answer | None:
         """Refuse askers to retry what another held: cancelling it does not lift the hold."""
         target = question.target
-        if question.action != "request.retry" or target is None or target.reviewed:
+        if question.action != "request.retry" or target is None:
+            return None
+        if target.reviewed and target.stopped is None:
             return None
         if target.held_by in (None, self._asker(submitter, question)):
             return None
         names = self._releasing(submitter, self.believed(submitter, question.on_behalf_of))
         if not self._persons.same(names, target.askers):
             return None
+        what = f"{target.id} before it was cancelled"
+        if target.stopped is not None:
+            what = f"{target.stopped}, which asks for the same subject"
         return Answer(
             REFUSE,
-            f"{target.held_by} held {target.id} before it was cancelled, and nobody may continue "
-            "their own held request",
+            f"{target.held_by} held {what}, and nobody may continue their own held request",
             f"ask {target.held_by}, or another of {', '.join(self.releasers)}, to try it again",
         )
 

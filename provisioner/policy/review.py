@@ -14,14 +14,14 @@ from typing import cast
 from provisioner.contract import InvalidRequest, Key, Refused, Want, split_key
 from provisioner.contract.late import without_late
 from provisioner.controls import verbs
-from provisioner.journal import audit, facts
+from provisioner.journal import facts
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.objects.states import RequestState
-from provisioner.policy import policy, rules
+from provisioner.policy import policy, rules, targets
 from provisioner.policy.gradual import Gradual
 from provisioner.policy.newcomers import Newcomers
 from provisioner.request import crowds
@@ -31,15 +31,6 @@ from provisioner.routing.rendering import Step
 from provisioner.system import users
 from provisioner.system.ulid import RequestId
 from provisioner.system.users import Submitter
-
-_CLAIMING = (
-    *("user.provision", "project.provision", "allocation.provision", "membership.add"),
-    *("project.archive", "membership.remove"),
-)
-"""Actions that state everything a subject claims from then on: its other claims go."""
-
-_CLOSING = ("user.suspend", "allocation.suspend")
-"""Actions that close what is claimed for a subject."""
 
 Steers = Callable[[Seeker], Shift]
 """Returns the change of claims by a request that steers another one."""
@@ -74,6 +65,10 @@ class Answers:
     seen: frozenset[str] | None = None
     counted: bool = False
     beside: frozenset[str] = frozenset()
+
+
+AS_SERVICE = (0, "root")
+"""As whose an end of access is judged: its writer may have lost any right, or have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +145,7 @@ class Review:
             if not self._rules.trusts(submitter.uid):
                 question = self._ask_more(conn, case, question, newcomers)
             if case.request.action.startswith("request."):
-                question = replace(question, target=_target(conn, case.request, seeker))
+                question = replace(question, target=targets.named(conn, case.request, seeker))
             answer = self._rules.decide(submitter, question)
             replaces = None
             if case.request.replaces is not None and answer.verdict != policy.REFUSE:
@@ -275,7 +270,7 @@ class _Changes:
     def __init__(self, conn: Connection, cases: Sequence[Case]) -> None:
         self._conn = conn
         self._before = ledger.claimed(
-            conn, {c.request.subject for c in cases if c.request.action in _CLAIMING}
+            conn, {c.request.subject for c in cases if c.request.action in targets.CLAIMING}
         )
         self._taken: set[Pair] = set()
         self._given: dict[Pair, Want | None] = {}
@@ -294,7 +289,7 @@ class _Changes:
 
     def left(self, case: Case) -> dict[Key, Key]:
         """Return the objects that a request leaves for others; see `holdings.left`."""
-        if case.request.action not in _CLAIMING:
+        if case.request.action not in targets.CLAIMING:
             return {}
         shift = self._stated(case)
         if not shift.going or not shift.coming:
@@ -312,9 +307,9 @@ class _Changes:
         if case.steers is not None:
             return case.steers(seeker)
         subject = case.request.subject
-        if case.request.action in _CLOSING:
+        if case.request.action in targets.CLOSING:
             return Shift(holdings.claimed(self._conn, [subject]))
-        if case.request.action not in _CLAIMING:
+        if case.request.action not in targets.CLAIMING:
             return Shift()
         return self._stated(case)
 
@@ -332,7 +327,7 @@ def _with_subject(conn: Connection, case: Case, question: rules.Question) -> rul
     rows = subjects.claimed_by(conn, root)
     owners = {row.source for row in rows}
     had = case.writer not in owners and precedents.had(conn, root, case.writer)
-    beforehand = case.request.action in _CLOSING and not (owners or had)
+    beforehand = case.request.action in targets.CLOSING and not (owners or had)
     nobodys = beforehand and not precedents.waits(conn, root, case.writer)
     owners = set() if had else owners
     for record in request_rows.load(conn, {row.request for row in rows}).values():
@@ -352,43 +347,3 @@ def _with_subject(conn: Connection, case: Case, question: rules.Question) -> rul
         owners=() if mine else tuple(sorted(owners)),
         nobodys=nobodys,
     )
-
-
-def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target | None:
-    """Return the request that is steered; None if there is none, which the verb reports."""
-    try:
-        return steered(conn, lookup.find(conn, verbs.named(request), seeker))
-    except InvalidRequest:
-        return None
-
-
-def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
-    """Return what policy looks at when a request is steered."""
-    return replace(
-        _who_asked(conn, record),
-        reviewed=bool(record.for_review),
-        digest=record.digest,
-        before=_asked_before(conn, record) if record.for_review else (),
-        held=record.state == RequestState.HELD,
-    )
-
-
-def _who_asked(conn: Connection, record: request_rows.Record) -> rules.Target:
-    return rules.Target(
-        record.id,
-        record.uid,
-        record.writer,
-        record.held_by,
-        record.on_behalf_of,
-        audit.behind(conn, record.id),
-    )
-
-
-def _asked_before(conn: Connection, record: request_rows.Record) -> tuple[str, ...]:
-    """Return who has asked for what a request is about since it was last done."""
-    if record.action in (*_CLAIMING, *_CLOSING):
-        undone = precedents.undone(conn, record)
-    else:
-        undone = precedents.undone_within(conn, record)
-    earlier = request_rows.load(conn, undone).values()
-    return tuple(name for record in earlier for name in _who_asked(conn, record).askers)

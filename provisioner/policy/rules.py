@@ -29,7 +29,8 @@ class Target:
     more names of those who asked for it, None if they are no longer known; reviewed: policy holds
     it until a second person has seen it; digest: the SHA-256 of its bytes; before: who asked the
     same writer for the same subject since that was last done, because a program repeats what was
-    not done.
+    not done; stopped: another request of its writer for the same subject and action that `held_by`
+    holds, or held when it was cancelled.
     """
 
     id: RequestId
@@ -42,6 +43,7 @@ class Target:
     digest: str = ""
     before: tuple[str, ...] = ()
     held: bool = True
+    stopped: RequestId | None = None
 
     @property
     def askers(self) -> tuple[str, ...]:

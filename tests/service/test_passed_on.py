@@ -11,8 +11,12 @@ import pytest
 
 from provisioner.contract import InvalidRequest
 from provisioner.journal.queries import lookup
+from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.system import users
+from tests.support.clocks import Clocks
+from tests.support.crowds import people
+from tests.support.ends_site import DAY, ending, look
 from tests.support.engine_site import Site, allocation, control, release, user
 from tests.support.policy_site import OPERATOR, PORTAL, now, send, why
 
@@ -230,3 +234,22 @@ def test_what_waits_of_who_still_has_the_uid_is_judged_by_their_rights(
     passed("bob")
     passed("alice")
     assert again(site, waits).state == "scheduled"
+
+
+@pytest.mark.parametrize("name", ["bob", "uid-4711"], ids=["renamed", "left"])
+def test_access_that_who_has_left_let_end_ends_when_another_person_releases_it(
+    tmp_path: Path, passed: Pass, clocks: Clocks, name: str
+) -> None:
+    site = Site(tmp_path, POLICY + "  mass: {users: 3, share: 20}\n")
+    send(site, PORTAL, ending(allocation(1, people(8)), 1))
+    clocks.go(2 * DAY)
+    look(site)
+    with site.system.journal.reading() as conn:
+        held = request_rows.newest(conn, "ended-allocation-1.json", "")
+    assert held is not None and held.state == "held"
+    passed(name)
+    send(site, PORTAL, release(held), "mine.yaml")
+    assert now(site, held).state == "held"
+    send(site, OPERATOR, release(held), "release.yaml")
+    assert now(site, held).state == "done"
+    assert site.limit("first/member/cf/u1") == "0"

@@ -131,6 +131,72 @@ def test_what_an_operator_held_and_its_writer_cancelled_is_held_again_under_a_ne
     assert site.first.rows == {}
 
 
+@pytest.mark.parametrize("files", [5, 6], ids=["the same", "other content"])
+def test_what_an_operator_holds_is_held_too_under_a_new_id_until_another_person_releases_it(
+    site: Site, files: int
+) -> None:
+    waiting = held_by_the_operator(site)
+    site.back(site.first)
+    again = by_event(site, files)
+    assert (again.state, again.held_by) == ("held", "uid-4712")
+    assert f"uid-4712 holds {waiting.id}" in why(again)
+    assert site.first.rows == {}
+    assert send(site, PORTAL, release(again), "mine.yaml").state == "refused"
+    send(site, SECOND, release(again), "release.yaml")
+    assert (now(site, again).state, now(site, waiting).state) == ("done", "held")
+    assert send(site, PORTAL, allocation(1, "ann", files=7), "next.yaml").state == "done"
+    send(site, SECOND, release(now(site, waiting)), "first.yaml")
+    assert now(site, waiting).state == "superseded"
+
+
+def test_what_its_writer_holds_themselves_is_replaced_by_a_newer_request(site: Site) -> None:
+    waiting = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-1\n"))
+    steer(site, PORTAL, "hold", waiting)
+    site.back(site.first)
+    assert by_event(site, 6).state == "done"
+
+
+def test_what_waits_for_its_time_is_held_when_it_comes_while_an_operator_holds_a_newer_one(
+    site: Site,
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    head = f"not_before: {soon.isoformat()}\n"
+    waiting = send(site, PORTAL, allocation(1, "ann, bob", head=head), "scheduled.yaml")
+    held_by_the_operator(site)
+    site.back(site.first)
+    time.sleep(max(0.0, soon.timestamp() - time.time()))
+    site.service._look_later = 0.0
+    site.take()
+    site.drain()
+    assert (now(site, waiting).state, now(site, waiting).held_by) == ("held", "uid-4712")
+    assert site.first.rows == {}
+
+
+@pytest.mark.parametrize("older", ["cancelled", "failed"])
+@pytest.mark.parametrize("newer", ["held", "held and cancelled"])
+def test_an_older_request_is_not_tried_again_by_who_asked_while_another_person_holds_a_newer_one(
+    site: Site, older: str, newer: str
+) -> None:
+    first = send(site, PORTAL, allocation(1, "ann, bob"), "older.yaml")
+    if older == "failed":
+        site.first.poison = {"cf"}
+        site.back(site.first)
+        site.first.poison, site.first.away = set(), True
+    else:
+        steer(site, PORTAL, "cancel", first)
+    assert now(site, first).state == older
+    waiting = held_by_the_operator(site)
+    if newer == "held and cancelled":
+        steer(site, PORTAL, "cancel", waiting)
+    site.back(site.first)
+    refused = steer(site, PORTAL, "retry", first)
+    assert (refused.state, now(site, first).state) == ("refused", older)
+    assert f"uid-4712 held {waiting.id}, which asks for the same subject" in why(refused)
+    assert "first/member/cf/bob" not in site.first.rows
+    steer(site, SECOND, "retry", first)
+    assert now(site, first).state == "done"
+
+
 def test_what_its_writer_held_and_cancelled_themselves_goes_on_under_a_new_id(site: Site) -> None:
     waiting = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-1\n"))
     steer(site, PORTAL, "hold", waiting)

@@ -66,6 +66,9 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     return {name: request for name, request in known.items() if name in wanted}
 
 
+EVERYTHING = "site:"
+"""The subject of a manifest. Each request that follows from one is judged by its own."""
+
 _newer = requests.alias()
 _KEPT = (
     select(
@@ -80,7 +83,7 @@ _KEPT = (
     )
     .where(
         requests.c.subject.in_(IDS),
-        requests.c.state == RequestState.CANCELLED,
+        requests.c.state.in_([RequestState.HELD, RequestState.CANCELLED]),
         requests.c.held_by.is_not(None),
         requests.c.for_review.is_not(True),
         # Nobody holds what was let go, or never had to wait.
@@ -103,11 +106,11 @@ _KEPT = (
 def kept(
     conn: Connection, about: Collection[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], Known]:
-    """Return what was cancelled while another person held it, if nothing was let go since.
+    """Return what another person holds, or held when it was cancelled, if nothing was let go since.
 
     about: for each (writer, action, subject), the newest.
     """
-    wanted = set(about)
+    wanted = {one for one in about if one[2] != EVERYTHING}
     known: dict[tuple[str, str, str], Known] = {}
     for part in chunks({subject for _, _, subject in wanted}):
         for row in conn.execute(_KEPT, {"b_ids": part}):

@@ -178,6 +178,12 @@ def ends_of(conn: Connection, subjects: Collection[str]) -> list[End]:
     return _in_force(conn, sorted(rows, key=lambda row: (row.ends, row.id)))
 
 
+def follows_a_date(conn: Connection, request: RequestId) -> bool:
+    """Return True if the service made a request because a date had come."""
+    dated = select(requests.c.id).where(requests.c.ended_by == request)
+    return conn.scalar(dated.limit(1)) is not None
+
+
 def ended_in_vain(conn: Connection, request: RequestId) -> str:
     """Return why a request that the service made for a date must not be followed any more.
 
