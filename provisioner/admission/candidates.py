@@ -194,6 +194,7 @@ def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
             "message": problem.message,
             "expected": problem.expected,
             "nearest": problem.nearest,
+            **({} if problem.highest is None else {"highest": problem.highest}),
         }
         for problem in problems
     ] or None

@@ -35,13 +35,17 @@ EVENTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: place, message, what was expected, and the nearest valid name."""
+    """One mistake: place, message, what was expected, and the nearest valid name.
+
+    highest: the order number that was accepted before, if the request's own is lower.
+    """
 
     line: int | None
     key: str
     message: str
     expected: str = ""
     nearest: str = ""
+    highest: int | None = None
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""

@@ -209,8 +209,8 @@ def test_nothing_is_sent_while_the_service_knows_a_higher_number(
     if how == "a receipt":
         known(site, 4711)
     else:
-        lower = "order 7 is lower than 4711, which was accepted before"
-        site.answer(with_jjames(served), "superseded", problems=because(lower))
+        [lower] = because("order 7 is lower than the one that was accepted before")
+        site.answer(with_jjames(served), "superseded", problems=[{**lower, "highest": 4711}])
     assert UNSENT in refused("provisioner_sync")
     site.clear()
     served.add_user(User.objects.get(username="sfoster"))

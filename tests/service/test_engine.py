@@ -8,6 +8,7 @@ from typing import Never
 import pytest
 from sqlalchemy import select, update
 
+from provisioner.coldfront.answering import answers
 from provisioner.journal import audit
 from provisioner.journal.schema import events, objects
 from tests.support.engine_site import Site, allocation, control, membership, user
@@ -93,6 +94,15 @@ def test_a_late_file_is_superseded(site: Site) -> None:
     site.request(allocation(1, files=5, head="order: {key: a, number: 1}\n"), "late.yaml")
     assert site.limit("first/account/cf") == "9"
     assert [one["outcome"] for one in site.results("done")] == ["done", "superseded"]
+
+
+def test_the_receipt_of_a_late_request_says_which_order_came_before(site: Site) -> None:
+    site.request(allocation(1, head="order: {key: a, number: 20}\n"), "new.yaml")
+    site.request(allocation(1, head="id: late\norder: {key: a, number: 3}\n"), "late.yaml")
+    [receipt] = (site.config.spool / "receipts").glob("*/late.yaml")
+    answer = answers.read(receipt.read_bytes())
+    assert answer is not None
+    assert (answer.state, answer.overtaken_by) == ("superseded", 20)
 
 
 def test_a_value_moves_and_moves_back(site: Site) -> None:

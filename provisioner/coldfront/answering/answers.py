@@ -36,8 +36,6 @@ _RETRY = re.compile(r"`provisioner retry(?: [A-Za-z0-9._-]+)?`")
 
 _SIZE = 16 * 1024 * 1024
 _STATE = re.compile(rb"^(state|digest): ([a-z0-9]+)$", re.M)
-_LOWER = re.compile(r"order [0-9]+ is lower than (?P<order>[0-9]{1,18})\b")
-"""The problem of a request that the service superseded because of its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,8 @@ class Answer:
     @property
     def overtaken_by(self) -> int:
         """Return the order that the service accepted before a superseded one; 0 if not told."""
-        found = [_LOWER.search(problem) for problem in self.problems]
-        return max((int(match["order"]) for match in found if match), default=0)
+        highest = (_count(problem.get("highest")) for problem in _listed(self.whole, "problems"))
+        return max((number for number in highest if number is not None), default=0)
 
 
 @dataclass(frozen=True, slots=True)
