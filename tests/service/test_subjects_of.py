@@ -104,6 +104,17 @@ def test_whose_rule_says_others_takes_a_subject_over_and_it_stays_its_first_writ
     assert send(site, SECOND, allocation(1, "ann"), "back.yaml").state == "done"
 
 
+def test_a_subject_stays_its_first_writers_however_long_ago_they_last_asked(tmp_path: Path) -> None:
+    site = Site(tmp_path, RULES + "retention: {journal_days: 1, journal_floor: 1}\n")
+    send(site, SECOND, allocation(1, "ann"))
+    for number in range(2):
+        send(site, OPERATOR, allocation(1, "ann, bob", files=number + 5), f"{number}.yaml")
+    send(site, OPERATOR, user("last"), "last.yaml")
+    keeper = Keeper(site.spool, site.system.journal, site.config.retention)
+    keeper.prune(time.time() + 1000 * 86400)
+    assert send(site, SECOND, allocation(1, "ann"), "back.yaml").state == "done"
+
+
 def test_who_claims_an_unused_id_keeps_nobody_out_whose_rules_cover_all(site: Site) -> None:
     squatted = send(site, STRANGER, allocation(9, "eve", code="cg1"))
     assert squatted.state == "done"

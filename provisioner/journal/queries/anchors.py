@@ -1,7 +1,9 @@
 """Anchors: which finished requests the journal still needs, however old they are.
 
 Promises: everything is read inside the caller's transaction. A request is needed if a claim or a
-suspension names it, as policy and `undo` read what it asked for. It is also needed if another
+suspension names it, as policy and `undo` read what it asked for. The newest begun provision of each
+writer who ever had a claimed allocation or project is needed, as policy asks who had it. A request
+is also needed if another
 request for the same subject may still count again (it is open, or it failed or was cancelled and
 can be retried), unless a whole statement that was done lies between the two: what a cancellation
 gives back, and what a release or a retry must not undo, is read from these rows. Leaves out: how
@@ -16,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, union
 
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.queries import precedents
 from provisioner.journal.queries.history import CLAIMING
 from provisioner.journal.schema import claims, requests, step_objects, suspensions
 from provisioner.objects.states import OPEN, RequestState
@@ -25,7 +28,7 @@ _RETRIABLE = (RequestState.FAILED, RequestState.CANCELLED)
 
 _KINDS = ("allocation:", "project:", "user:")
 
-_NAMED = union(select(claims.c.request), select(suspensions.c.request))
+_NAMED = union(select(claims.c.request), select(suspensions.c.request), precedents.newest_having())
 
 
 class Anchors:

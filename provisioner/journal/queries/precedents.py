@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record, asker
-from provisioner.journal.schema import requests, steps
+from provisioner.journal.schema import claims, requests, steps
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
 
@@ -138,15 +138,28 @@ def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[s
 _PROVIDING = ("project.provision", "allocation.provision")
 """Actions that make a subject; all others are about one that is there."""
 
+_HAVING = (*RUNNING, RequestState.DONE, RequestState.FAILED)
+_BEGUN = select(steps.c.name).where(steps.c.request == requests.c.id).exists()
+
 
 def had(conn: Connection, root: str, writer: str) -> bool:
     """Return True if a writer's request for a subject has begun, whoever has it now.
 
     What never began, as an older order or a request that waits for a release, made nothing.
     """
-    begun = select(steps.c.name).where(steps.c.request == requests.c.id).exists()
-    states = [*RUNNING, RequestState.DONE, RequestState.FAILED]
-    return _any_provision(conn, root, writer, states, begun)
+    return _any_provision(conn, root, writer, _HAVING, _BEGUN)
+
+
+def newest_having() -> Select[tuple[RequestId]]:
+    """Return a statement for the newest request of each writer by which `had` is True of a subject
+    that somebody claims."""
+    claimed = select(claims.c.root).where(claims.c.root == requests.c.subject).exists()
+    having = requests.c.action.in_(_PROVIDING), requests.c.state.in_(_HAVING), claimed, _BEGUN
+    return (
+        select(func.max(requests.c.id))
+        .where(*having)
+        .group_by(requests.c.writer, requests.c.subject)
+    )
 
 
 def waits(conn: Connection, root: str, writer: str) -> bool:
