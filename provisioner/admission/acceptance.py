@@ -35,7 +35,7 @@ from provisioner.journal.records import (
     step_moves,
     step_rows,
 )
-from provisioner.journal.records.changes import people_shown
+from provisioner.journal.records.changes import Changes, shown
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
 from provisioner.outcome.refusals import Refusals
@@ -178,7 +178,8 @@ class Acceptance:
     def _readmit(self, record: request_rows.Record) -> None:
         """Judge a recorded request as if it were new."""
         candidate = self._terms.reader.again(self.conn, record)
-        seen = people_shown(self.conn, record.id) if record.approved_by is not None else None
+        released = record.approved_by is not None
+        seen = shown(self.conn, record.id) or Changes(()) if released else None
         dated = subjects.follows_a_date(self.conn, record.id)
         answers = Answers(*(AS_SERVICE if dated else (record.uid, record.writer)), seen)
         [judged] = self._judge([candidate], answers, besides=record.id)

@@ -122,8 +122,8 @@ def ruled(judged: Judged) -> list[audit.Event]:
         return []
     answer = judged.ruling.answer
     if judged.state == RequestState.HELD:
-        losing = judged.ruling.losing
-        facts = Changes(losing).facts() if losing else None
+        losing, left = judged.ruling.losing, judged.ruling.left
+        facts = Changes(losing, left=left).facts() if losing or left else None
         why = f"by {request_rows.POLICY}: {answer.why}"
         return [audit.Event(judged.id, HELD, why, None, facts)]
     if judged.state == RequestState.ACCEPTED:

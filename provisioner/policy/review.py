@@ -19,6 +19,7 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
+from provisioner.journal.records.changes import Changes
 from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.objects.states import RequestState
 from provisioner.policy import policy, rules, targets
@@ -40,7 +41,7 @@ Steers = Callable[[Seeker], Shift]
 class Case:
     """A request to be judged.
 
-    seen: who loses something by it as a second person has seen and released it, None if nobody has;
+    seen: what it does to whom as a second person has seen and released it, None if nobody has;
     counted: it is part of a request that was released as a whole; steers: None if it steers no
     other request; beside: people who lose something by other requests of the same moment.
     """
@@ -50,7 +51,7 @@ class Case:
     writer: str
     request: Request
     planned: Sequence[Step]
-    seen: frozenset[str] | None = None
+    seen: Changes | None = None
     counted: bool = False
     steers: Steers | None = None
     beside: frozenset[str] = frozenset()
@@ -62,7 +63,7 @@ class Answers:
 
     uid: int
     writer: str
-    seen: frozenset[str] | None = None
+    seen: Changes | None = None
     counted: bool = False
     beside: frozenset[str] = frozenset()
 
@@ -78,7 +79,7 @@ class Ruling:
     fresh: new users, if they are counted; on_behalf_of: the person behind the writer, if that is
     believed; seeker: the writer as somebody who looks up requests, None if nothing is looked up;
     replaces: the request that it is to put right, if it names one that it may; losing: who loses
-    something by it.
+    something by it; left: data that it leaves, and for what.
     """
 
     answer: policy.Answer
@@ -87,6 +88,7 @@ class Ruling:
     seeker: Seeker | None = None
     replaces: RequestId | None = None
     losing: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 def outlines(planned: Sequence[Step]) -> dict[Pair, Want | None]:
@@ -136,9 +138,7 @@ class Review:
             hit = set() if case.counted else losers
             crowd = hit | case.beside | self._lately(case.uid, now) if hit else hit
             left = self._left(case, changes)
-            approved = case.seen is not None and (
-                len(crowd) <= self._rules.harmless or losers <= case.seen
-            )
+            approved = _approved(case.seen, losers, left, few=len(crowd) <= self._rules.harmless)
             question = replace(question, approved=approved, hit=len(crowd), left=left)
             if len(crowd) > self._rules.harmless:
                 question = replace(question, known=len(holdings.people(conn) | crowd))
@@ -161,7 +161,7 @@ class Review:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
             person = self._rules.believed(submitter, question.on_behalf_of)
             rulings[case.id] = Ruling(
-                answer, question.fresh, person, seeker, replaces, tuple(losers)
+                answer, question.fresh, person, seeker, replaces, tuple(losers), left
             )
         return rulings
 
@@ -317,6 +317,15 @@ class _Changes:
         """Return the change of claims by a request that states what its subject claims."""
         coming = outlines(case.planned)
         return Shift(self._before[case.request.subject] - coming.keys(), coming)
+
+
+def _approved(
+    seen: Changes | None, losers: Collection[str], left: Collection[str], *, few: bool
+) -> bool:
+    """Return True if a second person has seen what a request does. few: no crowd loses by it."""
+    if seen is None or not set(left) <= set(seen.left):
+        return False
+    return few or set(losers) <= set(seen.people)
 
 
 def _with_subject(conn: Connection, case: Case, question: rules.Question) -> rules.Question:

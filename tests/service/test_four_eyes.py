@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from provisioner.journal import audit
+from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events
 from tests.support.adopting import adopt
@@ -350,3 +351,15 @@ def test_who_releases_what_is_not_held_is_told_so_without_an_alarm(
     refused = tried(site, OPERATOR, ended)
     assert why(refused) == f"{ended.id} is not held: it is done"
     assert not any("ALARM" in line for line in caplog.messages)
+
+
+def test_a_release_leaves_no_data_that_nobody_was_shown(site: Site) -> None:
+    held = send(site, PORTAL, allocation(1, "ann", files=50, code="other"), "held.yaml")
+    send(site, OPERATOR, allocation(1, "ann, bob", code="data"), "data.yaml")
+    for shown, state in (([], "held"), (["first/account/data for first/account/other"], "done")):
+        with site.system.journal.reading() as conn:
+            seen = changes.shown(conn, held.id)
+        assert [*(seen.left if seen is not None else ())] == shown
+        tried(site, SECOND, held)
+        assert now(site, held).state == state
+    assert "first/member/other/ann" in site.first.rows

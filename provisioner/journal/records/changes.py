@@ -28,17 +28,19 @@ class Changes:
     """What was shown.
 
     people: who would lose something; subjects: those of a manifest that are listed, by what happens
-    to them; counts: how many there are in all.
+    to them; counts: how many there are in all; left: data that would be left, and for what.
     """
 
     people: Collection[str]
     subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    left: Collection[str] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return them as the event keeps them."""
         listed = {what: list(names[:MOST]) for what, names in self.subjects.items()}
-        return {"people": sorted(self.people), "subjects": listed, "counts": dict(self.counts)}
+        facts = {"people": sorted(self.people), "subjects": listed, "counts": dict(self.counts)}
+        return {**facts, "left": sorted(self.left)} if self.left else facts
 
     def cover(self, other: Changes) -> bool:
         """Return True if nothing of other changes is new: who released these released those."""
@@ -54,9 +56,9 @@ class Changes:
 
     def lines(self) -> list[str]:
         """Return what happens to each subject, one line each."""
-        texts = []
+        texts = [f"left, and no data is moved: {data}" for data in self.left]
         if not self.subjects:
-            texts = [f"{name}: loses something" for name in self.people]
+            texts += [f"{name}: loses something" for name in self.people]
         for what, names in self.subjects.items():
             texts += [f"{name}: {what}" for name in names]
             more = self.counts.get(what, 0) - len(names)
@@ -79,10 +81,5 @@ def shown(conn: Connection, request: RequestId) -> Changes | None:
     found = json.loads(facts) if isinstance(facts, str) else facts
     if "subjects" not in found:
         return None
-    return Changes(found.get("people", ()), found["subjects"], found["counts"])
-
-
-def people_shown(conn: Connection, request: RequestId) -> frozenset[str]:
-    """Return who would have lost something by a request when it was last held."""
-    seen = shown(conn, request)
-    return frozenset(seen.people if seen is not None else ())
+    left = found.get("left", ())
+    return Changes(found.get("people", ()), found["subjects"], found["counts"], left)
