@@ -199,6 +199,7 @@ class Gui:
         return commands, self._results(commands)
 
     def _stat(self, state: Mapping[str, Any], path: str) -> Ran:
+        # invented: that the mount point itself (`%2F`) has an answer, as it has for `owner`.
         absolute = _absolute(state, path)
         code, printed, _ = self._run("stat", "--printf", "%u %g %f %i", "--", absolute)
         if code:

@@ -11,7 +11,15 @@ import pytest
 from handlers.gpfs.rest import gui
 from handlers.gpfs.rest.gui import Answer, Gui
 from handlers.gpfs.rest.jobs import Jobs
-from provisioner.contract import Fault, Json, Permanent, Transient, Unavailable, Unknown
+from provisioner.contract import (
+    ConfigError,
+    Fault,
+    Json,
+    Permanent,
+    Transient,
+    Unavailable,
+    Unknown,
+)
 
 RUNNING: dict[str, Any] = {"status": "RUNNING"}
 DONE: dict[str, Any] = {"status": "COMPLETED", "result": {"stdout": ["ok"], "exitCode": 0}}
@@ -203,3 +211,12 @@ def test_a_file_of_authorities_that_is_not_there_sends_nothing(tmp_path: Path) -
     with pytest.raises(Unavailable, match=r"gone\.pem") as raised:
         Gui(["https://127.0.0.1:1"], lambda: ("u", "p"), gone).read("info")
     assert "ca_file" in raised.value.advice
+
+
+def test_a_secret_that_is_not_there_is_named_and_nothing_is_sent() -> None:
+    def login() -> tuple[str, str]:
+        raise ConfigError("there is no secret gui-user", advice="set its file under `secrets`")
+
+    with pytest.raises(Unavailable, match="there is no secret gui-user") as raised:
+        Gui(["https://127.0.0.1:1"], login, None).read("info")
+    assert "`secrets`" in raised.value.advice
