@@ -20,6 +20,9 @@ OTHER = "other"
 """A second cluster in the database, with no controller: what is meant for one must not reach it."""
 
 
+RESTD_USER = "daemon"
+"""Who runs slurmrestd: some user whom every Debian has."""
+
 CLIENTS = ("sacctmgr", "scontrol", "sinfo", "squeue", "sbatch", "scancel", "sacct")
 
 
@@ -45,6 +48,25 @@ def configure(lab: Lab) -> None:
     fill("slurmdbd.conf", lab.path("etc", "slurmdbd.conf"), values, mode=0o600)
     for name in ("slurmctld", "slurmd"):
         lab.path("data", name).mkdir(exist_ok=True)
+
+
+def has_slurmrestd(lab: Lab) -> bool:
+    """Say whether the lab's Slurm has a slurmrestd that the service can use; inside only."""
+    return at_least(version(lab, "slurm"), "24.11")
+
+
+def allow_tokens(lab: Lab) -> None:
+    """Let the daemons take tokens, which the lab's slurmrestd wants."""
+    if not has_slurmrestd(lab):
+        return
+    key = lab.secret("jwt.key")
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_bytes(secrets.token_bytes(64))
+    lines = f"AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}\n"
+    for file in (conf(lab), lab.path("etc", "slurmdbd.conf")):
+        with file.open("a", encoding="utf-8") as out:
+            out.write(lines)
 
 
 def disown_cgroups(lab: Lab) -> None:
@@ -148,6 +170,27 @@ def start_slurmd(lab: Lab) -> None:
         )
 
     inside.answers(lab.directory, "slurmd", idle)
+
+
+def slurmrestd_socket(lab: Lab) -> Path:
+    """Name slurmrestd's socket."""
+    return lab.path("run", "slurmrestd", "socket")
+
+
+def start_slurmrestd(lab: Lab) -> None:
+    """Start slurmrestd, as neither root nor SlurmUser, and make a token; slurmctld must answer."""
+    socket = slurmrestd_socket(lab)
+    socket.parent.mkdir()
+    shutil.chown(socket.parent, RESTD_USER)
+    become = ["setpriv", "--reuid", RESTD_USER, "--regid", RESTD_USER, "--clear-groups"]
+    # Without SLURM_JWT it asks munge for its own messages, and refuses tokens.
+    serve = ["slurmrestd", "-a", "rest_auth/jwt", "-s", "slurmdbd", f"unix:{socket}"]
+    _start(lab, "slurmrestd", "SLURM_JWT=daemon", *become, *serve)
+    inside.answers(lab.directory, "slurmrestd", socket.is_socket)
+    token = lab.secret("slurm-token")
+    token.unlink(missing_ok=True)
+    token.touch(mode=0o600)
+    token.write_text(_slurm(lab, "scontrol", "token", "username=root", "lifespan=2592000"))
 
 
 def end_jobs(lab: Lab) -> None:

@@ -172,6 +172,7 @@ def _start(lab: Lab, began: float) -> None:
     # Slurm's daemons resolve every user of their database when they start, so names come first.
     directories.certify(lab)
     accounting.disown_cgroups(lab)
+    accounting.allow_tokens(lab)
     _side_by_side(lab, domain, others, database)
     timed("slurmdbd", lambda: accounting.start_slurmdbd(lab))
     _side_by_side(
@@ -179,6 +180,8 @@ def _start(lab: Lab, began: float) -> None:
         lambda: timed("slurmctld", lambda: accounting.start_slurmctld(lab)),
         lambda: timed("slurmd", lambda: accounting.start_slurmd(lab)),
     )
+    if accounting.has_slurmrestd(lab):
+        timed("slurmrestd", lambda: accounting.start_slurmrestd(lab))
     seconds = time.monotonic() - began
     report.write(lab, seconds)
     print(f"lab: {lab.directory} is up on {lab.address} after {seconds:.1f} s")

@@ -43,6 +43,13 @@ def _clients(lab: Lab) -> str:
     return str(inside.lend(lab.directory, accounting.CLIENTS)) if lab.suite else ""
 
 
+def _slurmrestd(lab: Lab) -> dict[str, str] | None:
+    if not accounting.has_slurmrestd(lab):
+        return None
+    address = f"unix:{accounting.slurmrestd_socket(lab)}"
+    return {"address": address, "token_file": str(lab.secret("slurm-token"))}
+
+
 def _report(lab: Lab, seconds: float) -> dict[str, object]:
     ad = {**directories.ad(lab).report(lab), "domain": directories.DOMAIN}
     return {
@@ -66,6 +73,7 @@ def _report(lab: Lab, seconds: float) -> dict[str, object]:
             "partition": "main",
             "munge_socket": str(accounting.munge_socket(lab)),
             "ports": dict(lab.ports),
+            "slurmrestd": _slurmrestd(lab),
         },
         "mariadb": {
             "socket": str(lab.path("run", "mariadb", "socket")),

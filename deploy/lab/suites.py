@@ -18,6 +18,9 @@ from pathlib import Path
 from deploy.lab.place import LabError
 from deploy.lab.write import run
 
+MORE = ("slurmrestd", "slurm-wlm-jwt-plugin")
+"""Packages that a tree has beside those of `install`, which this machine's own lab does without."""
+
 NAME = re.compile(r"[a-z]{3,20}")
 
 
@@ -39,6 +42,9 @@ def tree(suite: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             _make(suite, made)
+        elif not _has_more(made):
+            print(f"lab: {made} gets {', '.join(MORE)}, which it lacks", flush=True)
+            _install(made)
     return made
 
 
@@ -55,14 +61,22 @@ def _make(suite: str, made: Path) -> None:
     # What a mirror holds of a Debian in the making may be weeks old.
     apt = new / "etc/apt/apt.conf.d/90provisioner-lab"
     apt.write_text('Acquire::Check-Valid-Until "false";\n')
-    shutil.copy(Path(__file__).with_name("install"), new / "root")
-    # Whatever a package starts there ends with the installation.
-    room = ("--mount", "--pid", "--fork", "--kill-child", f"--root={new}", "--mount-proc")
-    run("unshare", *room, "--", "bash", "/root/install")
+    _install(new)
     (new / "etc" / "hosts").touch()
-    shutil.rmtree(new / "var/cache/apt")
     new.rename(made)
     print(f"lab: {made} is made after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _has_more(tree: Path) -> bool:
+    return all((tree / f"usr/share/doc/{package}").is_dir() for package in MORE)
+
+
+def _install(tree: Path) -> None:
+    shutil.copy(Path(__file__).with_name("install"), tree / "root")
+    # Whatever a package starts there ends with the installation.
+    room = ("--mount", "--pid", "--fork", "--kill-child", f"--root={tree}", "--mount-proc")
+    run("unshare", *room, "--", "bash", "/root/install", *MORE)
+    shutil.rmtree(tree / "var/cache/apt", ignore_errors=True)
 
 
 def _mirror() -> str:

@@ -5,11 +5,14 @@ Leaves out: the calls (`sacctmgr`, `rest`, `slurmctld`, `jobs`), and who wants w
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from handlers.slurm.database import Database
 from handlers.slurm.jobs import Records
 from handlers.slurm.programs import Programs
+from handlers.slurm.rest.slurmrestd import Slurmrestd
+from handlers.slurm.rest.wire import Wire
 from handlers.slurm.sacctmgr import Sacctmgr
 from handlers.slurm.settings import Settings
 from handlers.slurm.slurmctld import Slurmctld
@@ -27,13 +30,23 @@ class Tools:
     database: Database
 
 
+def _slurmdbd(site: Site, settings: Settings, programs: Programs) -> Slurmdbd:
+    """Return the way to slurmdbd that the settings name."""
+    if settings.transport == "sacctmgr":
+        return Sacctmgr(programs, settings.cluster, settings.sacctmgr)
+    named, user = settings.token, settings.rest_user or ""
+    token = None if named is None else functools.partial(site.secret, named)
+    wire = Wire(settings.slurmrestd or "", token, user, settings.timeout, settings.ca_file)
+    return Slurmrestd(wire, settings.cluster, settings.parser or "")
+
+
 def tools_of(site: Site, settings: Settings) -> Tools:
     """Return what the settings name."""
     environment = {"SLURM_CONF": settings.slurm_conf} if settings.slurm_conf else {}
     programs = Programs(site.run, environment, settings.timeout)
     cancels = settings.scancel if settings.on_suspend == "cancel" else ()
     return Tools(
-        Sacctmgr(programs, settings.cluster, settings.sacctmgr),
+        _slurmdbd(site, settings, programs),
         Slurmctld(programs, settings.scontrol, settings.squeue, cancels),
         Records(programs, settings.cluster, settings.sacctmgr, settings.sacct),
         Database(programs, settings.mysql),

@@ -34,8 +34,8 @@ def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
         found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
         return [Finding(Level.ERROR, "slurmdbd", found, advice)]
     answers = Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")
-    version, database = _version(tools), check_database(tools.database)
-    return [answers, version, *database, *_controller(tools), *_jobs(tools)]
+    way, version, database = _way(tools), _version(tools), check_database(tools.database)
+    return [answers, *way, version, *database, *_controller(tools), *_jobs(tools)]
 
 
 def judged(version: str) -> Finding:
@@ -59,6 +59,14 @@ def _version(tools: Tools) -> Finding:
         return judged(tools.slurmdbd.version())
     except Fault as fault:
         return Finding(Level.WARNING, "slurmdbd", f"does not say its version: {fault.message}")
+
+
+def _way(tools: Tools) -> list[Finding]:
+    """Return what there is to say of the way to slurmdbd."""
+    try:
+        return [*tools.slurmdbd.findings()]
+    except Fault as fault:
+        return [Finding(Level.ERROR, "slurmdbd", fault.message, fault.advice)]
 
 
 def _controller(tools: Tools) -> list[Finding]:

@@ -32,6 +32,7 @@ from handlers.slurm.plan import (
 )
 from handlers.slurm.refers import Known, default_of, named, named_by_key, refused, without_access
 from handlers.slurm.removal import below
+from handlers.slurm.rest.writing import check_sayable
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, state_of, stays_alone
 from handlers.slurm.settings import Params, Settings
 from handlers.slurm.slurmctld import Held
@@ -93,6 +94,8 @@ class Slurm:
                 other = "a name that is not in the handler's `protected`"
                 raise InvalidRequest(f"{name} is protected", field=field, expected=other)
         specs = together(parsed.specs, parsed.fairshare, parsed.qos)
+        if self._settings.transport == "rest":
+            check_sayable(specs.limits)
         texts = _texts(specs.texts, parsed.user)
         want: dict[str, Any] = {"present": True, "account": parsed.account, "limits": specs.limits}
         if parsed.user is not None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from handlers.slurm.client import Tools
 from handlers.slurm.healing import set_defaults
 from handlers.slurm.limits.limits import Limits, add_words
+from handlers.slurm.rows import chosen
 from handlers.slurm.slurmdbd import Association, Slurmdbd, by_name, contradicted, default_accounts
 from provisioner.contract import Key, NotReady, Transient, split_key
 
@@ -138,8 +139,9 @@ def _remove_and_add(
     """
     rows = _here(tools.slurmdbd, names)
     _delete(tools.slurmdbd, account, names, [])
+    gone = chosen(selection) or ()
     for row in rows:
-        if row.account == account and not _selected(row, selection):
+        if row.account == account and row.partition not in gone:
             _add_as_it_was(tools.slurmdbd, row)
     set_defaults(tools.slurmdbd, dict.fromkeys(names, account))
 
@@ -168,8 +170,9 @@ def _check_alone(
             raise doubt or refused
     if tools.slurmdbd.privileged(names):
         raise refused
+    gone = chosen(selection) or ()
     for row in rows:
-        if not _selected(row, selection) and row.limits != asked.get(row.user):
+        if row.partition not in gone and row.limits != asked.get(row.user):
             where = f"name={row.user} cluster={tools.slurmdbd.cluster}"
             raise NotReady(
                 f"{refused.message}. What stays of {row.user} in {account} has limits that no "
@@ -191,13 +194,6 @@ def _add_as_it_was(slurmdbd: Slurmdbd, row: Association) -> None:
     """Add a user's association again, with its partition and its limits."""
     partition = [f"partition={row.partition}"] if row.partition else []
     slurmdbd.add_users(row.account, [row.user], [*partition, *add_words(row.limits)])
-
-
-def _selected(row: Association, selection: Sequence[str]) -> bool:
-    """Return True if `partition=gpu,cpu` names an association, or `partition=""` the one
-    without."""
-    chosen = {name.strip('"') for word in selection for name in word.partition("=")[2].split(",")}
-    return row.partition in chosen
 
 
 def _working(account: str, names: Sequence[str]) -> NotReady:

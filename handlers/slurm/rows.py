@@ -116,6 +116,15 @@ def selections(some: Collection[str], rows: Rows) -> list[tuple[str, tuple[str, 
     return [*found, ('partition=""', (WITHOUT,))] if WITHOUT in some else found
 
 
+def chosen(selection: Sequence[str]) -> frozenset[str] | None:
+    """Return the partitions that words of `selections` name; None if they name all."""
+    if not selection:
+        return None
+    return frozenset(
+        name.strip('"') for one in selection for name in one.partition("=")[2].split(",")
+    )
+
+
 def words(some: Collection[str], rows: Rows) -> str:
     """Return as text which of several associations a change is about; '' for the usual one."""
     if set(some) == {WITHOUT} == set(rows):

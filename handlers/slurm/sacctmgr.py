@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from handlers.slurm.limits.limits import COLUMNS, OWN, printed
 from handlers.slurm.programs import Programs
 from handlers.slurm.slurmdbd import FILTER, ROOT, Association, check_whole
-from provisioner.contract import Unavailable
+from provisioner.contract import Finding, Unavailable
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
@@ -117,6 +117,10 @@ class Sacctmgr:
         """Return slurmdbd's version, `24.11.5`; '' if it does not say."""
         found = _VERSION.search(self.programs.ask([*self.words, "show", "config"], "slurmdbd"))
         return found[1] if found else ""
+
+    def findings(self) -> Sequence[Finding]:
+        """Return nothing: that it answers says all."""
+        return ()
 
     # Writing.
 

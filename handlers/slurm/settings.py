@@ -7,10 +7,13 @@ parameter (`handler`).
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from handlers.slurm.limits.merge import Rule, check_rules
 from handlers.slurm.texts import LONGEST, as_held
@@ -46,6 +49,31 @@ Partition = Annotated[str, AfterValidator(_partition)]
 Text = Annotated[str | None, Fits(LONGEST, as_held)]
 
 
+Parser = Literal["v0.0.45", "v0.0.44", "v0.0.43", "v0.0.42"]
+
+PARSERS: Final[tuple[Parser, ...]] = ("v0.0.45", "v0.0.44", "v0.0.43", "v0.0.42")
+"""The known data parsers, the preferred one first: 24.11 has v0.0.42, 26.05 all."""
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    where = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in ("unix", "http", "https") or not where:
+        raise ValueError(f"{value!r} is not unix:/PATH, http://HOST:PORT or https://HOST")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"{value!r} would send the token in clear text: use https, or a unix socket"
+        )
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Settings(BaseModel):
     """Settings of one cluster."""
 
@@ -53,7 +81,30 @@ class Settings(BaseModel):
 
     cluster: str = Field(description="its name in Slurm", examples=["a"], pattern=r"^[a-z0-9_-]+$")
     lane: str = Field("slurm", description="lane; clusters of one slurmdbd must share it")
+    transport: Literal["sacctmgr", "rest"] = Field(
+        "sacctmgr", description="the way to slurmdbd: the program, or slurmrestd (docs/slurm.md)"
+    )
     sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
+    slurmrestd: Annotated[str, AfterValidator(_address)] | None = Field(
+        None,
+        description="address of slurmrestd, only with `transport: rest`; `https://HOST` for one on "
+        "another host, behind a proxy",
+        examples=["unix:/run/slurmrestd/socket"],
+    )
+    token: str | None = Field(
+        None,
+        description="name of the secret with the token that `scontrol token` made; none: "
+        "slurmrestd knows the service by its unix socket",
+    )
+    rest_user: str | None = Field(
+        None, description="user of that token, if slurmrestd needs to be told"
+    )
+    parser: Parser | None = Field(
+        None, description="data parser of slurmrestd; default: the newest that both know"
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM file of the authority of `https://`; default: the system's"
+    )
     scontrol: tuple[str, ...] = Field(
         ("scontrol",),
         description="program, to find failed uid lookups and partitions; empty: no search for them",
@@ -90,6 +141,18 @@ class Settings(BaseModel):
         description="how several claims on one account or association become one limit",
         examples=[{"GrpTRES": "sum", "DefaultQOS": "newest"}],
     )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Settings:
+        if self.transport == "sacctmgr":
+            return self
+        if self.slurmrestd is None:
+            raise ValueError(
+                "transport: rest needs `slurmrestd`, such as unix:/run/slurmrestd/socket"
+            )
+        if self.token is None and not self.slurmrestd.startswith("unix:"):
+            raise ValueError("slurmrestd takes nobody without a token over TCP: set `token`")
+        return self
 
 
 class Params(BaseModel):

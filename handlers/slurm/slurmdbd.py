@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from handlers.slurm.limits.limits import Limits
-from provisioner.contract import Unavailable
+from provisioner.contract import Finding, Unavailable
 
 FILTER = 200
 """Up to this many names a call asks only for them; with more, for the whole cluster."""
@@ -82,6 +82,9 @@ class Slurmdbd(Protocol):
 
     def version(self) -> str:
         """Return its version, `24.11.5`; '' if it does not say."""
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what `doctor` says of the way to it. Raises Unavailable."""
 
     def add_accounts(self, names: Sequence[str], attributes: Sequence[str]) -> None:
         """Add accounts; attributes may name a parent, texts and limits."""

@@ -8,8 +8,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support import slurm_sites
 from tests.support.gpfs_gui import RestFileSystem
 from tests.support.gpfs_site import FileSystem, Ledger
+
+
+@pytest.fixture(autouse=True)
+def _served() -> Iterator[None]:
+    """End what a test has served."""
+    yield
+    slurm_sites.close()
 
 
 @pytest.fixture

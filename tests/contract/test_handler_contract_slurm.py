@@ -11,7 +11,7 @@ import pytest
 from handlers.emulators.slurm import programs as emulator
 from handlers.slurm import handler as slurm
 from provisioner.agent.client import runner
-from provisioner.contract import Handler
+from provisioner.contract import Handler, Site
 from provisioner.testing import HandlerContract, site
 from tests.support import agent_sites, slurm_sites
 from tests.support.acls import AS_ROOT
@@ -40,11 +40,14 @@ class _OfSlurm(HandlerContract):
         raise NotImplementedError
 
     def handler(self) -> Handler:
-        return slurm.build(site(self.instance), self.cluster.settings)
+        return slurm.build(self._site(), self.cluster.settings)
 
     def away(self) -> Handler:
-        gone = {"sacctmgr": ["/nowhere/sacctmgr"]}
-        return slurm.build(site(self.instance), {**self.cluster.settings, **gone})
+        gone = {"sacctmgr": ["/nowhere/sacctmgr"], "slurmrestd": "unix:/nowhere/slurmrestd"}
+        return slurm.build(self._site(), {**self.cluster.settings, **gone})
+
+    def _site(self) -> Site:
+        return site(self.instance, secrets=self.cluster.secrets)
 
     def write(self, *words: str) -> None:
         """Run sacctmgr as an admin would."""
@@ -172,3 +175,35 @@ class TestAssociationsInTheLab(_InTheLab, TestAssociations):
 
 class TestPartitionsInTheLab(_InTheLab, TestPartitions):
     pass
+
+
+if "rest" in slurm_sites.TRANSPORTS:
+
+    class _ByRest(_OfSlurm):
+        def make_cluster(self, directory: Path) -> Cluster:
+            return slurm_sites.by_rest(directory, ("main", "gpu", "cpu", "big"))
+
+    class TestAccountsByRest(_ByRest, TestAccounts):
+        pass
+
+    class TestAssociationsByRest(_ByRest, TestAssociations):
+        pass
+
+    class TestPartitionsByRest(_ByRest, TestPartitions):
+        pass
+
+
+if "rest" in slurm_sites.TRANSPORTS and slurm_sites.has_slurmrestd():
+
+    class _InTheLabByRest(_InTheLab):
+        def make_cluster(self, directory: Path) -> Cluster:
+            return slurm_sites.real_by_rest()
+
+    class TestAccountsInTheLabByRest(_InTheLabByRest, TestAccounts):
+        pass
+
+    class TestAssociationsInTheLabByRest(_InTheLabByRest, TestAssociations):
+        pass
+
+    class TestPartitionsInTheLabByRest(_InTheLabByRest, TestPartitions):
+        pass

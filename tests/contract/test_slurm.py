@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.support.slurm_ledger import Ledger, account, changes, faults, in_two,
 from tests.support.slurm_sites import Cluster
 
 
-@pytest.fixture(params=slurm_sites.BOTH)
+@pytest.fixture(params=slurm_sites.ALL)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
     """Give a cluster with no account of ours."""
     return slurm_sites.which(request.param, tmp_path)
@@ -222,21 +223,18 @@ def test_a_crash_after_any_write_converges_when_run_again(
         ledger.want(handler, "allocation:1", more)
         ledger.claims[f"slurm-a/assoc/{which}a/{which}"] = ()
         left = [survives]
-        write = Sacctmgr.write
+        way: Any = type(handler._tools.slurmdbd)
 
         def dying(
-            tools: object,
-            words: Sequence[str],
-            left: list[int] = left,
-            write: Callable[..., None] = write,
+            *words: Any, left: list[int] = left, write: Callable[..., None] = way.write
         ) -> None:
             if left[0] == 0:
                 raise KeyboardInterrupt
             left[0] -= 1
-            write(tools, words)
+            write(*words)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Sacctmgr, "write", dying)
+            patch.setattr(way, "write", dying)
             with pytest.raises(KeyboardInterrupt):
                 ledger.run(handler)
         after = cluster.handler()

@@ -225,10 +225,9 @@ def test_many_users_are_healed_by_one_reconfigure(tmp_path: Path) -> None:
     assert centre.writes() == ["reconfigure"]
 
 
-@pytest.mark.lab
-@pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
-def test_who_is_healed_in_a_real_slurm_has_what_they_had() -> None:
-    cluster = slurm_sites.real()
+@pytest.mark.parametrize("one", slurm_sites.REAL)
+def test_who_is_healed_in_a_real_slurm_has_what_they_had(tmp_path: Path, one: str) -> None:
+    cluster = slurm_sites.which(one, tmp_path)
     settings = {**cluster.settings, "scontrol": [slurm_sites.program("scontrol")]}
     tools = build(slurm_sites.site(), settings)._tools
     name = "t" + uuid.uuid4().hex[:10]
@@ -237,9 +236,9 @@ def test_who_is_healed_in_a_real_slurm_has_what_they_had() -> None:
     try:
         cluster.admin(["add", "account", name, *where])
         cluster.admin(["add", "user", name, *where, f"account={name}", "partition=main", *limits])
-        before = tools.slurmdbd.associations_of([name])
+        before = cluster.sacctmgr().associations_of([name])
         heal(tools, [name])
-        assert tools.slurmdbd.associations_of([name]) == before
+        assert cluster.sacctmgr().associations_of([name]) == before
         assert tools.slurmdbd.users([name])[0] == {name: name}
         assert ("", name) in tools.slurmctld.held([name], [name]).failed
     finally:

@@ -140,6 +140,7 @@ def test_who_comes_back_submits_again_and_keeps_the_jobs(centre: Centre) -> None
     assert centre.jobs()[0] == {(ONE, "PENDING"): 1}
 
 
+@pytest.mark.parametrize("centre", slurm_sites.BY_SACCTMGR, indirect=True)
 def test_who_submits_more_than_may_be_cancelled_before_the_lock_keeps_all(centre: Centre) -> None:
     submit(centre.cluster, centre.first, ONE)
 

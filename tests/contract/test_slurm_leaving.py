@@ -114,7 +114,7 @@ def test_whose_default_association_an_admin_deleted_gets_a_default_account_again
     handler, ledger = cluster.handler(), Ledger()
     first, second = in_two(handler, ledger, name)
     where = [f"name={name}", f"cluster={cluster.settings['cluster']}", f"account={first}"]
-    if at_least(handler._tools.slurmdbd.version(), "24.11"):
+    if at_least(cluster.sacctmgr().version(), "24.11"):
         # From there on nobody can: docs/versions.md.
         with pytest.raises(Fault, match="default account of a user"):
             cluster.admin(["delete", "user", "where", *where])

@@ -15,7 +15,7 @@ from provisioner.contract import Claim, InvalidRequest, Transient
 from provisioner.convergence.converge import converge
 from provisioner.objects.items import Item
 from tests.support import slurm_sites
-from tests.support.slurm_rounds import REFUSED, REFUSED_BY_26_05, ROUNDS, TAKEN
+from tests.support.slurm_rounds import REFUSED, REFUSED_BY_26_05, ROUNDS, SAYABLE, TAKEN
 from tests.support.slurm_sites import Cluster
 
 
@@ -71,7 +71,7 @@ def test_every_limit_is_set_read_back_changed_and_cleared(
     if user:
         params = {"account": name, "user": name}
         converged(handler, params)
-    for written, sent, seen in ROUNDS:
+    for written, sent, seen in SAYABLE if cluster.by_rest else ROUNDS:
         some = {**params, "specs": written.replace("@", name)}
         changed, limits = converged(handler, some)
         assert [one.rpartition(": ")[2].replace(", ", " ") for one in changed] == (
@@ -163,6 +163,7 @@ def test_a_default_qos_is_held_against_the_qos_of_the_request(tmp_path: Path) ->
         handler.claims({"account": "cf1", "qos": ["long"], "specs": "DefaultQOS=debug"})
 
 
+@pytest.mark.parametrize("cluster", slurm_sites.BY_SACCTMGR, indirect=True)
 def test_what_is_handed_down_is_not_taken_for_ones_own(cluster: Cluster, name: str) -> None:
     """A limit is cleared at a user although their account has one, and is given to none anew."""
     handler = cluster.handler()

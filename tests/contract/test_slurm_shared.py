@@ -86,6 +86,7 @@ def test_the_larger_limit_counts_whatever_the_numbers_of_allocations_look_like_a
     assert shared.limits() == {"GrpTRES/cpu": 100, "GrpTRES/node": 2, "MaxJobs": 7}
 
 
+@pytest.mark.parametrize("cluster", slurm_sites.BY_SACCTMGR, indirect=True)
 def test_who_sets_and_who_adds_do_not_write_in_turn(cluster: Cluster, name: str) -> None:
     shared = Shared(cluster, name)
     shared.ask(9, "QOS=debug")
@@ -123,6 +124,7 @@ def test_what_no_rule_settles_stays_as_it_was_and_the_user_gets_in(
     assert shared.limits() == {}
 
 
+@pytest.mark.parametrize("cluster", slurm_sites.BY_SACCTMGR, indirect=True)
 def test_limits_that_are_left_out_go_and_what_an_admin_set_stays(
     cluster: Cluster, name: str
 ) -> None:
@@ -153,6 +155,7 @@ def test_limits_that_an_admin_had_set_come_back(cluster: Cluster, name: str) -> 
     assert shared.limits() == before == {"GrpTRES/cpu": 8, "Fairshare": 3, "QOS": "viz"}
 
 
+@pytest.mark.parametrize("cluster", slurm_sites.BY_SACCTMGR, indirect=True)
 def test_a_qos_that_was_added_goes_and_one_that_an_admin_added_stays(
     cluster: Cluster, name: str
 ) -> None:

@@ -101,6 +101,13 @@ ROUNDS: list[tuple[str, str, Limits]] = [
 ]  # fmt: skip
 """One after the other, each over what the ones before it left. @ is a test's own name."""
 
+_UNSAYABLE = ("QOS+", "QOS-", "QOS=+", "QOS='+", "QosLevel")
+
+SAYABLE = [
+    one for one in ROUNDS if one[0] != "QOS=" and not any(part in one[0] for part in _UNSAYABLE)
+]
+"""Those that slurmrestd can write: no names added to an inherited list of QOS, and none cleared."""
+
 TAKEN = {
     "MaxJobs=": ("MaxJobs=0", "MaxJobs=-1"),
     "MaxJobs=12abc": ("MaxJobs=12", "MaxJobs=12"),

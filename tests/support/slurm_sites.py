@@ -6,14 +6,16 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from handlers.emulators.slurm import programs as emulator
+from handlers.emulators.slurm import slurmrestd
 from handlers.slurm.handler import Slurm, build
 from handlers.slurm.programs import Programs
 from handlers.slurm.sacctmgr import Sacctmgr
@@ -28,6 +30,17 @@ class Cluster:
 
     settings: Mapping[str, object]
     state: Path | None = None
+
+    @property
+    def by_rest(self) -> bool:
+        """Return True if the handler asks slurmrestd."""
+        return self.settings.get("transport") == "rest"
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Return the secrets that the settings name: tests name each by its file."""
+        token = self.settings.get("token")
+        return {str(token): _read(str(token))} if token else {}
 
     def handler(self) -> Slurm:
         """Build a handler again, as after a restart."""
@@ -67,7 +80,7 @@ def site() -> Site:
         host=None,  # type: ignore[arg-type]
         render=expressions.render_text,
         template=Path,
-        secret=str,
+        secret=_read,
     )
 
 
@@ -78,6 +91,24 @@ def emulated(directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
     state.write_text(json.dumps({**json.loads(state.read_text()), "partitions": [*partitions]}))
     tools = {name: [str(programs / name)] for name in emulator.PROGRAMS}
     return Cluster({"cluster": "a", **tools}, state)
+
+
+def by_rest(directory: Path, partitions: Sequence[str] = ("main",), **more: Any) -> Cluster:
+    """Make an emulated slurmdbd that the handler reaches by an emulated slurmrestd."""
+    cluster = emulated(directory, partitions)
+    assert cluster.state is not None
+    served = slurmrestd.Settings(cluster.state, **more)
+    address = _SERVED.enter_context(slurmrestd.serving(directory / "slurmrestd", served))
+    rest = {"transport": "rest", "slurmrestd": address}
+    return replace(cluster, settings={**cluster.settings, **rest})
+
+
+_SERVED = ExitStack()
+
+
+def close() -> None:
+    """End every emulated slurmrestd."""
+    _SERVED.close()
 
 
 def past(
@@ -121,22 +152,65 @@ def program(name: str) -> str:
     return str(Path(lab()["slurm"].get("bin", ""), name))
 
 
-BOTH = [
-    "emulated",
-    pytest.param(
-        "real",
-        marks=[
-            pytest.mark.lab,
-            pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
-        ],
-    ),
-]
-"""The clusters of a suite, as parameters of a fixture; the real one bears its marker."""
+def real_by_rest() -> Cluster:
+    """Return the lab's cluster, which the handler reaches by the lab's slurmrestd."""
+    rest = lab()["slurm"]["slurmrestd"]
+    more = {"transport": "rest", "slurmrestd": rest["address"], "token": rest["token_file"]}
+    cluster = real()
+    return replace(cluster, settings={**cluster.settings, **more})
+
+
+def _read(path: str) -> str:
+    """Read a secret, which tests name by its file."""
+    return Path(path).read_text(encoding="utf-8").strip()
+
+
+_MAKERS: Mapping[str, Callable[[Path, Sequence[str]], Cluster]] = {
+    "emulated": emulated,
+    "emulated by rest": by_rest,
+    "real": lambda *_: real(),
+    "real by rest": lambda *_: real_by_rest(),
+}
+
+TRANSPORTS = os.environ.get("PROVISIONER_SLURM_TRANSPORTS", "sacctmgr").split(",")
+"""The ways to slurmdbd over which each suite runs; in `make matrix` all."""
+
+
+def has_slurmrestd() -> bool:
+    """Return True if the lab has one that the service can use, or there is no lab."""
+    return "PROVISIONER_LAB" not in os.environ or bool(lab()["slurm"].get("slurmrestd"))
+
+
+def _params(*ways: str, kinds: Sequence[str] = ("emulated", "real")) -> list[Any]:
+    marks = [
+        pytest.mark.lab,
+        pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
+    ]
+    names = [
+        f"{kind}{' by rest' if way == 'rest' else ''}"
+        for way in ways
+        for kind in kinds
+        if (kind, way) != ("real", "rest") or has_slurmrestd()
+    ]
+    return [pytest.param(name, marks=marks if name.startswith("real") else ()) for name in names]
+
+
+BOTH = _params(*TRANSPORTS)
+"""The clusters of a suite, as parameters of a fixture; a real one bears its marker."""
+
+REAL = _params(*TRANSPORTS, kinds=["real"])
+"""The same, without an emulated one."""
+
+BY_SACCTMGR = _params("sacctmgr")
+"""The same, for what slurmrestd cannot do."""
+
+ALL = BOTH if "rest" in TRANSPORTS else [*BOTH, "emulated by rest"]
+"""The same, and by an emulated slurmrestd in any case: for the suite that goes first."""
 
 
 def which(one: str, directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
     """Return the cluster that a parameter names. partitions: of the emulated one."""
-    return emulated(directory, partitions) if one == "emulated" else real()
+    return _MAKERS[one](directory, partitions)
 
 
 def own_name(cluster: Cluster, *qos: str) -> Iterator[str]:

@@ -77,19 +77,19 @@ def _show_assoc(data: Slurmdbd, words: list[str]) -> None:
         named = {name: assoc[name] for name in ("cluster", "account", "user", "partition")}
         # `wopl`: without limits inherited from accounts, and without the cluster's QOS.
         own = "wopl" in words or "wopi" in words
-        above = [] if own else _above(data, assoc)
-        limits = sacctmgr_limits.row(assoc["limits"], above, "withrawqos" in words)
+        inherited = [] if own else above(data, assoc)
+        limits = sacctmgr_limits.row(assoc["limits"], inherited, "withrawqos" in words)
         rows.append({**named, "parentname": assoc["parent"], **limits})
     _print(rows, options)
 
 
-def _above(data: Slurmdbd, assoc: Row) -> list[Limits]:
+def above(data: Slurmdbd, assoc: Row) -> list[Limits]:
     """Return the limits of the accounts above an association, the nearest first."""
-    above = assoc["account"] if assoc["user"] else assoc["parent"]
-    parent = data.find(assoc["cluster"], above) if above else None
+    account = assoc["account"] if assoc["user"] else assoc["parent"]
+    parent = data.find(assoc["cluster"], account) if account else None
     if parent is None:
         return [{"qos": {"": ["normal"]}}]
-    return [parent["limits"], *_above(data, parent)]
+    return [parent["limits"], *above(data, parent)]
 
 
 def _matching(data: Slurmdbd, options: dict[str, str]) -> list[Row]:
@@ -203,7 +203,7 @@ def _set_limits_of(data: Slurmdbd, associations: Sequence[Row], words: list[str]
 
 
 def _may_use_default(data: Slurmdbd, assoc: Row) -> bool:
-    limits = sacctmgr_limits.row(assoc["limits"], _above(data, assoc), raw=False)
+    limits = sacctmgr_limits.row(assoc["limits"], above(data, assoc), raw=False)
     default = limits.get("defaultqos", "")
     return not default or default in names_of(limits.get("qos", ""))
 

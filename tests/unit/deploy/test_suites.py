@@ -24,7 +24,8 @@ def test_a_tree_that_is_there_is_not_made_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     kept = tmp_path / "provisioner-lab" / "trixie"
-    kept.mkdir(parents=True)
+    for package in suites.MORE:
+        (kept / "usr/share/doc" / package).mkdir(parents=True)
     assert suites.tree("trixie") == kept
     with pytest.raises(LabError, match="install debootstrap"):
         suites.tree("forky")

@@ -1,0 +1,1 @@
+"""A slurmdbd by slurmrestd: HTTP (`wire`), JSON read (`reading`) and written (`writing`)."""
