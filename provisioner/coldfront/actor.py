@@ -1,6 +1,6 @@
 """The person whose page ColdFront is serving.
 
-Promises: a name that a request can have, or ''; outside of a page, as in a command, the name is ''.
+Promises: whoever is logged in has a name; outside of a page, as in a command, the name is ''.
 Leaves out: whether the service believes the name; its policy decides that.
 """
 
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from simple_history.models import HistoricalRecords
 
-from provisioner.coldfront.asking.wanted import is_person
-
 
 def acting() -> str:
-    """Return the user name of the acting person; '' if there is none, or no request can have it."""
+    """Return the user name of the acting person; '' if there is none."""
     # ColdFront's own history reads the person from the same place.
     request = getattr(HistoricalRecords.context, "request", None)
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return ""
-    name = str(user.get_username())
-    return name if is_person(name) else ""
+    return str(user.get_username())

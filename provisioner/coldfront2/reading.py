@@ -20,7 +20,6 @@ from django.utils import timezone
 from provisioner.coldfront.asking import earlier, mapping, options
 from provisioner.coldfront.asking.outbox import access_key
 from provisioner.coldfront.asking.portal import OfAllocation, OfProject
-from provisioner.coldfront.asking.wanted import is_person
 from provisioner.coldfront2 import activation, extensions
 from provisioner.coldfront2 import mapping as ours
 from provisioner.coldfront2 import resources as of_resources
@@ -38,8 +37,7 @@ def acting() -> str:
     user = getattr(current_request.get(), "user", None)
     if user is None or not user.is_authenticated:
         return ""
-    name = str(user.get_username())
-    return name if is_person(name) else ""
+    return str(user.get_username())
 
 
 def paths() -> bool:

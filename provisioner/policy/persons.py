@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from provisioner.request.values import as_person
 from provisioner.system.users import plain
 
 
@@ -45,7 +46,7 @@ class Persons:
 
     def _plain(self, name: str) -> str:
         """Return a name in the form in which it is compared, without a realm of ours."""
-        plain, before = name.casefold(), ""
+        plain, before = as_person(name).casefold(), ""
         while plain != before:
             before, plain = plain, plain.strip("@").rstrip(".")
             user, _, realm = plain.rpartition("@")

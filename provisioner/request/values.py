@@ -6,6 +6,7 @@ be. Leaves out: where each may appear (`subjects`, `actions`, `config`).
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from datetime import datetime
@@ -90,7 +91,8 @@ def _in_range(value: datetime) -> datetime:
 _USER = r"[a-z_][a-z0-9_.-]{0,31}"
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
-_PERSON = r"[A-Za-z0-9_.@+-]{1,150}"
+_LONGEST = 150
+_PERSON = rf"[A-Za-z0-9_.@+-]{{1,{_LONGEST}}}"
 _PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
 
 
@@ -124,6 +126,24 @@ Person = Annotated[
         json_schema_extra={"pattern": f"^{_PERSON}$"},
     ),
 ]
+
+
+def as_person(name: str) -> str:
+    """Return a person's name as a request can have it; different people keep different names.
+
+    Other characters than `Person` allows become like `_u00f6_`, in lower case: nobody asks as
+    nobody because of their name.
+    """
+    if re.fullmatch(_PERSON, name):
+        return name
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    spelt = re.sub(r"[^A-Za-z0-9_.@+-]", lambda found: f"_u{ord(found[0]):04x}_", plain)
+    if len(spelt) <= _LONGEST:
+        return spelt
+    digest = hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{spelt[: _LONGEST - 33]}_{digest}"
+
+
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 """Text that programs compare, such as an id: it stays unchanged, or is refused."""
 Specs = Annotated[str, Field(max_length=8000), AfterValidator(_one_line)]

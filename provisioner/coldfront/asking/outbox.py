@@ -31,6 +31,7 @@ from provisioner.coldfront.models import (
     Sync,
 )
 from provisioner.contract import ConfigError
+from provisioner.request.values import as_person
 from provisioner.spool.submission import LIMIT
 
 log = logging.getLogger(__name__)
@@ -247,7 +248,7 @@ def _body(row: Request, document: Mapping[str, Any]) -> str:
         "id": request_id(row.number),
         "order": {"key": row.key, "number": row.number},
         "reason": f"{row.event} in ColdFront",
-        **({"on_behalf_of": row.by} if row.by else {}),
+        **({"on_behalf_of": as_person(row.by)} if row.by else {}),
     }
     return json.dumps({**head, **document}, ensure_ascii=False)
 

@@ -30,7 +30,7 @@ from provisioner.coldfront.asking.attributes import (
 from provisioner.contract.texts import phrase
 from provisioner.policy.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names
 from provisioner.request.actions import ACTIONS
-from provisioner.request.values import Mail, Person, UserName
+from provisioner.request.values import Mail, UserName
 
 Document = dict[str, Any]
 
@@ -77,7 +77,6 @@ def without_leavers(last_request: Document, wanted: Wanted) -> Wanted:
 
 _USER: TypeAdapter[str] = TypeAdapter(UserName)
 _MAIL: TypeAdapter[str] = TypeAdapter(Mail)
-_PERSON: TypeAdapter[str] = TypeAdapter(Person)
 
 _PROTECTED = Names((*SYSTEM_USERS, *SYSTEM_GROUPS, *SYSTEM_ACCOUNTS))
 """Names that no request may change; the names that a site adds are known only to the service."""
@@ -109,11 +108,6 @@ def is_user(text: str) -> bool:
 def is_mail(text: str) -> bool:
     """Return True if a request may contain the text as a mail address."""
     return _is(_MAIL, text)
-
-
-def is_person(text: str) -> bool:
-    """Return True if a request may name the text as the person who asks."""
-    return _is(_PERSON, text)
 
 
 def _is(kind: TypeAdapter[str], value: str) -> bool:

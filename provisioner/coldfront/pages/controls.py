@@ -18,9 +18,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from provisioner.coldfront.asking import mapping, outbox
-from provisioner.coldfront.asking.wanted import is_person, one_line
+from provisioner.coldfront.asking.wanted import one_line
 from provisioner.coldfront.models import NEW, OPEN, Request
 from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.request.values import as_person
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") 
     """Make a control request about a request, and write it to staging if possible; return its row.
 
     digest: of the request that the page showed; only a release contains it. Raises InvalidRequest
-    when the verb makes no sense now, or no request can have the person's name.
+    when the verb makes no sense now.
     """
     newer = Request.objects.filter(key=target.key, number__gt=target.number).exclude(digest="")
     fit = sensible(target.state, newest=not newer.exists(), busy=pending(target) is not None)
@@ -80,11 +81,6 @@ def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") 
             f"cannot {verb} {outbox.request_id(target.number)} now: it is {target.state}, or an"
             " earlier button has no answer yet",
             advice="reload the page in a minute",
-        )
-    if not is_person(person):
-        raise InvalidRequest(
-            f"a request cannot contain the user name {person!r}",
-            advice="ask somebody whose name has at most 150 of A-Z a-z 0-9 _ . @ + -",
         )
     with transaction.atomic():
         row: Request = Request.objects.create(
@@ -116,7 +112,7 @@ def _document(row: Request, target: Request, reason: str) -> dict[str, Any]:
         "action": row.action,
         "id": outbox.request_id(row.number),
         "order": {"key": row.key, "number": row.number},
-        "on_behalf_of": row.by,
+        "on_behalf_of": as_person(row.by),
         "reason": one_line(reason),
         "expires": (timezone.now() + _VALID).isoformat(timespec="seconds"),
         "request": service_id if exact else outbox.request_id(target.number),

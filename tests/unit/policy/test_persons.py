@@ -10,7 +10,7 @@ from provisioner.wiring import policy_of
 
 NAMED = Persons(
     {"jane.doe": "jdoe", "adm-jdoe": "JDoe", "root2": "ops", "ops": "bob", "a": "b", "b": "a"}
-    | {"20077": "kim"}
+    | {"20077": "kim", "zo\xe9 staff": "zoe"}
 )
 
 
@@ -34,6 +34,11 @@ NAMED = Persons(
         ("uid-20077", "kim", True),
         ("7th", "uid-7", False),
         ("\u0667", "uid-7", False),
+        ("j\xf6rg", "j_u00f6_rg", True),
+        ("J\xd6RG", "j_u00f6_rg", True),
+        ("jo\u0308rg", "j_u00f6_rg", True),
+        ("j\xf6rg", "jorg", False),
+        ("zo\xe9 staff", "zoe", True),
     ],
 )
 def test_two_names_are_one_persons_as_the_site_says_and_in_whatever_case(

@@ -6,6 +6,7 @@ import pytest
 
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request
+from provisioner.request.values import as_person
 
 HOSTILE = [
     *("", " ", ".", "..", "../a", "a/b", "a\\b", "a\0b", "a\nb", "a\n", "\na", "a\tb", "a b", "-a"),
@@ -170,3 +171,19 @@ def test_a_number_is_written_in_digits(action: str, body: str, key: str, number:
 def test_a_reason_may_have_lines() -> None:
     text = "provisioner: 1\naction: user.suspend\nuser: {name: a}\nreason: |\n  one\n  \ttwo\n"
     assert parse_request(text.encode()).reason == "one\n\ttwo\n"
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "x" * 150, "x" * 151, "\xe9" * 150], ids=ascii)
+def test_every_person_of_a_portal_has_a_name_that_a_request_takes(name: str) -> None:
+    person = as_person(name)
+    if name:
+        line = f'action: reconcile\non_behalf_of: "{person}"\n'
+        assert parse_request(f"provisioner: 1\n{line}".encode()).on_behalf_of == person
+    else:
+        assert person == ""
+
+
+def test_different_persons_have_different_names_and_plain_ones_their_own() -> None:
+    names = ["jdoe", "J.Doe@campus", "\xe9" * 150, "\xe9" * 149 + "x", "a b", "a_b", "a\tb"]
+    assert len({as_person(name) for name in names}) == len(names)
+    assert [as_person(name) for name in names[:2]] == names[:2]
