@@ -190,7 +190,8 @@ def _start(lab: Lab, began: float) -> None:
 
 def _confirm(directory: Path) -> None:
     running = set(inside.processes(directory).values())
-    dead = [name for name in DAEMONS if name not in running]
+    more = ("slurmrestd",) if accounting.has_slurmrestd(known(directory)) else ()
+    dead = [name for name in (*DAEMONS, *more) if name not in running]
     if dead:
         raise LabError(f"{directory} is up without {', '.join(dead)}; take it down, then up again")
     if not (directory / "lab.json").exists():

@@ -244,7 +244,11 @@ def test_settings_that_cannot_work_are_refused_when_the_handler_is_built(
 
 
 def token(end: float) -> str:
-    claims = base64.urlsafe_b64encode(json.dumps({"exp": end}).encode()).decode().rstrip("=")
+    claims = (
+        base64.urlsafe_b64encode(json.dumps({"exp": end, "sun": "prov"}).encode())
+        .decode()
+        .rstrip("=")
+    )
     return f"SLURM_JWT=e30.{claims}.sign"
 
 
@@ -254,9 +258,11 @@ def test_a_renewed_token_counts_at_once(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(token(1.0))
     handler = replace(cluster, settings={**cluster.settings, "token": str(file)}).handler()
-    with pytest.raises(Unavailable, match="refuses the service") as raised:
+    with pytest.raises(Unavailable, match="the token ended on 1970-01-01") as raised:
         handler.observe([KEY])
-    assert "scontrol token username=" in raised.value.advice
+    assert "scontrol token username=prov lifespan=" in raised.value.advice
+    [said] = handler.check()
+    assert "the token ended on 1970-01-01" in said.message
     file.write_text(new + "\n")
     assert handler.observe([KEY])[KEY] == {"present": False, "account": "cf1"}
 

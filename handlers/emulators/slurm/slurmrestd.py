@@ -95,8 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         top, parser, *what = _steps(parts.path)
-        if settings.token and self.headers.get("X-SLURM-USER-TOKEN") != settings.token:
+        token = self.headers.get("X-SLURM-USER-TOKEN")
+        if settings.token and token is None:
             self._send(401, "Authentication failure")
+        elif settings.token and token != settings.token:
+            # As of one that ran out: slurmdbd refuses it (24.11.5).
+            words = "Failed to open slurmdbd connection, authentication error"
+            error = {"error_number": 7000, "error": "Unable to connect to database"}
+            self._send(502, {"errors": [{**error, "description": words}]})
         elif top != "slurmdb" or parser not in settings.parsers:
             self._send(404, "Unable find requested URL. Please view /openapi/v3 for API reference.")
         else:

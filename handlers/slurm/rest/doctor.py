@@ -6,10 +6,9 @@ file's mode, which `doctor` checks of every secret.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
-from handlers.slurm.rest.token import end_of
+from handlers.slurm.rest.token import end_of, shown
 from provisioner.contract import ConfigError, Finding, Level
 
 SOON = 3 * 86400.0
@@ -34,7 +33,7 @@ def check_token(read: Callable[[], str] | None, now: float) -> list[Finding]:
     if end is None:
         said = "the token does not say when it ends"
         return [Finding(Level.WARNING, "slurmrestd", said, _RENEW)]
-    moment = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(end))
+    moment = shown(end)
     if end <= now:
         return [Finding(Level.ERROR, "slurmrestd", f"the token ended on {moment}", _RENEW)]
     level = Level.WARNING if end - now < SOON else Level.OK

@@ -28,12 +28,13 @@ from handlers.slurm.rest.reading import (
     text,
     unread,
 )
+from handlers.slurm.rest.token import end_of, shown, user_of
 from handlers.slurm.rest.wire import Answer, Query, Wire
 from handlers.slurm.rest.writing import Words, added, changed, made_default, read_words
 from handlers.slurm.rows import WITHOUT, chosen
 from handlers.slurm.settings import PARSERS
 from handlers.slurm.slurmdbd import FILTER, ROOT, Association, check_whole
-from provisioner.contract import Finding, Level, Permanent, Transient, Unavailable
+from provisioner.contract import ConfigError, Finding, Level, Permanent, Transient, Unavailable
 
 SENT: Final = 200
 """Associations in one POST: slurmrestd reads and writes them one after the other."""
@@ -277,21 +278,34 @@ class Slurmrestd:
         """Raise Unavailable if slurmrestd, or slurmdbd behind it, took no question at all."""
         at = f"slurmrestd at {self._wire.address}"
         if answer.status in (401, 403):
-            raise Unavailable(f"{at} refuses the service: {_words(answer)}", advice=self._renew())
-        if any(number == _NO_SLURMDBD for number, _ in complaints(answer.document)):
-            raise Unavailable(
-                f"{at} does not reach slurmdbd: {_words(answer)}",
-                advice="on slurmdbd's host: systemctl status slurmdbd; and if it says that "
-                f"authentication failed, {self._renew()}",
-            )
-
-    def _renew(self) -> str:
-        return (
+            why = f"{at} refuses the service: {_words(answer)}"
+        elif any(number == _NO_SLURMDBD for number, _ in complaints(answer.document)):
+            why = f"{at} does not reach slurmdbd: {_words(answer)}"
+        else:
+            return
+        end, user = self._token()
+        renew = (
             "make a new token, as root or SlurmUser on slurmctld's host: scontrol token "
-            f"username={self._wire.user or 'NAME'} lifespan=2592000, and write it into the file of "
-            "the secret (`provisioner doctor` says when the token ends); without a token, run "
-            "slurmrestd with rest_auth/local as the service's own user"
+            f"username={user or self._wire.user or 'NAME'} lifespan=2592000, and write it into the "
+            "file of the secret"
         )
+        if end is not None and end <= time.time():
+            raise Unavailable(f"the token ended on {shown(end)}: {why}", advice=renew)
+        raise Unavailable(
+            why,
+            advice="on slurmdbd's host: systemctl status slurmdbd; if it is up, " + renew
+            if self._wire.token is not None
+            else "on slurmdbd's host: systemctl status slurmdbd; if it is up, run slurmrestd with "
+            "rest_auth/local as the service's own user, or set `token`",
+        )
+
+    def _token(self) -> tuple[float | None, str]:
+        """Return when the token ends, and whom it is for, as far as it says."""
+        try:
+            text = self._wire.token() if self._wire.token is not None else ""
+        except ConfigError:
+            return None, ""
+        return end_of(text), user_of(text)
 
     def _negotiated(self) -> str:
         for parser in (self._set,) if self._set else PARSERS:
