@@ -20,13 +20,12 @@ from django.utils import timezone
 from provisioner.coldfront.asking import earlier, mapping, options
 from provisioner.coldfront.asking.outbox import access_key
 from provisioner.coldfront.asking.portal import OfAllocation, OfProject
-from provisioner.coldfront2 import activation, extensions
+from provisioner.coldfront2 import activation, extensions, usage
 from provisioner.coldfront2 import mapping as ours
 from provisioner.coldfront2 import resources as of_resources
 
 _CHUNK = 500
 
-follow = activation.follow
 resources = of_resources.every
 where_named = of_resources.where_named
 remarks = of_resources.remarks
@@ -38,6 +37,12 @@ def acting() -> str:
     if user is None or not user.is_authenticated:
         return ""
     return str(user.get_username())
+
+
+def follow() -> tuple[int, int]:
+    """Show what is used, and activate what is done; return 0, and how many are Active now."""
+    usage.tell()
+    return activation.follow()
 
 
 def paths() -> bool:

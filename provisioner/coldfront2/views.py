@@ -7,7 +7,7 @@ states, which are those of ColdFront 1's pages.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -20,12 +20,14 @@ from django.views.decorators.http import require_safe
 
 from provisioner.coldfront.answering import news
 from provisioner.coldfront.asking import outbox
-from provisioner.coldfront.models import Request
+from provisioner.coldfront.models import Request, Step
 from provisioner.coldfront.pages import access, words
 
 PAGE = 50
 _MOST = 500
 """The number of steps that the page of one request shows at most."""
+_FEW = 3
+"""The number of failed steps that the list shows of one request."""
 
 
 @require_safe
@@ -42,9 +44,10 @@ def listing(request: HttpRequest) -> HttpResponse:
     if project.isascii() and project.isdigit() and len(project) < 10:
         rows = rows.filter(project=int(project))
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    failed = _failed([row.pk for row in page])
     context = {
         "page": page,
-        "entries": [_entry(row) for row in page],
+        "entries": [_entry(row, failed.get(row.pk, ())) for row in page],
         "groups": [(name, label) for name, (label, _) in words.GROUPS.items()],
         "chosen": chosen,
         "project": project,
@@ -80,13 +83,26 @@ def _admit(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _entry(row: Any) -> Mapping[str, Any]:
+def _failed(numbers: Sequence[int]) -> Mapping[int, list[Step]]:
+    """Return the failed steps of requests, by request."""
+    steps: dict[int, list[Step]] = {}
+    for step in Step.objects.filter(request__in=numbers, state="failed"):
+        steps.setdefault(step.request_id, []).append(step)
+    return steps
+
+
+def _entry(row: Any, failed: Sequence[Any] = ()) -> Mapping[str, Any]:
     look = words.of_request(row.state, row.error)
     problems = [*row.problems, *([row.error] if row.error else [])]
+    for step in failed[:_FEW]:
+        whose = f" for {step.user}" if step.user else ""
+        problems.append(f"{step.name}{whose}: {step.message or step.state}")
+    advice = next((step.advice for step in failed if step.advice), "")
     return {
         "row": row,
         "id": outbox.request_id(row.number),
         "look": look,
         "problems": problems,
-        "advice": row.advice or look.advice,
+        "more": len(failed[_FEW:]),
+        "advice": row.advice or advice or look.advice,
     }

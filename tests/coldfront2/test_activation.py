@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from coldfront.ras.flows import AllocationStatusFlow
 from coldfront.ras.models import Allocation, ProjectUser
+from coldfront.storage.models import StorageQuota
 
 from provisioner.coldfront.models import OPEN, Request
 from tests.coldfront2.site import Site
@@ -68,6 +69,20 @@ def test_what_was_closed_becomes_active_again_when_access_is_given_back(
     assert status(active) == "approved"
     site.done()
     assert status(active) == "active"
+
+
+def test_what_is_used_of_a_quota_is_shown_in_it_and_asks_for_nothing(site: Site) -> None:
+    stored = site.on_storage(hard_limit_bytes=10**12)
+    site.move(stored, "approve")
+    [row] = site.rows(action="allocation.provision")
+    before = Request.objects.count()
+    for space in ("5", "7"):
+        step = {"step": "fileset", "handler": "fs1", "state": "done"}
+        site.answer(row, "done", {**step, "use": {"space": space, "files": "2"}})
+        outbox.sync()
+        quota = StorageQuota.objects.get()
+        assert (quota.used, quota.used_files) == (int(space), 2)
+    assert Request.objects.count() == before
 
 
 def test_activation_asks_for_nothing_more(site: Site, allocation: Allocation) -> None:

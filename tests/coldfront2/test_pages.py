@@ -41,7 +41,7 @@ def test_staff_read_on_the_list_what_failed_and_find_it_in_the_menu(
     site: Site, failed: Allocation
 ) -> None:
     shown = site.get(LIST)
-    assert "allocation.provision" in shown and "Failed" in shown
+    assert "associations: slurmdbd is full of bees" in shown and "Call the beekeeper" in shown
     assert f'href="{LIST}"' in site.get("/")
     [row] = site.rows(action="allocation.provision")
     assert "slurmdbd is full of bees" in site.get(f"{LIST}{row.number}/")
