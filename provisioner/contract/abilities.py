@@ -29,12 +29,14 @@ Ability = TypeVar("Ability")
 def able(handler: object, ability: type[Ability]) -> TypeGuard[Ability]:
     """Return True if a handler has an ability, one of the protocols below.
 
-    The answer is kept for each class: Python 3.11 takes longer over `isinstance` with a protocol
-    than the engine takes for an object.
+    What `__getattr__` passes on counts, as of a handler around another one: `isinstance` with a
+    protocol overlooks it from Python 3.12 on. The answer is kept for each class: asking takes
+    longer than the engine takes for an object.
     """
     key = (type(handler), ability)
     if key not in _KNOWN:
-        _KNOWN[key] = isinstance(handler, ability)
+        methods = [name for name in vars(ability) if not name.startswith("_")]
+        _KNOWN[key] = all(callable(getattr(handler, name, None)) for name in methods)
     return _KNOWN[key]
 
 

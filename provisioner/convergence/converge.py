@@ -323,7 +323,7 @@ def _planned(handler: Handler, tasks: Iterable[_Task]) -> list[_Task]:
 
 def _foreseen(handler: Handler, tasks: list[_Task], moment: float) -> list[_Task]:
     """End the items that the handler already knows to be refused; return the rest."""
-    if not tasks or not isinstance(handler, Foresees):
+    if not tasks or not able(handler, Foresees):
         return tasks
     changes = [change for task in tasks for change in task.changes]
     try:
