@@ -39,7 +39,7 @@ from provisioner.journal.records.changes import Changes, shown
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
 from provisioner.outcome.refusals import Refusals
-from provisioner.policy import rehearsal
+from provisioner.policy import protected, rehearsal
 from provisioner.policy.review import AS_SERVICE, Answers, Case, Review, Ruling, Steers
 from provisioner.policy.writers import Writers
 from provisioner.request.request import Request
@@ -300,8 +300,7 @@ class Acceptance:
     def _claim(self, wave: Sequence[Candidate]) -> dict[RequestId, dict[str, str]]:
         """Replace the claims of each subject by those of its newest request.
 
-        Return the objects that each request leaves out although they were claimed before, with
-        their instances.
+        Return the objects that each request leaves out, with their instances.
         """
         subjects = {c.request.subject for c in wave if c.request is not None}
         before = ledger.claimed(self.conn, subjects)
@@ -318,9 +317,10 @@ class Acceptance:
                     entries.append(ledger.Entry(claim.key, claim.claimant, step.instance, want))
                     owner[claim.claimant] = (candidate.submission.ulid, candidate.submission.writer)
                     held.discard((claim.key, claim.claimant))
-            if held:
+            ulid, protects = candidate.submission.ulid, self._terms.review.protects
+            if held := protected.spare(self.conn, ulid, held, protects):
                 keys = ledger.withdraw(self.conn, held, self.now)
-                gone[candidate.submission.ulid] = object_rows.instances_of(self.conn, keys)
+                gone[ulid] = object_rows.instances_of(self.conn, keys)
         ledger.claim(self.conn, entries, self._terms.lanes, owner, self.now)
         return gone
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from provisioner.admission.candidates import Candidate, judge
 from provisioner.contract import Fault, Key, Want
@@ -106,7 +107,8 @@ class Reconcile:
             waiting = self._waiting(request, now)
             ends = request.ends.timestamp() if request.ends is not None else None
             moment = self._errand.moment
-            verdict = manifest.of_listed(wanted, waiting, now, self._writer, moment, ends)
+            seen = self._less_protected(now, wanted)
+            verdict = manifest.of_listed(wanted, waiting, seen, self._writer, moment, ends)
         if verdict == "same" and candidate.forbidden is not None:
             verdict = "ask"  # so that its own request is judged, and refused
         self._verdicts.append(_CODES[verdict])
@@ -122,7 +124,16 @@ class Reconcile:
             self._objects += len(now.claims)
         if verdict != "ask":
             return Shift()
-        return Shift(now.pairs - wanted.keys(), self._coming(candidate, now))
+        gone = self._less_protected(now, wanted).pairs - wanted.keys()
+        return Shift(gone, self._coming(candidate, now))
+
+    def _less_protected(self, now: Standing, wanted: manifest.Wanted) -> Standing:
+        """Return how a subject stands without the claims that no request takes away."""
+        gone = {pair for pair in now.pairs - wanted.keys() if self._review.protects(pair)}
+        if not gone:
+            return now
+        left = tuple(claim for claim in now.claims if (claim.key, claim.claimant) not in gone)
+        return replace(now, claims=left)
 
     def _waiting(self, request: Request, now: Standing) -> dict[RequestId, manifest.Wanted]:
         """Return what a subject's open requests of a line's kind ask for, by id."""

@@ -1,14 +1,20 @@
 """Protected names: no request may touch them.
 
 Promises: upper and lower case are the same, and a name is compared with hundreds of patterns at
-once. Leaves out: where requests have names (`rules`), and which names a site adds (`config`).
+once. What somebody had before their name was protected stays theirs. Leaves out: where requests
+have names (`rules`), and which names a site adds (`config`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import translate
+
+from provisioner.journal.journal import Connection
+from provisioner.journal.records import request_rows
+from provisioner.objects.losses import Pair
+from provisioner.system.ulid import RequestId
 
 SYSTEM_USERS = (
     *("root", "toor", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp"),
@@ -66,3 +72,25 @@ class Names:
 
 
 _WILD = frozenset("*?[")
+
+
+_TOLD = 5
+"""The most objects that a note names."""
+
+
+def spare(
+    conn: Connection, request: RequestId, gone: set[Pair], protects: Callable[[Pair], bool]
+) -> set[Pair]:
+    """Return the claims that a request takes away, without those that no request may take.
+
+    gone: those that it leaves out. Its writer is told which stay.
+    """
+    stay = {pair for pair in gone if protects(pair)}
+    if stay:
+        keys = sorted({key for key, _ in stay})
+        more = f" and {len(keys) - _TOLD} more" if len(keys) > _TOLD else ""
+        text = f"a name is protected, and no request touches it: {', '.join(keys[:_TOLD])}{more}"
+        known = request_rows.load(conn, [request])[request].problems or []
+        note = {"line": None, "key": "", "message": text}
+        request_rows.set_problems(conn, request, [*known, note])
+    return gone - stay

@@ -121,7 +121,7 @@ class Review:
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[RequestId, Ruling]:
         """Judge the requests of a wave; none of them depends on what another one writes."""
-        changes = _Changes(conn, cases)
+        changes = _Changes(conn, cases, self.protects)
         newcomers = Newcomers(conn, now)
         rulings = {}
         for case in cases:
@@ -225,6 +225,12 @@ class Review:
         """Return True if a user may ask for nothing at all."""
         return not self._rules.trusts(uid) and self._rules.is_outsider(users.find(uid))
 
+    def protects(self, pair: Pair) -> bool:
+        """Return True if no request may take a claim away, because of a name in it."""
+        key, claimant = pair
+        people = [part.removeprefix("user:") for part in claimant.split("/")[1:]]
+        return self._rules.protects(key) or bool(self._rules.protected_among(people))
+
     def check_objects(self, keys: Iterable[Key]) -> None:
         """Raise Refused if an object has a name that no request may touch."""
         for key in keys:
@@ -267,8 +273,11 @@ class Review:
 class _Changes:
     """What the requests of a wave would take away, before any of it is written."""
 
-    def __init__(self, conn: Connection, cases: Sequence[Case]) -> None:
+    def __init__(
+        self, conn: Connection, cases: Sequence[Case], protects: Callable[[Pair], bool]
+    ) -> None:
         self._conn = conn
+        self._protects = protects
         self._before = ledger.claimed(
             conn, {c.request.subject for c in cases if c.request.action in targets.CLAIMING}
         )
@@ -316,7 +325,8 @@ class _Changes:
     def _stated(self, case: Case) -> Shift:
         """Return the change of claims by a request that states what its subject claims."""
         coming = outlines(case.planned)
-        return Shift(self._before[case.request.subject] - coming.keys(), coming)
+        left_out = self._before[case.request.subject] - coming.keys()
+        return Shift({pair for pair in left_out if not self._protects(pair)}, coming)
 
 
 def _approved(
