@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-__all__ = ["IDS", "chunks", "lies_in", "upsert"]  # `upsert`: an insert with `on_conflict_do_...`
+__all__ = [
+    "IDS",
+    "chunks",
+    "folded",
+    "is_project",
+    "is_subject",
+    "lies_in",
+    "upsert",  # an insert with `on_conflict_do_...`
+]
 
 _CHUNK = 500
 """Values in one IN list: below every database's limit on parameters."""
@@ -35,3 +43,20 @@ def lies_in(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:
     """
     after = chr(ord("/") + 1)
     return and_(column > f"{subject}/", column < f"{subject}{after}")
+
+
+def is_project(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Match projects, and what is inside them."""
+    return and_(column >= "project:", column < "project;")
+
+
+def is_subject(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:
+    """Match a subject. Routes make one group of `CF3` and `cf3`: a code counts in any letters."""
+    if not subject.startswith("project:"):
+        return column == subject
+    return and_(is_project(column), func.lower(column) == folded(subject))
+
+
+def folded(subject: str) -> str:
+    """Return a subject so that two texts for one are equal: a project's code in lower case."""
+    return subject.lower() if subject.startswith("project:") else subject

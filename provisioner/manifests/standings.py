@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from provisioner.journal.dialect import folded
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import request_rows
@@ -36,7 +37,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
         subject: Standing(
             tuple(some),
             suspended.get(subject),
-            stopped.get(subject),
+            stopped.get(folded(subject)),
             # A claim that waits for a step of a finished request would wait for ever.
             any(claim.want is None and claim.request not in waiting for claim in some),
             placed.get(subject, ()),

@@ -149,6 +149,33 @@ def test_what_an_operator_holds_is_held_too_under_a_new_id_until_another_person_
     assert now(site, waiting).state == "superseded"
 
 
+def test_a_project_in_other_letters_is_the_one_that_an_operator_holds(tmp_path: Path) -> None:
+    site = Site(tmp_path, MANIFESTS.replace("[reconcile, ", "[reconcile, project.*, "))
+    head = "not_before: 2126-01-01T00:00:00Z\n"
+    waiting = send(site, PORTAL, f"{head}{project('CF3')}", "waiting.yaml")
+    assert steer(site, OPERATOR, "hold", waiting).state == "done"
+    for letters, verb in (("cf3", "cancel"), ("Cf3", "")):
+        again = send(site, PORTAL, project(letters), f"{letters}.yaml")
+        assert (again.state, again.held_by) == ("held", "uid-4712")
+        assert verb == "" or steer(site, PORTAL, verb, again).state == "done"
+    found = reconcile(site, {"action": "project.provision", "project": {"code": "cF3"}})
+    assert "1 with a held request" in str(found.problems)
+
+
+def project(code: str) -> str:
+    return f"provisioner: 1\naction: project.provision\nproject: {{code: {code}, users: []}}\n"
+
+
+def test_a_suspension_goes_on_although_another_person_held_one_before(site: Site) -> None:
+    site.back(site.first)
+    send(site, PORTAL, allocation(1, "ann"), "first.yaml")
+    head = "not_before: 2126-01-01T00:00:00Z\n"
+    scheduled = send(site, PORTAL, head + allocation(1, verb="suspend"), "scheduled.yaml")
+    assert steer(site, OPERATOR, "hold", scheduled).state == "done"
+    assert send(site, PORTAL, allocation(1, verb="suspend"), "now.yaml").state == "done"
+    assert site.limit("first/account/cf") == "0"
+
+
 def test_what_its_writer_holds_themselves_is_replaced_by_a_newer_request(site: Site) -> None:
     waiting = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-1\n"))
     steer(site, PORTAL, "hold", waiting)

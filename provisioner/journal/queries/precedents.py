@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.dialect import IDS, chunks, folded, is_project, is_subject
 from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record, asker
 from provisioner.journal.schema import claims, requests, steps
@@ -70,36 +71,45 @@ EVERYTHING = "site:"
 """The subject of a manifest. Each request that follows from one is judged by its own."""
 
 _newer = requests.alias()
-_KEPT = (
-    select(
-        requests.c.writer,
-        requests.c.action,
-        requests.c.subject,
-        requests.c.id,
-        requests.c.state,
-        requests.c.digest,
-        requests.c.held_by,
-        requests.c.on_behalf_of,
-    )
-    .where(
-        requests.c.subject.in_(IDS),
-        requests.c.state.in_([RequestState.HELD, RequestState.CANCELLED]),
-        requests.c.held_by.is_not(None),
-        requests.c.for_review.is_not(True),
-        # Nobody holds what was let go, or never had to wait.
-        ~select(_newer.c.id)
+_TAKING = ("user.suspend", "allocation.suspend", "membership.remove", "project.archive")
+"""Actions that take access away: nobody keeps it open by having held one of them once."""
+
+
+def _kept(here: ColumnElement[bool], same: ColumnElement[bool]) -> Select[Any]:
+    """Make the statement for what others hold, or held when it was cancelled.
+
+    here: matches subjects; same: that the subject of `_newer` is the same.
+    """
+    columns = ("writer", "action", "subject", "id", "state", "digest", "held_by", "on_behalf_of")
+    return (
+        select(*(requests.c[name] for name in columns))
         .where(
-            _newer.c.subject == requests.c.subject,
-            _newer.c.id > requests.c.id,
-            _newer.c.writer == requests.c.writer,
-            _newer.c.action == requests.c.action,
-            _newer.c.held_by.is_(None),
-            _newer.c.duplicate_of.is_(None),
-            _newer.c.state.not_in([RequestState.REFUSED, RequestState.SUPERSEDED]),
+            here,
+            requests.c.state.in_([RequestState.HELD, RequestState.CANCELLED]),
+            requests.c.action.not_in(_TAKING),
+            requests.c.held_by.is_not(None),
+            requests.c.for_review.is_not(True),
+            # Nobody holds what was let go, or never had to wait.
+            ~select(_newer.c.id)
+            .where(
+                same,
+                _newer.c.id > requests.c.id,
+                _newer.c.writer == requests.c.writer,
+                _newer.c.action == requests.c.action,
+                _newer.c.held_by.is_(None),
+                _newer.c.duplicate_of.is_(None),
+                _newer.c.state.not_in([RequestState.REFUSED, RequestState.SUPERSEDED]),
+            )
+            .exists(),
         )
-        .exists(),
+        .order_by(requests.c.id)
     )
-    .order_by(requests.c.id)
+
+
+_KEPT = _kept(requests.c.subject.in_(IDS), _newer.c.subject == requests.c.subject)
+_KEPT_PROJECTS = _kept(
+    is_project(requests.c.subject) & func.lower(requests.c.subject).in_(IDS),
+    is_project(_newer.c.subject) & (func.lower(_newer.c.subject) == func.lower(requests.c.subject)),
 )
 
 
@@ -108,16 +118,20 @@ def kept(
 ) -> dict[tuple[str, str, str], Known]:
     """Return what another person holds, or held when it was cancelled, if nothing was let go since.
 
-    about: for each (writer, action, subject), the newest.
+    about: for each (writer, action, subject), the newest. A project's code counts in any letters.
     """
     wanted = {one for one in about if one[2] != EVERYTHING}
+    subjects = {folded(subject) for _, _, subject in wanted}
+    projects = {subject for subject in subjects if subject.startswith("project:")}
     known: dict[tuple[str, str, str], Known] = {}
-    for part in chunks({subject for _, _, subject in wanted}):
-        for row in conn.execute(_KEPT, {"b_ids": part}):
-            if row.held_by != asker(row.writer, row.on_behalf_of):
-                about_one = row.writer, row.action, row.subject
-                known[about_one] = Known(row.id, row.state, row.digest, row.held_by)
-    return {one: request for one, request in known.items() if one in wanted}
+    for statement, some in ((_KEPT, subjects - projects), (_KEPT_PROJECTS, projects)):
+        for part in chunks(some):
+            for row in conn.execute(statement, {"b_ids": part}):
+                if row.held_by != asker(row.writer, row.on_behalf_of):
+                    about_one = row.writer, row.action, folded(row.subject)
+                    known[about_one] = Known(row.id, row.state, row.digest, row.held_by)
+    folding = {one: (one[0], one[1], folded(one[2])) for one in wanted}
+    return {one: known[name] for one, name in folding.items() if name in known}
 
 
 def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
@@ -188,7 +202,7 @@ def undone(conn: Connection, record: Record) -> list[RequestId]:
     """List what a request's writer asked for its subject since such a request was last done."""
     own = (
         requests.c.writer == record.writer,
-        requests.c.subject == record.subject,
+        is_subject(requests.c.subject, record.subject),
         requests.c.id < record.id,
     )
     done = (
@@ -231,14 +245,14 @@ def undone_within(conn: Connection, record: Record) -> list[RequestId]:
     seen = changes.shown(conn, record.id)
     if seen is None:
         return []
-    roots = {name.partition("/")[0] for names in seen.subjects.values() for name in names}
+    roots = {folded(name.partition("/")[0]) for names in seen.subjects.values() for name in names}
     whole = sum(seen.counts.values()) == sum(map(len, seen.subjects.values()))
     own = requests.c.writer == record.writer, requests.c.id < record.id
     statement = select(requests.c.id, requests.c.subject, requests.c.action).where(*own)
     rows = [
         row
         for row in conn.execute(statement.where(requests.c.state != RequestState.DONE))
-        if not whole or row.subject.partition("/")[0] in roots
+        if not whole or folded(row.subject.partition("/")[0]) in roots
     ]
     last: dict[tuple[str, str], str] = {}
     for part in chunks({row.subject for row in rows}):

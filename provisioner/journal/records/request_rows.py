@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from provisioner.journal import audit, bulk
-from provisioner.journal.dialect import IDS, chunks, lies_in
+from provisioner.journal.dialect import IDS, chunks, folded, lies_in
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
@@ -330,13 +330,13 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> Request
 
 
 def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:
-    """Return the newest held request of a writer for each subject, or for one inside it."""
+    """Return the newest held request of a writer for each `folded` subject, or inside one."""
     rows = conn.execute(
         select(requests.c.subject, requests.c.id)
         .where(requests.c.state == RequestState.HELD, requests.c.writer == writer)
         .order_by(requests.c.id)
     )
-    return {row.subject.partition("/")[0]: row.id for row in rows}
+    return {folded(row.subject.partition("/")[0]): row.id for row in rows}
 
 
 def load(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, Record]:
