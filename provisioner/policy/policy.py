@@ -209,7 +209,7 @@ class Policy:
         if self._persons.same(names, target.askers):
             why = f"{target.id} is {person or submitter.name}'s own, and nobody releases their own"
             return Answer(REFUSE, why, advice)
-        if target.reviewed and self._persons.same(names, target.before):
+        if self._persons.same(names, target.before):
             why = (
                 f"{person or submitter.name} asked for the same subject since it was last done, "
                 f"and {target.id} may repeat that: nobody releases their own"

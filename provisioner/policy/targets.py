@@ -59,7 +59,7 @@ def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
         _who_asked(conn, record),
         reviewed=bool(record.for_review),
         digest=record.digest,
-        before=_asked_before(conn, record) if record.for_review else (),
+        before=_asked_before(conn, record) if record.held_by is not None else (),
         held=record.state == RequestState.HELD,
     )
 

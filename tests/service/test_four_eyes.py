@@ -17,7 +17,7 @@ from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events
 from tests.support.adopting import adopt
-from tests.support.engine_site import Site, allocation, control, release
+from tests.support.engine_site import Site, allocation, control, membership, release
 from tests.support.manifest_site import entry, newest, put, reconcile
 from tests.support.policy_site import OPERATOR, PORTAL, SECOND, STRANGER, now, send, spoken, why
 from tests.support.signing_site import EXPIRES, allow, make_key, sign
@@ -363,3 +363,28 @@ def test_a_release_leaves_no_data_that_nobody_was_shown(site: Site) -> None:
         tried(site, SECOND, held)
         assert now(site, held).state == state
     assert "first/member/other/ann" in site.first.rows
+
+
+def test_who_asked_for_what_an_operator_held_does_not_release_the_portals_repetition(
+    site: Site,
+) -> None:
+    site.service.lanes["first"].paused = True
+    asked = send(site, PORTAL, spoken(allocation(1, "ann"), "mia"), "asked.yaml")
+    send(site, OPERATOR, control("request.hold", asked.id), "hold.yaml")
+    send(site, PORTAL, spoken(control("request.cancel", asked.id), "mia"), "cancel.yaml")
+    again = send(site, PORTAL, allocation(1, "ann"), "timer.yaml")
+    assert (again.state, again.held_by) == ("held", "uid-4712")
+    assert tried(site, PORTAL, again, "mia").state == "refused"
+    assert tried(site, PORTAL, again, "eve").state == "done"
+
+
+def test_who_asked_for_a_member_does_not_release_the_portals_repetition_of_the_whole(
+    tmp_path: Path,
+) -> None:
+    reviewed = "[allocation.*, membership.*], review: true, others: true}"
+    site = Site(tmp_path, POLICY.replace("[allocation.*], files: 10}", reviewed))
+    asked = send(site, PORTAL, spoken(membership(1, "ann", "add"), "mia"), "asked.yaml")
+    again = send(site, PORTAL, allocation(1, "ann"), "timer.yaml")
+    assert (asked.state, again.state) == ("held", "held")
+    assert tried(site, PORTAL, again, "mia").state == "refused"
+    assert tried(site, PORTAL, again, "eve").state == "done"

@@ -10,9 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
-from provisioner.journal.dialect import IDS, chunks, folded, is_project, is_subject
+from provisioner.journal.dialect import IDS, chunks, folded, is_project, is_subject, lies_in
 from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record, asker
 from provisioner.journal.schema import claims, requests, steps
@@ -199,19 +199,21 @@ def _any_provision(
 
 
 def undone(conn: Connection, record: Record) -> list[RequestId]:
-    """List what a request's writer asked for its subject since such a request was last done."""
-    own = (
-        requests.c.writer == record.writer,
-        is_subject(requests.c.subject, record.subject),
-        requests.c.id < record.id,
-    )
+    """List what a request's writer asked for its subject since such a request was last done.
+
+    Parts of the subject count, too, and so does the whole of which it is a part.
+    """
+    own = requests.c.writer == record.writer, requests.c.id < record.id
+    root = record.subject.partition("/")[0]
+    whole = or_(is_subject(requests.c.subject, root), lies_in(requests.c.subject, root))
     done = (
+        is_subject(requests.c.subject, record.subject),
         requests.c.action == record.action,
         requests.c.state == RequestState.DONE,
         requests.c.duplicate_of.is_(None),
     )
     last = conn.scalar(select(func.max(requests.c.id)).where(*own, *done))
-    statement = select(requests.c.id).where(*own, requests.c.state != RequestState.DONE)
+    statement = select(requests.c.id).where(*own, whole, requests.c.state != RequestState.DONE)
     if last is not None:
         statement = statement.where(requests.c.id > last)
     return list(conn.scalars(statement.order_by(requests.c.id)))
