@@ -258,7 +258,7 @@ def _flush(path: Path) -> None:
 
 
 def _transactions(file: File) -> Iterator[Transaction]:
-    """Yield the transactions of a file; of two with the same number, the later one."""
+    """Yield the transactions of a file up to a gap; of two with the same number, the later one."""
     statements: list[str] = []
     before: Transaction | None = None
     lines = _lines(file.path)
@@ -266,6 +266,8 @@ def _transactions(file: File) -> Iterator[Transaction]:
     for line in lines:
         if "n" not in line:
             break  # a copy of the file was appended to it: the rest has been read already
+        if line["n"] > (file.after if before is None else before.number) + 1:
+            break  # later lines may run statements that only a lost line has
         statements += line["new"]
         did = tuple(
             (statements[number], [[_value(value) for value in row] for row in rows])

@@ -137,6 +137,21 @@ def test_nothing_behind_a_gap_is_given(tmp_path: Path) -> None:
     assert numbers(tmp_path, 2) == [3]
 
 
+@pytest.mark.parametrize("after", [0, 3], ids=["from the start", "after a copy beyond the gap"])
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_nothing_behind_a_lost_line_is_given_whose_statements_later_lines_run(
+    tmp_path: Path, lost: int, after: int
+) -> None:
+    made = log(tmp_path)
+    for number in (1, 2, 3, 4):
+        made.append(number, [(f"{INSERT} -- {number}", (number, "x"))])
+    made.append(5, [(f"{INSERT} -- 1", (5, "x"))])
+    [file] = files(tmp_path)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:lost] + lines[lost + 1 :]))
+    assert numbers(tmp_path, after) == [number for number in range(1, lost) if number > after]
+
+
 def test_another_journals_log_is_left_out(tmp_path: Path) -> None:
     wrote(tmp_path, 1)
     assert numbers(tmp_path, journal="K") == []
