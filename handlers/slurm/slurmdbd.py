@@ -159,5 +159,7 @@ def contradicted(
     return Unavailable(
         f"sacctmgr's lists disagree about the associations of {account} {user}",
         advice=f"compare `sacctmgr show assoc account={account} user={user}` with `sacctmgr show "
-        f"user {user} withassoc`; it is tried again by itself",
+        f"user {user} withassoc`; it is tried again by itself. If only the first shows it, a "
+        "second writer cost the user's record: type `sacctmgr delete user where "
+        f"name={user} account={account} cluster=NAME`, and the service makes it again",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -18,6 +17,9 @@ import yaml
 from deploy.lab import accounting, inside, place
 
 ROOT = Path(__file__).parents[2]
+
+ENOUGH = 25
+"""Users that each person adds beside a burst: then slurmdbd has time for the service alone."""
 
 ROUTE = """\
 user.provision:
@@ -124,7 +126,7 @@ class Site:
 
     @contextlib.contextmanager
     def typing(self, stem: str, people: int) -> Iterator[list[str]]:
-        """Have people add users with sacctmgr, each one after the other without a pause.
+        """Have people add ENOUGH users each with sacctmgr, one after the other without a pause.
 
         Gives the names of those for whom it exited with 0, which grows.
         """
@@ -134,7 +136,7 @@ class Site:
         typed: list[str] = []
 
         def type_on(person: int) -> None:
-            for number in itertools.count():
+            for number in range(ENOUGH):
                 if over.is_set():
                     return
                 name = f"{stem}{person}n{number}"
