@@ -120,8 +120,8 @@ class Settings(BaseModel):
     )
     gui: tuple[str, ...] = Field(
         (),
-        description="with `transport: rest`, URLs of the GUI nodes, the preferred one first",
-        examples=[["https://gui1.hpc.test", "https://gui2.hpc.test"]],
+        description="with `transport: rest`, URLs of the GUI nodes, the preferred one first: "
+        "[https://gui1.hpc.test, https://gui2.hpc.test]",
     )
     user: str = Field("", description="name of the secret with the name of the GUI user")
     password: str = Field("", description="name of the secret with the password of that user")
