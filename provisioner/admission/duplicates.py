@@ -57,6 +57,10 @@ class Precedents:
     unfounded: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
+_OVER = (RequestState.DONE, RequestState.SUPERSEDED)
+"""States of a request that is settled: the same once more gets the same answer."""
+
+
 def look_up(
     conn: Connection, wave: Sequence[Candidate], now: float, besides: str = ""
 ) -> Precedents:
@@ -99,13 +103,14 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
         renewal = "a new `expires`, and a new signature"
         return Verdict(RequestState.REFUSED, (Problem(None, "", why, renewal),))
     known = before.known.get((submission.writer, request.id or ""))
-    if known is not None and known.state in (*OPEN, RequestState.DONE):
+    if known is not None and known.state in (*OPEN, *_OVER):
         if known.digest != submission.sha256:
             why = f"id {request.id!r} is {known.id}, {known.state}, with other content"
             other = Problem(None, "id", why, "a new id for a new request")
             return Verdict(RequestState.REFUSED, (other,), duplicate_of=known.id)
         why = f"the same request as {known.id}, which is {known.state}"
-        return Verdict(RequestState.DONE, (Problem(None, "id", why),), duplicate_of=known.id)
+        state = known.state if known.state in _OVER else RequestState.DONE
+        return Verdict(state, (Problem(None, "id", why),), duplicate_of=known.id)
     if candidate.problems:
         return Verdict(RequestState.REFUSED, candidate.problems)
     if request.users_file is not None:  # accepting it without users would remove all of them

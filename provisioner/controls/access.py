@@ -43,6 +43,10 @@ def resume(conn: Connection, command: Command) -> Effect:
     lifted = ledger.resume(conn, subject, _whose(command), cause)
     if not lifted and cause == idle.CAUSE:
         lifted = ledger.resume(conn, subject, users.user_name(os.geteuid()), cause)
+    if not lifted and cause == beforehand.ENDED and command.seeker.others:
+        # A date has decided this, not the writer who named it.
+        for source in ledger.suspended_by(conn, subject, cause):
+            lifted = ledger.resume(conn, subject, source, cause)
     if command.seeker.others:
         left = ledger.reasons(conn, subject)
     else:

@@ -12,8 +12,18 @@ from provisioner.journal.queries import subjects
 from tests.support.clocks import Clocks
 from tests.support.ends_site import ending, look
 from tests.support.engine_site import Site, allocation, control, membership, user
+from tests.support.policy_site import OPERATOR, PORTAL, SECOND, send
 
 DAY = 86400.0
+
+POLICY = """\
+policy:
+  mass: {share: 100}
+  rules:
+  - {who: [uid-4711], actions: ["allocation.*", "user.*", request.cancel], numbers: true}
+  - {who: [uid-4712], actions: ["*"], others: true}
+  - {who: [uid-4713], actions: [user.resume]}
+"""
 
 
 @pytest.fixture
@@ -106,3 +116,30 @@ def test_who_left_in_between_has_not_the_date_from_before(site: Site) -> None:
     site.request(control("request.cancel", later), "stop.yaml")
     assert "first/member/cf/bob" in site.first.rows
     assert dates(site) == {}
+
+
+def test_what_was_held_long_before_keeps_no_date_from_coming(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, PORTAL, allocation(1, "ann"))
+    far = "not_before: 2126-01-01T00:00:00Z\n"
+    suspension = send(site, PORTAL, allocation(1, verb="suspend", head=far), "s.yaml")
+    send(site, OPERATOR, control("request.hold", suspension.id), "hold.yaml")
+    send(site, PORTAL, control("request.cancel", suspension.id), "cancel.yaml")
+    send(site, PORTAL, ending(allocation(1, "ann"), 2), "again.yaml")
+    clocks.go(3 * DAY)
+    look(site)
+    assert site.limit("first/account/cf") == "0"
+
+
+@pytest.mark.parametrize(("who", "limit"), [(OPERATOR, "7"), (SECOND, "0")], ids=["may", "may not"])
+def test_what_a_date_closed_opens_for_whoever_may_steer_others(
+    tmp_path: Path, clocks: Clocks, who: int, limit: str
+) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, PORTAL, ending(user("ann", uid=7), 2))
+    clocks.go(3 * DAY)
+    look(site)
+    send(site, who, user("ann", "resume", cause="ended"), "resume.yaml")
+    assert site.limit("first/account/ann") == limit

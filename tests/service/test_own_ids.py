@@ -48,6 +48,25 @@ def test_the_same_id_with_other_bytes_is_refused(site: Site) -> None:
     assert site.states() == {"done": ["a.yaml"], "failed": ["b.yaml"]}
 
 
+def test_the_same_id_of_what_was_superseded_while_it_waited_asks_for_nothing(site: Site) -> None:
+    texts = [allocation(1, who, head=f"id: {who}\n") for who in ("ann", "bob")]
+    site.first.away = True
+    for text in texts:
+        site.request(text, "a.yaml")
+    site.back(site.first)
+    members = {"first/account/cf", "first/member/cf/bob"}
+    assert set(site.first.rows) == members
+    site.request(texts[0], "again.yaml")
+    site.request(texts[0].replace("ann]", "cem]"), "other.yaml")
+    assert set(site.first.rows) == members
+    with site.system.journal.reading() as conn:
+        again, other = (
+            request_rows.newest(conn, name, "") for name in ("again.yaml", "other.yaml")
+        )
+    assert again is not None and other is not None
+    assert (again.state, other.state) == ("superseded", "refused")
+
+
 def test_the_same_id_after_a_failure_is_a_new_attempt(site: Site) -> None:
     site.first.poison = {"cf"}
     site.request(allocation(1, head="id: c-1\n"), "a.yaml")

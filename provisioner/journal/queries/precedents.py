@@ -33,6 +33,8 @@ class Known:
     held_by: str | None = None
 
 
+_BEGUN = select(steps.c.name).where(steps.c.request == requests.c.id).exists()
+
 _EARLIER = (
     select(
         requests.c.id,
@@ -44,10 +46,12 @@ _EARLIER = (
         requests.c.on_behalf_of,
         requests.c.for_review,
     )
-    # A refused repetition never hides the older request that was accepted.
+    # A refused repetition never hides the older request that was accepted. What was superseded
+    # before it began changed nothing, so that it may be asked for again under its id.
     .where(
         requests.c.writer_id.in_(IDS),
         requests.c.state != RequestState.REFUSED,
+        (requests.c.state != RequestState.SUPERSEDED) | _BEGUN,
         requests.c.duplicate_of.is_(None),
     )
     .order_by(requests.c.id)
@@ -153,7 +157,6 @@ _PROVIDING = ("project.provision", "allocation.provision")
 """Actions that make a subject; all others are about one that is there."""
 
 _HAVING = (*RUNNING, RequestState.DONE, RequestState.FAILED)
-_BEGUN = select(steps.c.name).where(steps.c.request == requests.c.id).exists()
 
 
 def had(conn: Connection, root: str, writer: str) -> bool:
