@@ -360,3 +360,11 @@ def test_each_guarantee_names_tests_that_there_are() -> None:
             target = name.removeprefix("make ")
             made = re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
             assert (ROOT / name).is_file() or made, f"{guarantee}: {name}"
+
+
+def test_decisions_are_numbered_one_after_another() -> None:
+    records = sorted((ROOT / "docs/adr").glob("*.md"))
+    numbers = [int(path.name.partition("-")[0]) for path in records]
+    assert numbers == list(range(1, len(records) + 1))
+    titles = [path.read_text().partition("\n")[0] for path in records]
+    assert [int(title.removeprefix("# ").partition(".")[0]) for title in titles] == numbers
