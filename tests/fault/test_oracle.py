@@ -314,7 +314,7 @@ PINNED: dict[str, list[Event]] = {
         ("drain",),
         ("steer", "hold", 0),
     ],
-    "what a provision has taken away stays so when it is cancelled after a release": [
+    "who never had anything comes in after all when what left them out is cancelled": [
         ("seat", 2, "dan"),
         ("share", 2, ["bob"], "2", ""),
         ("steer", "hold", 5),

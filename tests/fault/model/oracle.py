@@ -8,6 +8,7 @@ The rules, as docs/cli.md and docs/adr tell them:
 - a request replaces what its subject claims, and its claims count when what they need is done;
 - what it made stays its own, and what it did not make counts while it is neither held nor
   cancelled;
+- what it takes away stays so, but for what nobody ever had and an open request waits for;
 - a removal, a suspension and a resume count from their acceptance;
 - an object is open while a claim on it is not suspended, and as the largest of those wants it;
 - one that only waiting claims have stays as it is, and is closed once all of these are suspended;
@@ -44,6 +45,7 @@ class Oracle:
     def __init__(self) -> None:
         self.log: list[Ask] = []
         self.rows: dict[str, Row] = {}
+        self.had: set[str] = set()
         self.settings: dict[str, Setting] = {}
         self.away: set[str] = set()
         self.suspended: dict[tuple[str, str], str] = {}
@@ -75,11 +77,17 @@ class Oracle:
     def stop(self, ask: Ask) -> None:
         """Hold or cancel a request. Who lost something by it does not get what had not begun."""
         ask.running = False
+        ask.taken -= {pair for pair in ask.taken if self._waits(pair)}
         lost = {claimant for _, claimant in ask.taken}
         ask.taken |= {pair for pair in ask.missed if pair[1] in lost and self._value(pair) is None}
         for reason, who in list(self.suspended.items()):
             if who == ask.name:
                 del self.suspended[reason]
+
+    def _waits(self, pair: Pair) -> bool:
+        """Return True if an open request waits for what nobody ever had."""
+        said = [ask.parts[pair] for ask in self.log if ask.running and pair in ask.parts]
+        return pair[0] not in self.had and any(not part.over for part in said)
 
     def release(self, ask: Ask) -> None:
         """Let a held request go on."""
@@ -199,6 +207,8 @@ class Oracle:
                 if looks and self._backend(key) in self.away:
                     continue
                 if self._make(key):
+                    if key in self.rows:
+                        self.had.add(key)
                     self._settle(key)
                 else:
                     self._take(key)
