@@ -60,11 +60,18 @@ class Binds(socketserver.BaseRequestHandler):
         context.load_cert_chain(tls / "server.pem", tls / "server.key")
         try:
             with context.wrap_socket(self.request, server_side=True) as secured:
-                number = secured.recv(1000)[4]
-                secured.sendall(bytes([0x30, 12, 2, 1, number, 0x61, 7, 10, 1, 0, 4, 0, 4, 0]))
+                answer = _message_id(secured.recv(1000)) + bytes.fromhex("61 07 0a0100 0400 0400")
+                secured.sendall(bytes([0x30, len(answer)]) + answer)
                 secured.recv(1000)
         except OSError:  # the client did not want the certificate
             pass
+
+
+def _message_id(message: bytes) -> bytes:
+    """Return the number of an LDAP message as it is encoded (RFC 4511, 4.1.1): ldap3 counts on in a
+    process, so that it may have several bytes."""
+    start = 2 + (message[1] & 0x7F if message[1] & 0x80 else 0)
+    return message[start : start + 2 + message[start + 1]]
 
 
 @contextmanager
