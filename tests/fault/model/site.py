@@ -50,6 +50,8 @@ class Site:
         self._system = System(self._config, made, KINDS, _router(self._config))
         self._spool = Spool.open(self._config.spool)
         self.service = Service(self._system, self._spool)
+        for lane in self.service.lanes.values():
+            lane._moment = 0.001  # an emulated backend that is away answers no sooner
         self.service.recover()
 
     def close(self) -> None:
