@@ -314,6 +314,12 @@ PINNED: dict[str, list[Event]] = {
         ("drain",),
         ("steer", "hold", 0),
     ],
+    "a suspension that was asked for twice stays when the first request for it is cancelled": [
+        ("share", 3, ["bob"], "", "2"),
+        ("suspend", "allocation:3"),
+        ("suspend", "allocation:3"),
+        ("steer", "cancel", 1),
+    ],
     "who never had anything comes in after all when what left them out is cancelled": [
         ("seat", 2, "dan"),
         ("share", 2, ["bob"], "2", ""),

@@ -49,6 +49,7 @@ class Oracle:
         self.settings: dict[str, Setting] = {}
         self.away: set[str] = set()
         self.suspended: dict[tuple[str, str], str] = {}
+        self._suspends: list[Ask] = []
         self._clock = 0
 
     # What is asked for.
@@ -67,25 +68,35 @@ class Oracle:
         self._begin()
 
     def suspend(self, ask: Ask) -> None:
-        """Accept a suspension; a second one for the same reason changes nothing."""
+        """Accept a suspension; a second one for the same reason stands in for the first one."""
+        self._suspends.append(ask)
         self.suspended.setdefault((ask.subject, ask.reason), ask.name)
 
     def resume(self, subject: str, cause: str) -> None:
         """Accept a resume."""
         self.suspended.pop((subject, cause), None)
+        self._suspends = [a for a in self._suspends if (a.subject, a.reason) != (subject, cause)]
 
     def stop(self, ask: Ask) -> None:
         """Hold or cancel a request. Who lost something by it does not get what had not begun."""
         ask.running = False
-        ask.taken -= {pair for pair in ask.taken if self._waits(pair)}
+        ask.taken -= {pair for pair in ask.taken if self._waits(pair, ask)}
         lost = {claimant for _, claimant in ask.taken}
         ask.taken |= {pair for pair in ask.missed if pair[1] in lost and self._value(pair) is None}
+        self._suspends = [another for another in self._suspends if another is not ask]
         for reason, who in list(self.suspended.items()):
             if who == ask.name:
-                del self.suspended[reason]
+                others = [a.name for a in self._suspends if (a.subject, a.reason) == reason]
+                self.suspended.pop(reason)
+                if others:
+                    self.suspended[reason] = others[-1]
 
-    def _waits(self, pair: Pair) -> bool:
-        """Return True if an open request waits for what nobody ever had."""
+    def _waits(self, pair: Pair, taken_by: Ask) -> bool:
+        """Return True if an open request waits for what nobody ever had, and no newer one says
+        something about it."""
+        later = self.log[self.log.index(taken_by) + 1 :] if taken_by in self.log else []
+        if any(pair in ask.parts or _within(pair[1], ask.subject) for ask in later):
+            return False
         said = [ask.parts[pair] for ask in self.log if ask.running and pair in ask.parts]
         return pair[0] not in self.had and any(not part.over for part in said)
 
