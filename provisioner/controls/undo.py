@@ -164,16 +164,17 @@ def _fill(
     want. waiting: the later request of each claim.
     """
     mentions = history.of(conn, waiting.keys())
-    before = {
-        pair: history.before([m for m in of_pair if m.request != target.id], waiting[pair])[1]
-        for pair, of_pair in mentions.items()
-        if history.mentioned(of_pair, target.id)
-    }
-    wants = _wants(conn, {bound for bound in before.values() if bound is not None}, progress)
+    before: dict[Pair, Mention] = {}
+    for pair, of_pair in mentions.items():
+        if not history.mentioned(of_pair, target.id):
+            continue
+        others = [mention for mention in of_pair if mention.request != target.id]
+        _, asker = history.before(others, waiting[pair])
+        if asker is not None and not history.began_without(of_pair, target.id, asker):
+            before[pair] = asker
+    wants = _wants(conn, set(before.values()), progress)
     again = {
-        pair: want
-        for pair, bound in before.items()
-        if bound is not None and (want := wants[bound].get(pair)) is not None
+        pair: want for pair, bound in before.items() if (want := wants[bound].get(pair)) is not None
     }
     unmade.fill(conn, again)
     object_rows.touch(conn, {key for key, _ in again}, now)

@@ -16,6 +16,20 @@ from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 24)
 
 PINNED: dict[str, list[Event]] = {
+    "holding nobody gives a waiting request no want that began only after nobody had it": [
+        ("share", 2, ["bob", "cem", "dan"], "8", "3"),
+        ("project", "cf1", ["ann", "bob", "cem"]),
+        ("damage", "remove", 0.5365168744033485),
+        ("away", "fs"),
+        ("seat", 2, "dan"),
+        ("person", "dan", "1001"),
+        ("suspend", "user:ann"),
+        ("share", 2, [], "", ""),
+        ("steer", "hold", 4),
+        ("drain",),
+        ("share", 2, ["ann", "bob", "cem"], "4", ""),
+        ("steer", "hold", 5),
+    ],
     "who is suspended is out though only a claim that waits has their association": [
         ("person", "ann", "1001"),
         ("share", 2, ["ann"], "", ""),

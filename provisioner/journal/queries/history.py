@@ -41,7 +41,8 @@ class Mention:
 
     step: the step that claims it, '' if the request leaves the claim out; bound: that step has
     begun, so that its want is known; counts: the request is neither cancelled nor held, or had
-    already made the object, or taken the claim away.
+    already made the object, or taken the claim away; generation: the object's when its step began
+    to claim it, or to withdraw from it, None if it has not.
     """
 
     request: RequestId
@@ -49,6 +50,7 @@ class Mention:
     step: str
     bound: bool = False
     counts: bool = True
+    generation: int | None = None
 
 
 def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
@@ -56,10 +58,13 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
     by_pair: dict[Pair, dict[RequestId, Mention]] = {pair: {} for pair in pairs}
     order: dict[RequestId, tuple[float, RequestId]] = {}
     taken: set[tuple[RequestId, Key]] = set()
+    withdrawn: dict[tuple[RequestId, Key], int | None] = {}
     for part in chunks({key for key, _ in pairs}):
         for row in conn.execute(_PARTS, {"b_ids": part}):
-            if not row.routed and row.over == StepState.DONE and not row.unread:
-                taken.add((row.request, row.key))
+            if not row.routed:
+                withdrawn[row.request, row.key] = row.generation
+                if row.over == StepState.DONE and not row.unread:
+                    taken.add((row.request, row.key))
             mentions = by_pair.get((row.key, row.claimant)) if row.routed else None
             if mentions is None:
                 continue
@@ -79,8 +84,10 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
             order[row.id] = (row.accepted, row.id)
             stands = row.state not in STOPPED or row.action in TAKING
             for pair in about.get(row.subject, ()):
-                counts = stands or (row.id, pair[0]) in taken
-                by_pair[pair].setdefault(row.id, Mention(row.id, row.writer, "", counts=counts))
+                out = (row.id, pair[0])
+                counts, since = stands or out in taken, withdrawn.get(out)
+                mention = Mention(row.id, row.writer, "", counts=counts, generation=since)
+                by_pair[pair].setdefault(row.id, mention)
     return {
         pair: sorted(mentions.values(), key=lambda mention: order[mention.request])
         for pair, mentions in by_pair.items()
@@ -100,6 +107,16 @@ def before(
         owner = mention if mention.step else None
         bound = mention if mention.bound else bound if mention.step else None
     return owner, bound
+
+
+def began_without(mentions: Sequence[Mention], request: RequestId, asker: Mention) -> bool:
+    """Return True if an earlier request's step began only after a request had left its claim out.
+
+    Such a step found nothing to make, and ended what it waited for by that: its want was never in
+    force.
+    """
+    out = mentions[_place(mentions, request)].generation
+    return out is not None and asker.generation is not None and asker.generation > out
 
 
 def earlier(mentions: Sequence[Mention], request: RequestId) -> Sequence[Mention]:
@@ -123,7 +140,8 @@ def _place(mentions: Sequence[Mention], request: RequestId) -> int:
 
 def _mention(row: Any) -> Mention:
     counts = row.made or row.state not in STOPPED
-    return Mention(row.request, row.writer, row.step, row.generation is not None, counts)
+    bound = row.generation is not None
+    return Mention(row.request, row.writer, row.step, bound, counts, row.generation)
 
 
 def _was_accepted(row: Any) -> bool:
