@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from handlers.ldap.numbers.ids import Ids, Numbers
+from handlers.ldap.numbers.ids import Ids, Named
+from handlers.ldap.numbers.notes import BLOCK
+from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
+from handlers.ldap.numbers.register import Register
 from provisioner.contract import Permanent
 from tests.support.ad_backends import Backend, backends, make
 
@@ -18,24 +22,112 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backen
     yield from make(request.param, tmp_path)
 
 
-def numbers_of(directory: Backend, last: int = 60_000) -> Numbers:
-    ids = Ids.model_validate(directory.ids(last=last))
-    return Numbers(directory.directory(), ids, "uidNumber", directory.base, "container")
+def numbers_of(directory: Backend, first: int = 10_000, last: int = 60_000) -> Numbers:
+    ids = Ids.model_validate(directory.ids(first, last))
+    bearing = Bearing("uidNumber", directory.base, "cn")
+    return Numbers(directory.directory(), ids, bearing, "container")
+
+
+def given(taken: Taken) -> dict[str, int]:
+    """Return the numbers by owner."""
+    return {owner: note.number for owner, note in taken.notes.items()}
+
+
+def named(name: str, number: int) -> Named:
+    return Named(f"ad/account/{name}", f"account/{name}", name, number)
 
 
 def test_four_writers_never_take_one_number(directory: Backend) -> None:
     def writer(number: int) -> list[int]:
         owners = [f"account/w{number}u{n}" for n in range(15)]
-        return list(numbers_of(directory).take(owners).numbers.values())
+        return list(given(numbers_of(directory).take(owners)).values())
 
     with ThreadPoolExecutor(4) as pool:
         taken = [number for some in pool.map(writer, range(4)) for number in some]
     assert len(set(taken)) == len(taken) == 60
 
 
+def test_writers_whose_ranges_overlap_never_take_one_number(directory: Backend) -> None:
+    firsts = (10_000, 10_007, 10_020, 10_033)
+
+    def writer(place: int) -> list[int]:
+        numbers = numbers_of(directory, firsts[place])
+        owners = [f"account/w{place}u{n}" for n in range(30)]
+        return [
+            n for some in (owners[:20], owners[20:]) for n in given(numbers.take(some)).values()
+        ]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [number for some in pool.map(writer, range(4)) for number in some]
+    assert len(set(taken)) == len(taken) == 120
+
+
+def test_a_number_that_a_request_names_while_it_is_taken_is_one_owners(directory: Backend) -> None:
+    taking, naming = numbers_of(directory), numbers_of(directory)
+
+    def name(number: int) -> set[int]:
+        return {number} - {number for _ in naming.hold([named(f"n{number}", number)]).values()}
+
+    def take(part: int) -> set[int]:
+        return set(given(taking.take([f"account/t{part}u{n}" for n in range(8)])).values())
+
+    with ThreadPoolExecutor(4) as pool:
+        had = [*pool.map(name, range(10_000, 10_040))], [*pool.map(take, range(5))]
+    every = [number for some in (*had[0], *had[1]) for number in some]
+    assert len(set(every)) == len(every) >= 40
+
+
+@pytest.mark.parametrize("behind", ["read first", "noted first"])
+def test_who_comes_between_a_reading_and_a_note_is_seen_afterwards(
+    directory: Backend, behind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block is noted after another one has read that a number in it is free, or the reverse."""
+    taking, naming = numbers_of(directory), numbers_of(directory)
+    owners = [f"account/u{n}" for n in range(5)]
+    taken: list[Taken] = []
+
+    def note(self: Register, one: Any, write: Any = Register.note) -> None:
+        taken.append(taking.take(owners))  # the block, after 10003 was read as free
+        write(self, one)
+
+    def add(self: Register, some: Any, write: Any = Register.add) -> None:
+        with monkeypatch.context() as undone:
+            undone.setattr(Register, "add", write)
+            refused.update(naming.hold([named("bob", 10_003)]))
+        write(self, some)
+
+    refused: dict[str, Any] = {}
+    with monkeypatch.context() as patched:
+        if behind == "read first":
+            patched.setattr(Register, "note", note)
+            refused.update(naming.hold([named("bob", 10_003)]))
+        else:
+            patched.setattr(Register, "add", add)
+            taken.append(taking.take(owners))
+    numbers = set(given(taken[0]).values())
+    assert len(numbers) == 5
+    assert (10_003 in numbers) == bool(refused)
+
+
+def test_a_thousand_numbers_are_few_entries(directory: Backend) -> None:
+    taken = given(numbers_of(directory).take([f"account/u{n}" for n in range(300)]))
+    assert sorted(taken.values()) == list(range(10_000, 10_300))
+    entries = directory.directory().search(f"OU=ids,{directory.base}", "(cn=1*)", ["cn"])
+    assert len(entries) <= 300 / BLOCK + 2
+
+
+def test_another_writer_goes_on_behind_a_block(directory: Backend) -> None:
+    mine, other = numbers_of(directory), numbers_of(directory)
+    first = given(mine.take(["account/a", "account/b"]))
+    others = given(other.take(["account/c"]))
+    again = given(mine.take(["account/d"]))
+    assert [first["account/a"], first["account/b"]] == [10_000, 10_001]
+    assert (others["account/c"], again["account/d"]) == (10_002, 10_003)
+
+
 def test_a_retry_finds_its_own(directory: Backend) -> None:
-    first = numbers_of(directory).take(["account/jdoe", "account/asmith"]).numbers
-    again = numbers_of(directory).take(["account/jdoe", "account/new"]).numbers
+    first = given(numbers_of(directory).take(["account/jdoe", "account/asmith"]))
+    again = given(numbers_of(directory).take(["account/jdoe", "account/new"]))
     assert again["account/jdoe"] == first["account/jdoe"]
     assert again["account/new"] not in first.values()
 
@@ -43,23 +135,40 @@ def test_a_retry_finds_its_own(directory: Backend) -> None:
 def test_a_settled_number_is_not_given_to_the_next_of_its_name(directory: Backend) -> None:
     numbers = numbers_of(directory)
     first = numbers.take(["account/jdoe"])
-    numbers.settle(first)
-    assert numbers.take(["account/jdoe"]).numbers != first.numbers
+    numbers.settle(first, ["account/jdoe"])
+    assert given(numbers.take(["account/jdoe"])) != given(first)
 
 
-def test_a_retry_settles_only_its_own(directory: Backend) -> None:
+def test_a_number_that_the_ledger_knows_is_not_the_next_ones_of_its_name(
+    directory: Backend,
+) -> None:
+    """The account was made, and the service died before it noted that."""
+    first = given(numbers_of(directory).take(["account/jdoe"]))["account/jdoe"]
+    again = numbers_of(directory)
+    again.heed(lambda kind, low, high: {first: ["ad/account/jdoe"]} if low <= first <= high else {})
+    assert given(again.take(["account/jdoe"]))["account/jdoe"] != first
+
+
+def test_a_person_with_a_sid_keeps_their_number(directory: Backend) -> None:
+    owner, numbers = "account/jdoe/S-1-5-21-1-2-3-1106", numbers_of(directory)
+    first = numbers.take([owner])
+    numbers.settle(first, [owner])
+    assert given(numbers.take([owner])) == given(first)
+
+
+def test_only_what_was_made_is_settled(directory: Backend) -> None:
     numbers = numbers_of(directory)
-    first = numbers.take(["account/a", "account/b"]).numbers
-    numbers.settle(numbers.take(["account/a"]))
-    again = numbers.take(["account/a", "account/b"]).numbers
-    assert again["account/b"] == first["account/b"]
-    assert again["account/a"] not in first.values()
+    first = numbers.take(["account/a", "account/b"])
+    numbers.settle(first, ["account/a"])
+    again = given(numbers.take(["account/a", "account/b"]))
+    assert again["account/b"] == given(first)["account/b"]
+    assert again["account/a"] not in given(first).values()
 
 
 def test_a_number_in_use_without_an_entry_is_left_alone(directory: Backend) -> None:
     directory.user(directory.name("old"), uidNumber=10_000, gidNumber=100)
     directory.user(directory.name("older"), uidNumber=10_002, gidNumber=100)
-    taken = numbers_of(directory).take(["account/a", "account/b"]).numbers
+    taken = given(numbers_of(directory).take(["account/a", "account/b"]))
     assert sorted(taken.values()) == [10_001, 10_003]
 
 

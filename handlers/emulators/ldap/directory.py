@@ -201,6 +201,8 @@ def _test(node: Any) -> Test:
         return lambda entry: name.lower() == "objectclass" or bool(values_of(entry, name))
     if kind == "equalityMatch":
         return _any_equal([_assertion(content)])
+    if kind == "substringFilter":
+        return _beginning(content)
     if kind in {"greaterOrEqual", "lessOrEqual"}:
         return _ordered(*_assertion(content), above=kind == "greaterOrEqual")
     return lambda entry: False
@@ -228,6 +230,15 @@ def _any_equal(assertions: list[tuple[str, bytes]]) -> Test:
         folded(name, value) in values
         for name, values in wanted.items()
         for value in values_of(entry, name)
+    )
+
+
+def _beginning(content: Any) -> Test:
+    """Return a test for a value's first characters, the only part that a filter here names."""
+    name, (part,) = str(content["type"]), content["substrings"]
+    begins = folded(name, bytes(part.getComponent()))
+    return lambda entry: any(
+        folded(name, value).startswith(begins) for value in values_of(entry, name)
     )
 
 

@@ -23,8 +23,9 @@ from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.directory.text import child
 from handlers.ldap.fields import holds, sets
 from handlers.ldap.marks import mark_of
-from handlers.ldap.numbers.ids import Numbers, Taken, named
+from handlers.ldap.numbers.ids import named
 from handlers.ldap.numbers.kept import identity, numbers, owner_of
+from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
 from provisioner.contract import (
     Bearers,
     Change,
@@ -40,7 +41,6 @@ from provisioner.contract import (
     Uses,
     Want,
     adapted,
-    split_key,
 )
 
 OUTPUTS = ("name", "sid", "uid", "gid", "mail", "home", "shell", "dn")
@@ -71,14 +71,9 @@ class Accounts:
         gives_numbers = settings.ids.container is not None
         self._planner = Planner(backend.dialect, site.service, gives_numbers)
         self._entries = Entries(site, backend.directory, backend.dialect, settings.attributes)
-        self._numbers = Numbers(
-            backend.directory,
-            settings.ids,
-            "uidNumber",
-            settings.base,
-            self._schema.ids,
-            ["gid"] if settings.gid == "uid" else (),
-        )
+        also = ["gid"] if settings.gid == "uid" else ()
+        bearing = Bearing("uidNumber", settings.base, self._schema.name, also=also)
+        self._numbers = Numbers(backend.directory, settings.ids, bearing, self._schema.ids)
 
     # Pure.
 
@@ -176,13 +171,14 @@ class Accounts:
         """Return a fault for each name that another object has, and each number that is
         another's."""
         asked = named(changes, "uid", "uidNumber", owner_of)
-        taken = self._numbers.taken(asked, name_attribute=self._schema.name)
+        taken = self._numbers.taken(asked)
         return {**taken, **borne_by_others(self._directory, changes, self._schema)}
 
     # Writing.
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""
+        refused = self._numbers.hold(named(changes, "uid", "uidNumber", owner_of))
         taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
         writes: Mapping[str, Callable[[Change, Taken], None]] = {
             "create": self._create,
@@ -190,22 +186,21 @@ class Accounts:
             "adopt": self._note,
             "finish": self._finish,
         }
-        self._directory.each(
-            lambda change: writes.get(change.verb, self._set)(change, taken), changes
-        )
-        if any("/S-1-" not in owner for owner in taken.numbers):
-            # A request that names the SID is already bound to the person.
-            self._numbers.settle(taken)
+        made: list[str] = []
 
-    def _hold(self, change: Change, name: str, number: object) -> None:
-        if isinstance(number, int):
-            self._numbers.hold(
-                owner_of(change), number, name=name, name_attribute=self._schema.name
-            )
+        def write(change: Change) -> None:
+            if change.key in refused:
+                raise refused[change.key]
+            writes.get(change.verb, self._set)(change, taken)
+            made.append(owner_of(change))
+
+        try:
+            self._directory.each(write, changes)
+        finally:
+            self._numbers.settle(taken, made)
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
-        self._hold(change, split_key(change.key)[2], wanted.get("uidNumber"))
         self._directory.replace(str(change.data["dn"]), wanted)
 
     def _note(self, change: Change, _: Taken) -> None:
@@ -216,7 +211,7 @@ class Accounts:
         self.maker.finish(str(change.data["dn"]), str(change.data["mark"]))
 
     def _number(self, change: Change, taken: Taken) -> None:
-        number = taken.numbers[owner_of(change)]
+        number = taken.notes[owner_of(change)].number
         changes: list[Modification] = [("replace", "uidNumber", [number])]
         if change.data["gid"] is None and self._settings.gid == "uid":
             changes.append(("replace", "gidNumber", [number]))
@@ -224,8 +219,6 @@ class Accounts:
 
     def _create(self, change: Change, taken: Taken) -> None:
         name, sid = str(change.data["name"]), change.data["sid"]
-        fields: Any = change.data["fields"]
-        self._hold(change, name, fields.get("uid"))
         self.maker.make(
             NewAccount(
                 key=change.key,

@@ -80,6 +80,11 @@ def any_of(attribute: str, values: Iterable[str]) -> str:
     return f"(|{''.join(equals(attribute, value) for value in values)})"
 
 
+def any_beginning(attribute: str, values: Iterable[str]) -> str:
+    """Return the filter for any value that begins with one of some texts, each escaped."""
+    return f"(|{''.join(f'({attribute}={escape_filter_chars(one)}*)' for one in values)})"
+
+
 def child(attribute: str, value: str, container: str) -> str:
     """Return the DN of an entry in a container, with its name escaped."""
     return f"{attribute}={escape_rdn(value)},{container}"

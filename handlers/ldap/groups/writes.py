@@ -17,9 +17,10 @@ from handlers.ldap.directory.text import child
 from handlers.ldap.groups.entries import GroupEntries
 from handlers.ldap.groups.settings import Settings
 from handlers.ldap.marks import mark_of
-from handlers.ldap.numbers.ids import Numbers, Taken, named
+from handlers.ldap.numbers.ids import named
 from handlers.ldap.numbers.kept import ambiguous, former, given_back, owner_of, returned
-from provisioner.contract import Bearers, Change, Conflict, Fault, Key, Site, split_key
+from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
+from provisioner.contract import Bearers, Change, Conflict, Fault, Key, Site
 
 
 class GroupWrites:
@@ -33,7 +34,9 @@ class GroupWrites:
         self._dialect = dialect
         self._directory = directory
         self._entries = GroupEntries(site, directory, dialect)
-        self._numbers = Numbers(directory, settings.ids, "gidNumber", settings.base, dialect.ids)
+        # A user whose primary group it is does not count as a group with that number.
+        bearing = Bearing("gidNumber", settings.base, dialect.name, dialect.filter)
+        self._numbers = Numbers(directory, settings.ids, bearing, dialect.ids)
 
     def heed(self, bearers: Bearers) -> None:
         """Ask the ledger, too, whose a number is."""
@@ -44,14 +47,14 @@ class GroupWrites:
         another's."""
         had = former(self._numbers, changes)
         asked = [*named(changes, "gid", "gidNumber", owner_of), *returned(changes, had)]
-        name_attribute, within = self._dialect.name, self._dialect.filter
-        taken = self._numbers.taken(asked, name_attribute=name_attribute, within=within)
+        taken = self._numbers.taken(asked)
         others = borne_by_others(self._directory, changes, self._dialect)
         return {**taken, **ambiguous(changes, had), **others}
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""
         changes = given_back(changes, former(self._numbers, changes))
+        refused = self._numbers.hold(named(changes, "gid", "gidNumber", owner_of))
         taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
         writes: Mapping[str, Callable[[Change, Taken], None]] = {
             "create": self._create,
@@ -60,8 +63,18 @@ class GroupWrites:
             "adopt": self._adopt,
             "number": self._number,
         }
-        self._directory.each(lambda change: writes[change.verb](change, taken), changes)
-        self._numbers.settle(taken)
+        made: list[str] = []
+
+        def write(change: Change) -> None:
+            if change.key in refused:
+                raise refused[change.key]
+            writes[change.verb](change, taken)
+            made.append(owner_of(change))
+
+        try:
+            self._directory.each(write, changes)
+        finally:
+            self._numbers.settle(taken, made)
 
     def _create(self, change: Change, taken: Taken) -> None:
         name, mark = str(change.data["name"]), mark_of(self._site.service, change.key)
@@ -69,8 +82,7 @@ class GroupWrites:
         texts: Any = change.data["description"]
         notes: dict[str, list[str]] = {"description": [texts] if texts else []}
         notes.setdefault(self._dialect.note, []).append(mark)
-        self._hold(change, change.data["gid"])
-        number: Any = taken.numbers.get(owner_of(change), change.data["gid"])
+        number: Any = taken.get(owner_of(change)) or change.data["gid"]
         attributes: dict[str, Any] = {
             "objectClass": list(self._dialect.classes),
             self._dialect.name: name,
@@ -87,18 +99,8 @@ class GroupWrites:
                     advice="choose another name for the group, or rename that object",
                 ) from None
 
-    def _hold(self, change: Change, number: object) -> None:
-        """Hold a gid that a request named; a user whose primary group it is does not count."""
-        if isinstance(number, int):
-            name, name_attribute = split_key(change.key)[2], self._dialect.name
-            within = self._dialect.filter
-            self._numbers.hold(
-                owner_of(change), number, name=name, name_attribute=name_attribute, within=within
-            )
-
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
-        self._hold(change, wanted.get("gidNumber"))
         self._directory.replace(str(change.data["dn"]), wanted)
 
     def _describe(self, change: Change, _: Taken) -> None:
@@ -117,5 +119,5 @@ class GroupWrites:
         self._directory.modify(dn, [("replace", "info", [note])])
 
     def _number(self, change: Change, taken: Taken) -> None:
-        number = taken.numbers[owner_of(change)]
+        number = taken.notes[owner_of(change)].number
         self._directory.modify(str(change.data["dn"]), [("replace", "gidNumber", [number])])

@@ -2,7 +2,7 @@
 
 Promises: an object that somebody deleted, or gave another number, is distinct from a new one; a
 number that a request names wins; without one, the object gets the number that it had. Leaves out:
-asking which numbers are in use (`ids`), and keeping former values, which is the ledger's.
+asking which numbers are in use (`numbers`), and keeping former values, which is the ledger's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from handlers.ldap.numbers.ids import Named, Numbers
+from handlers.ldap.numbers.ids import Named
+from handlers.ldap.numbers.numbers import Numbers
 from provisioner.contract import Change, Conflict, Fault, Json, Key, Scalar, State, Want, split_key
 
 _Disputed: TypeAlias = Mapping[str, Mapping[str, str]]
