@@ -210,7 +210,7 @@ def _environment(lab: Lab) -> Mapping[str, str]:
     return {**os.environ, "SLURM_CONF": str(conf(lab))}
 
 
-def _slurm(lab: Lab, *command: str, seconds: float = 60) -> str:
+def _slurm(lab: Lab, *command: str, seconds: float = 300) -> str:
     """Ask Slurm; a controller that is away is an answer, too."""
     done = subprocess.run(
         [*inside.entering(lab.directory), *command],

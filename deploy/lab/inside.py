@@ -50,7 +50,7 @@ def hold(directory: Path, tree: Path | None = None) -> int:
              *([] if tree is None else [str(tree)])],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
-    until(lambda: holder(directory) is not None or process.poll() is not None, "namespaces", 10)
+    until(lambda: holder(directory) is not None or process.poll() is not None, "namespaces", 60)
     pid = holder(directory)
     if pid is None:
         raise LabError(f"no private namespaces here (needs CAP_SYS_ADMIN): {log.read_text()}")
@@ -114,7 +114,7 @@ def start(directory: Path, name: str, command: Sequence[str]) -> None:
             [*entering(directory), "setsid", "--fork", "sh", "-c", _LAUNCH, str(session), *command],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, check=True,
         )  # fmt: skip
-    until(lambda: session.exists() and session.read_text().endswith("\n"), name, 10)
+    until(lambda: session.exists() and session.read_text().endswith("\n"), name, 60)
 
 
 def processes(directory: Path) -> Mapping[int, str]:
@@ -166,7 +166,7 @@ def _open_files(pid: int) -> list[str]:
     return targets
 
 
-def answers(directory: Path, name: str, question: Callable[[], bool], seconds: float = 60) -> None:
+def answers(directory: Path, name: str, question: Callable[[], bool], seconds: float = 300) -> None:
     """Wait until a daemon answers. Raises LabError with the end of its log when it does not."""
 
     def settled() -> bool:
@@ -208,4 +208,4 @@ def end(directory: Path) -> None:
     first = holder(directory)
     if first is not None:
         os.kill(first, signal.SIGKILL)
-        until(lambda: holder(directory) is None, "the lab's end", 10)
+        until(lambda: holder(directory) is None, "the lab's end", 60)

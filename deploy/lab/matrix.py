@@ -116,7 +116,9 @@ def tested(lab: Path, words: Sequence[str]) -> float:
     """Run the tests over a lab; return how many seconds they took. words: for pytest."""
     began = time.monotonic()
     report = f"--junit-xml={lab.with_name(REPORT)}"
-    pytest = [sys.executable, "-m", "pytest", "-m", "lab", report, *words, *TESTS]
+    # A burst beside others may take longer than any test of `make test`.
+    patient = ["-o", "faulthandler_timeout=5400"]
+    pytest = [sys.executable, "-m", "pytest", "-m", "lab", report, *patient, *words, *TESTS]
     environment = {**os.environ, "PROVISIONER_LAB": str(lab), "PROVISIONER_WHOLE": "1"}
     subprocess.run(pytest, env=environment, check=False)
     return time.monotonic() - began

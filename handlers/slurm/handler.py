@@ -38,6 +38,7 @@ from handlers.slurm.settings import Params, Settings
 from handlers.slurm.slurmctld import Held
 from handlers.slurm.slurmdbd import Association, by_name, contradicted, default_accounts, doubled
 from handlers.slurm.texts import LONGEST, as_held
+from handlers.slurm.userrecords import lost
 from handlers.slurm.writes import write
 from provisioner.contract import (
     Change,
@@ -197,13 +198,15 @@ class Slurm:
         slurmctld = self._tools.slurmctld
         held = slurmctld.held(present, accounts) if present else Held()
         jobs = slurmctld.jobs(accounts, present) if slurmctld.scancel and present else {}
+        suspects = present - {user for _, user in theirs}
+        unrecorded = lost(self._tools.slurmdbd, suspects, grouped)
         results: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
             user = rest[0] if rest else ""
             accounts_own = grouped.get((account, ""), [])
             there = grouped.get((account, user), [])
             doubt = doubled(accounts_own) or doubled(there)
-            if kind == "assoc" and doubt is None:
+            if kind == "assoc" and doubt is None and user not in unrecorded:
                 named = theirs.get((account, user), set())
                 doubt = contradicted(account, user, there, named)
             if doubt is not None:
@@ -215,8 +218,8 @@ class Slurm:
             else:
                 default = defaults.get(user, "")
                 state = user_state(account, user, there, default, held, own is not None)
-                own_jobs = jobs.get((account, user), 0)
-                results[key] = {**state, "jobs": own_jobs} if own_jobs else state
+                more = {"jobs": jobs.get((account, user), 0), "unrecorded": unrecorded.get(user)}
+                results[key] = {**state, **{name: one for name, one in more.items() if one}}
         return results
 
     def _rows(

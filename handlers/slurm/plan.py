@@ -27,6 +27,7 @@ from handlers.slurm.rows import (
 from handlers.slurm.slurmctld import Held
 from handlers.slurm.slurmdbd import Association
 from handlers.slurm.texts import same_text
+from handlers.slurm.userrecords import is_lost, made_again
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
 USER_LOCK: Limits = {"MaxJobs": 0, "MaxSubmitJobs": 0}
@@ -142,7 +143,11 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     changes += _cancelled(key, want, state, data)
     # What others gave, claims would not make again.
     again = {} if division.others else {"asked": _as_held(cast(Limits, want["limits"]))}
-    return [*changes, *_removed(key, division.leaving, beside, {**data, **again})]
+    changes += _removed(key, division.leaving, beside, {**data, **again})
+    if not changes and is_lost(want, state):
+        asked = _as_held(cast(Limits, want["limits"]))
+        return made_again(key, state, division, asked, _added(key, want, [*rows], data))
+    return changes
 
 
 def _as_held(limits: Limits) -> Limits:
@@ -190,7 +195,8 @@ def _lacks_default(want: Want, state: State) -> bool:
     If an admin deletes a user's default association, sacctmgr 22.05.8 exits 0 and keeps the others,
     but the user has no default account, and jobs without --account are refused.
     """
-    if want.get("closed") or want.get("as_before"):
+    # slurmdbd sets none of a user without a record.
+    if want.get("closed") or want.get("as_before") or state.get("unrecorded"):
         return False
     default = state["default_account"]
     return default != want["account"] if want.get("default") else not default

@@ -18,7 +18,14 @@ from handlers.slurm.client import Tools
 from handlers.slurm.healing import set_defaults
 from handlers.slurm.limits.limits import Limits, add_words
 from handlers.slurm.rows import chosen
-from handlers.slurm.slurmdbd import Association, Slurmdbd, by_name, contradicted, default_accounts
+from handlers.slurm.slurmdbd import (
+    Association,
+    Slurmdbd,
+    by_name,
+    contradicted,
+    default_accounts,
+    here,
+)
 from provisioner.contract import Key, NotReady, Transient, split_key
 
 NOTHING: Mapping[str, Limits] = {}
@@ -69,13 +76,30 @@ def remove(
             _remove_all(tools, account, some)
 
 
+def remove_unrecorded(tools: Tools, account: str, names: Sequence[str]) -> None:
+    """Remove users of whom slurmdbd has no record from an account, so that adding them makes one.
+
+    Who has one by now stays. Raises NotReady while one of the users has jobs there.
+    """
+    for some in _portions(names, READ):
+        gone = tools.slurmdbd.unrecorded(some)
+        lost = [name for name in some if name in gone]
+        if lost and tools.slurmctld.running(account, lost):
+            raise NotReady(
+                f"slurmdbd lost the record of {', '.join(lost[:3])}, who still has jobs in "
+                f"{account}: removed and added again when these are over",
+                advice="until then jobs with that account run, and no default account can be set",
+            )
+        _delete(tools.slurmdbd, account, lost, [])
+
+
 def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
     if tools.slurmctld.running(account, names):
         raise _working(account, names)
     defaults = default_accounts(tools.slurmdbd, names)
     staying: dict[str, str] = {}
     rows: dict[str, int] = {}
-    for row in _here(tools.slurmdbd, names):
+    for row in here(tools.slurmdbd, names):
         if row.account == account:
             rows[row.user] = rows.get(row.user, 0) + 1
         else:
@@ -121,7 +145,7 @@ def _remove_aside(
     It refuses while the account is a user's default (24.11.5): ` Error with request: You can not
     remove the default account of a user`. Meanwhile another account of theirs becomes the default.
     """
-    rows = _here(tools.slurmdbd, names)
+    rows = here(tools.slurmdbd, names)
     others = {row.user: row.account for row in rows if row.account != account}
     aside = [name for name in names if name in others]
     set_defaults(tools.slurmdbd, others)
@@ -137,7 +161,7 @@ def _remove_and_add(
 
     These are as claims want them (`_check_alone`), so the next plan adds what a kill left out.
     """
-    rows = _here(tools.slurmdbd, names)
+    rows = here(tools.slurmdbd, names)
     _delete(tools.slurmdbd, account, names, [])
     gone = chosen(selection) or ()
     for row in rows:
@@ -160,7 +184,7 @@ def _check_alone(
     """
     if not names:
         return
-    rows = _here(tools.slurmdbd, names)
+    rows = here(tools.slurmdbd, names)
     own = by_name(rows)
     _, named = tools.slurmdbd.users(names)
     for place in sorted({*own, *named, *((account, name) for name in names)}):
@@ -182,12 +206,6 @@ def _check_alone(
                 f"(`sacctmgr delete user where {where} account={account} {' '.join(selection)}`), "
                 "and set the default account back",
             )
-
-
-def _here(slurmdbd: Slurmdbd, names: Sequence[str]) -> list[Association]:
-    """Return users' associations on this cluster."""
-    every = slurmdbd.associations_of(names)
-    return [row for cluster, row in every if cluster == slurmdbd.cluster and row.user]
 
 
 def _add_as_it_was(slurmdbd: Slurmdbd, row: Association) -> None:

@@ -88,6 +88,13 @@ class Sacctmgr:
             )
         return {name for name, level, of, *_ in rows if level not in ("", "None") or of}
 
+    def unrecorded(self, users: Collection[str]) -> set[str]:
+        """Return which users slurmdbd has no record of; nobody if its list cannot be whole."""
+        named = f"name={','.join(sorted({*users, ROOT}))}"
+        where = ["where", named] if len(users) <= FILTER else []
+        recorded = {row[0] for row in self.show("user", where, ("User",))}
+        return set(users) - recorded if ROOT in recorded else set()
+
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
         """Return accounts' descriptions and organizations."""
         where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []

@@ -19,7 +19,8 @@ FILTER = 200
 """Up to this many names a call asks only for them; with more, for the whole cluster."""
 
 ROOT = "root"
-"""The account that slurmdbd makes with each cluster, and that nobody can delete."""
+"""The account that slurmdbd makes with each cluster, and that nobody can delete; also the user whom
+it makes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Slurmdbd(Protocol):
     def privileged(self, users: Collection[str]) -> set[str]:
         """Return the users who are administrators or operators, or coordinate an account. Raises
         Unavailable if the list lacks one of the users."""
+
+    def unrecorded(self, users: Collection[str]) -> set[str]:
+        """Return which users slurmdbd has no record of; nobody if its list cannot be whole."""
 
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
         """Return accounts' descriptions and organizations."""
@@ -116,6 +120,12 @@ def default_accounts(slurmdbd: Slurmdbd, users: Collection[str]) -> dict[str, st
     return slurmdbd.users(users)[0]
 
 
+def here(slurmdbd: Slurmdbd, names: Collection[str]) -> list[Association]:
+    """Return users' associations on this cluster."""
+    every = slurmdbd.associations_of(names)
+    return [row for cluster, row in every if cluster == slurmdbd.cluster and row.user]
+
+
 def check_whole(accounts: Collection[str], cluster: str) -> None:
     """Raise Unavailable if a list of associations cannot be all that there is."""
     if ROOT not in accounts:
@@ -159,7 +169,5 @@ def contradicted(
     return Unavailable(
         f"sacctmgr's lists disagree about the associations of {account} {user}",
         advice=f"compare `sacctmgr show assoc account={account} user={user}` with `sacctmgr show "
-        f"user {user} withassoc`; it is tried again by itself. If only the first shows it, a "
-        "second writer cost the user's record: type `sacctmgr delete user where "
-        f"name={user} account={account} cluster=NAME`, and the service makes it again",
+        f"user {user} withassoc`; it is tried again by itself",
     )

@@ -12,7 +12,7 @@ from typing import cast
 from handlers.slurm.client import Tools
 from handlers.slurm.healing import heal
 from handlers.slurm.limits.limits import Limits
-from handlers.slurm.removal import remove
+from handlers.slurm.removal import remove, remove_unrecorded
 from handlers.slurm.slurmctld import Slurmctld
 from provisioner.contract import Change, Permanent
 
@@ -47,6 +47,8 @@ def _write(tools: Tools, changes: Sequence[Change]) -> None:
         some = ((change.data["name"], change.data.get("asked")) for change in changes)
         asked = {str(name): cast(Limits, limits) for name, limits in some if limits is not None}
         remove(tools, account, names, selection, asked)
+    elif verb == "remake-user":
+        remove_unrecorded(tools, account, names)
     elif verb == "cancel-jobs":
         _cancel(tools.slurmctld, account, changes)
     elif verb == "heal":

@@ -66,7 +66,7 @@ class Site:
     def run_outside(*argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the checkout."""
         return subprocess.run(
-            argv, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+            argv, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
         )
 
     def inside(self, *argv: str) -> str:
@@ -94,7 +94,7 @@ class Site:
             yield
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(300)
             log.close()
 
     def drop(self, name: str, text: str) -> None:

@@ -34,7 +34,7 @@ PLACE = "/site"
 
 _PLACES = re.compile(r"/site\b")
 _WIDTH = 120
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 COURSE = 40.0
 """Seconds until the course ends."""
 

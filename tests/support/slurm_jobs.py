@@ -18,7 +18,7 @@ from tests.support import slurm_sites
 from tests.support.slurm_sites import Cluster
 
 ONE, TWO = "games", "news"
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 
 Listed = Counter[tuple[str, str]]
 """The number of jobs, by user and state."""

@@ -126,7 +126,7 @@ def _show_assoc_mgr(data: Slurmdbd, options: dict[str, str]) -> None:
             user = row["user"]
             if user and (not users or user in users):
                 failed = [row["account"], user] in data.failed_rows
-                uid = FAILED if failed else uids[user]
+                uid = FAILED if failed else uids.get(user, 999)
                 print(
                     f"ClusterName={row['cluster']} Account={row['account']} UserName={user}({uid}) "
                     f"Partition={row['partition']} Priority=0"

@@ -313,7 +313,8 @@ def _modify_user(data: Slurmdbd, words: list[str]) -> None:
         return
     account = str(values.get("defaultaccount", ""))
     for cluster, user in {(row["cluster"], row["user"]) for row in associations} if account else ():
-        if not data.matching(cluster=[cluster], account=[account], user=[user]):
+        there = data.matching(cluster=[cluster], account=[account], user=[user])
+        if not there or user not in data.users:
             raise Refused(" Nothing modified")
         data.set_default(cluster, user, account)
     print(" Modified user associations...\n" + "\n".join(f"  {a['user']}" for a in associations))

@@ -110,6 +110,8 @@ class Slurmdbd:
             del self._associations[_place(row)]
         for name in {row["user"] for row in rows}:
             left = self.matching(user=[name])
+            if name not in self.users:
+                continue
             default = self.users[name]["default"]
             for cluster in list(default):
                 there = [row for row in left if row["cluster"] == cluster]

@@ -163,6 +163,8 @@ def _read(data: Slurmdbd, what: Sequence[str], query: Mapping[str, str]) -> dict
         return {"accounts": [{"name": one, **texts} for one, texts in data.accounts.items()]}
     if name == "user":
         return {"users": [_user(one, data.users[one]) for one in what[1:2] if one in data.users]}
+    if name == "users":
+        return {"users": [_user(one, known) for one, known in data.users.items()]}
     if name == "qos":
         return {"qos": [{"name": one} for one in data.qos]}
     if name == "tres":
@@ -194,7 +196,7 @@ def _deleted(data: Slurmdbd, query: Mapping[str, str]) -> Reply:
             raise _Wrong(7009, "You can not remove the default account of a user")
         if any(row["account"] == j["account"] and row["user"] == j["user"] for j in data.jobs):
             raise _Wrong(7006, "Job(s) active, cancel job(s) before remove")
-    records = {row["user"]: data.users[row["user"]] for row in rows}
+    records = {row["user"]: data.users[row["user"]] for row in rows if row["user"] in data.users}
     data.remove(rows)
     data.users = {**records, **data.users}
     return 200, {"removed_associations": [f"A = {row['account']}" for row in rows]}

@@ -94,8 +94,10 @@ class Slurmrestd:
         some = {"user": ",".join(sorted(users))} if 0 < len(users) <= FILTER else {}
         rows = self._associations({"cluster": self._cluster, **some})
         partitions: dict[tuple[str, str], set[str]] = {}
+        # slurmrestd also shows defaults and associations of a user without a record.
+        lost = self.unrecorded({text(row, "user") for row in rows} - {""})
         for row in map(association, rows):
-            if row.user:
+            if row.user and row.user not in lost:
                 partitions.setdefault((row.account, row.user), set()).add(row.partition)
         return defaults(rows), partitions
 
@@ -110,6 +112,11 @@ class Slurmrestd:
             if rows[0].get("administrator_level") != ["None"] or rows[0].get("coordinators"):
                 some.add(name)
         return some
+
+    def unrecorded(self, users: Collection[str]) -> set[str]:
+        """Return which users slurmdbd has no record of; nobody if its list cannot be whole."""
+        recorded = {text(row, "name") for row in listed(self._get("users", {}), "users")}
+        return set(users) - recorded if ROOT in recorded else set()
 
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
         """Return accounts' descriptions and organizations."""
