@@ -1,10 +1,9 @@
 """Acceptance: everything that one transaction writes of some requests.
 
 Promises: each request is judged by what was accepted before it, by policy, by its order and its
-time. One commit writes bytes, steps, claims, due objects and events, or none of them. Requests that
-a verb (retry, release) sends back are judged again after it, in the same transaction. Tasks outside
-the journal are a list (`after_commit`). Leaves out: reading files (`reading`), committing
-(`intake`, and for manifests `following`), and what a verb does (`verbs`).
+time. One commit writes bytes, steps, claims, due objects and events, or none of them. What a verb
+(retry, release) sends back is judged again in it. Tasks outside the journal are a list
+(`after_commit`). Leaves out: reading files, committing (`intake`, `following`), and the `verbs`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from provisioner.admission.after_commit import AfterCommit, Tally, after_commit
 from provisioner.admission.candidates import Candidate, plain_problems, problem_of, waves
 from provisioner.admission.reading import Reader
 from provisioner.contract import Fault
+from provisioner.controls import left_out
 from provisioner.controls.effects import Command, Effect
 from provisioner.controls.verbs import VERBS
 from provisioner.journal import audit
@@ -291,19 +291,20 @@ class Acceptance:
             if any(steps.waits(step) for step in candidate.planned):
                 progress.remember(request_id, request)
         self._begin(new_steps, new_objects, events)
+        asked = {c.request.subject: c.submission.ulid for c in wave if c.request is not None}
+        left_out.lift(self.conn, asked, self.now)
         # Steps without objects, and requests without steps, are over as soon as they begin.
-        empty = [c.submission.ulid for c in wave if not any(s.claims for s in c.planned)]
-        hollow = [c.submission.ulid for c in wave if any(not s.claims for s in c.planned)]
+        full = {c.submission.ulid for c in wave if c.planned and all(s.claims for s in c.planned)}
+        hollow = [c.submission.ulid for c in wave if c.submission.ulid not in full]
         step_moves.close_hollow(self.conn, hollow, self.now)
-        self._advance([*empty, *hollow])
+        self._advance(hollow)
 
     def _claim(self, wave: Sequence[Candidate]) -> dict[RequestId, dict[str, str]]:
         """Replace the claims of each subject by those of its newest request.
 
         Return the objects that each request leaves out, with their instances.
         """
-        subjects = {c.request.subject for c in wave if c.request is not None}
-        before = ledger.claimed(self.conn, subjects)
+        before = ledger.claimed(self.conn, {c.request.subject for c in wave if c.request})
         entries: list[ledger.Entry] = []
         owner: dict[str, tuple[RequestId, str]] = {}
         gone: dict[RequestId, dict[str, str]] = {}
@@ -335,11 +336,10 @@ class Acceptance:
         person = None
         if request.on_behalf_of is not None:
             person = request_rows.load(self.conn, [judged.id])[judged.id].on_behalf_of
+        command = self._command(candidate, request, seeker, person)
         try:
             self._terms.reader.check_release(self.conn, request, seeker, self.now)
-            effect = VERBS[request.action](
-                self.conn, self._command(candidate, request, seeker, person)
-            )
+            effect = VERBS[request.action](self.conn, command)
         except Fault as fault:
             self._fail(judged.id, request, fault)
             return

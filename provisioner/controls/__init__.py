@@ -1,3 +1,3 @@
 """Interventions of a person: on requests, claims and lanes."""
 
-__all__ = ["effects", "verbs"]
+__all__ = ["effects", "left_out", "verbs"]

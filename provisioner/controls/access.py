@@ -13,6 +13,7 @@ from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.controls.effects import Command, Effect
 from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
+from provisioner.journal.persons import askers, words
 from provisioner.journal.queries import beforehand, subjects
 from provisioner.journal.records import ledger, object_rows
 from provisioner.request.request import Request
@@ -41,6 +42,8 @@ def resume(conn: Connection, command: Command) -> Effect:
     subject, cause = command.request.subject, cause_of(command.request)
     left_open = _left(conn, subject)
     lifted = ledger.resume(conn, subject, _whose(command), cause)
+    if cause == askers.LEFT_OUT:
+        words.take_back(conn, subject, _whose(command))
     if not lifted and cause == idle.CAUSE:
         lifted = ledger.resume(conn, subject, users.user_name(os.geteuid()), cause)
     if not lifted and cause == beforehand.ENDED and command.seeker.others:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from provisioner.contract import Key, Want
+from provisioner.controls import left_out
 from provisioner.controls.access import cause_of
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, precedents, unmade
@@ -42,11 +43,11 @@ def undo(
         if ledger.lift(conn, target.id):
             object_rows.touch(conn, ledger.keys_of(conn, target.subject), now)
             return []
-    give_back(conn, target, progress, now)
+    notes = give_back(conn, target, progress, now)
     object_rows.touch(conn, unrouted, now)
     if unrouted and target.action in COUNTING:
         return ["what it took away or gave back counted from its acceptance, and stays so"]
-    return []
+    return notes
 
 
 def _asked_too(conn: Connection, target: request_rows.Record) -> RequestId | None:
@@ -62,8 +63,11 @@ def _asked_too(conn: Connection, target: request_rows.Record) -> RequestId | Non
 
 def give_back(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
-) -> None:
-    """Give claims that a request has not made, or not taken away, back to their earlier owners."""
+) -> list[str]:
+    """Give claims that a request has not made, or not taken away, back to their earlier owners.
+
+    Whom it kept open is closed again. Return notes for its writer.
+    """
     if target.action in history.CLAIMING - COUNTING:
         _return_left_out(conn, target, progress, now)
     rows = unmade.of(conn, target.id)
@@ -102,6 +106,7 @@ def give_back(
     # Its claims had ended removals that no backend had seen, so that these are due again.
     there = unmade.removals_unread(conn, left_in)
     object_rows.touch(conn, there - unmade.still_claimed(conn, there), now)
+    return left_out.close_again(conn, target, now)
 
 
 def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: RequestId) -> bool:
@@ -124,9 +129,9 @@ def _return_left_out(
     mine = {p for p in once if p[1] == target.subject or p[1].startswith(nest)}
     others = unmade.of_others(conn, target.id, target.subject)
     keys = {*keys, *(key for key, _ in others)}
-    left_out = mine | others.keys()
-    _fill(conn, target, unmade.unbound(conn, left_out), progress, now)
-    mentions = history.of(conn, left_out - ledger.pairs(conn, keys))
+    missing = mine | others.keys()
+    _fill(conn, target, unmade.unbound(conn, missing), progress, now)
+    mentions = history.of(conn, missing - ledger.pairs(conn, keys))
     instances = object_rows.instances_of(conn, keys)
     before = {
         pair: history.before(of_pair, target.id)

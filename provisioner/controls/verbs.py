@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from provisioner.contract import InvalidRequest, Key, Refused, texts
-from provisioner.controls import access, interventions, renewal, undo
+from provisioner.controls import access, interventions, left_out, renewal, undo
 from provisioner.controls.effects import Command, Effect
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
@@ -249,6 +249,7 @@ def _release(conn: Connection, command: Command) -> Effect:
     if not begun(conn, target):
         return Effect(readmitted=[target.id])
     renewal.claim_again(conn, target, command.lanes, command.now)
+    left_out.lift(conn, {target.subject: target.id}, command.now)
     step_moves.wait_whole(conn, target.id)
     interventions.begin_unrouted(conn, target.id, command.now)
     return Effect(advance=[target.id], reopened=[target.id])

@@ -248,10 +248,18 @@ def _eighteenth(db: sqlite3.Connection) -> None:
     )
 
 
+def _nineteenth(db: sqlite3.Connection) -> None:
+    """Version 19: what manifests say of persons whom another writer asks for, too."""
+    db.execute(
+        "CREATE TABLE words (subject TEXT NOT NULL, writer TEXT NOT NULL, listed BOOLEAN NOT NULL, "
+        "request TEXT NOT NULL, since FLOAT NOT NULL, kept TEXT, PRIMARY KEY (subject, writer))"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
     _twelfth, _thirteenth, _fourteenth, _fifteenth, _sixteenth,
-    _seventeenth, _eighteenth,
+    _seventeenth, _eighteenth, _nineteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

@@ -206,6 +206,17 @@ suspensions = Table(
     Column("since", Float, nullable=False),
 )
 
+words = Table(  # of manifests, about persons whom another writer asks for, too
+    "words",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("writer", Text, primary_key=True, doc="whose manifest it is"),
+    Column("listed", Boolean, nullable=False, doc="it lists the person; else it leaves them out"),
+    Column("request", Text, nullable=False, doc="that of the manifest, or that closed them"),
+    Column("since", Float, nullable=False),
+    Column("kept", Text, doc="another writer's request, for which who is left out stays open"),
+)
+
 objects = Table(
     "objects",
     metadata,

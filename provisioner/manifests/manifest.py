@@ -2,10 +2,11 @@
 
 Promises: pure. Whatever the manifest lists and the ledger lacks, or has differently, is requested.
 Whatever the ledger has from the same writer and the manifest leaves out is suspended, never
-deleted. Whatever was claimed after the manifest's time, or by another writer, is left alone. Only
-kinds of subjects that the manifest lists can be left out of it. A line with an `id` is a request of
-its own, and always gets an answer. Leaves out: reading the file (`spool`), how much of it is judged
-at once (`portions`), and accepting what follows from the comparison (`acceptance`).
+deleted. Whatever was claimed after the manifest's time, or by another writer, is left alone. A
+person is closed by the last writer who asks for them and leaves them out. Only kinds of subjects
+that the manifest lists can be left out of it. A line with an `id` is a request of its own, and
+always gets an answer. Leaves out: reading the file (`spool`), how much of it is judged at once
+(`portions`), and accepting what follows from the comparison (`acceptance`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Literal
 
 from provisioner.contract import InvalidRequest, Json, Key, make_key
 from provisioner.contract.late import fits
+from provisioner.journal.persons import askers
+from provisioner.journal.persons.askers import Asker
 from provisioner.journal.records.ledger import Held
 from provisioner.request.request import Request
 from provisioner.routing.rendering import Step, StepClaim
 from provisioner.system.ulid import RequestId
 
-CAUSE = "reconcile"
+CAUSE = askers.LEFT_OUT
 """The cause of a suspension for being left out of a manifest."""
 
 _LISTED = ("user.provision", "project.provision", "allocation.provision")
@@ -114,13 +117,16 @@ def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     return document
 
 
-Verdict = Literal["ask", "same", "newer", "others", "held", "wrong", "suspend", "suspended"]
+Verdict = Literal[
+    "ask", "same", "newer", "others", "held", "wrong", "suspend", "suspended", "given up"
+]
 """What to do about a subject.
 
 ask: request it as listed; same: nothing, because it is as listed; newer: nothing, because it was
 claimed later; others: nothing, because another writer claims it; held: nothing, because a request
 for it is held; wrong: nothing, because the line is wrong; suspend: suspend it; suspended: nothing,
-because it is suspended."""
+because it is suspended; given up: only record that it is left out, as another writer asks for
+it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,8 @@ class Standing:
     """How a subject stands in the ledger.
 
     claims: its own and those inside it; suspension: the request by which the manifest's writer
-    suspended it for being left out; held: that writer's newest held request for it or something
+    suspended it for being left out; left_out: another writer did; askers: of a person, the writers
+    who ask for them, or did; held: that writer's newest held request for it or something
     inside it; over: it claims for a step that will never be due; placed_by: the other writers in
     whose allocations or projects it is a user; waiting: its open requests that have claims, by
     id; ends: when its access ends, None if it does not.
@@ -159,12 +166,15 @@ class Standing:
     placed_by: tuple[str, ...] = ()
     waiting: Mapping[RequestId, Request] = field(default_factory=dict)
     ends: float | None = None
+    left_out: bool = False
+    askers: Mapping[str, Asker] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> int:
-        """A number that changes when somebody claims, suspends or holds something of it."""
+        """A number that changes when somebody claims, asks for, suspends or holds it."""
         claims = frozenset((c.key, c.claimant, c.request) for c in self.claims)
-        return hash((self.suspension, self.held, claims, self.placed_by))
+        asking = frozenset(self.askers.values())
+        return hash((self.suspension, self.left_out, self.held, claims, self.placed_by, asking))
 
     def newer(self, moment: Moment) -> bool:
         """Return True if it was claimed or suspended after a manifest."""
@@ -173,12 +183,21 @@ class Standing:
         return any(moment.is_later(claim.request) for claim in self.claims)
 
     def strangers(self, source: str) -> list[str]:
-        """Return the other writers who claim for it."""
-        return sorted({claim.source for claim in self.claims} - {source})
+        """Return the other writers who claim for it, and have not left it out."""
+        gone = {asker.writer for asker in self.askers.values() if not asker.asks}
+        return sorted({claim.source for claim in self.claims} - {source} - gone)
 
     def own(self, source: str) -> bool:
         """Return True if all its claims are a writer's, and there are any."""
-        return bool(self.claims) and not self.strangers(source)
+        return {claim.source for claim in self.claims} == {source}
+
+    def asks(self, source: str) -> bool:
+        """Return True if a writer asks for the person."""
+        return source in self.askers and self.askers[source].asks
+
+    def beside(self, source: str) -> list[Asker]:
+        """Return the other writers who ask for the person; the newest is last."""
+        return askers.beside(self.askers.values(), source)
 
     @property
     def pairs(self) -> set[tuple[Key, str]]:
@@ -214,17 +233,23 @@ def of_listed(
     if now.held is not None:
         # Requesting it again under another name would bypass the person who holds it.
         return "held"
-    return "ask" if now.over or ends != now.ends or _differs(wanted, waiting, now) else "same"
+    # Whom another writer has left out is asked for, to be opened and to be had.
+    taken_over = now.left_out or (now.claims and not now.own(source))
+    anew = now.over or taken_over or ends != now.ends
+    return "ask" if anew or _differs(wanted, waiting, now) else "same"
 
 
 def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
     """Return what to do about a subject that a manifest leaves out."""
-    if now.suspension is not None:
+    asks = now.asks(source)
+    if now.suspension is not None or now.left_out:
         return "suspended"
-    if now.newer(moment):
+    if now.newer(moment) or (asks and moment.is_later(now.askers[source].request)):
         return "newer"
-    # A user belongs to every writer who lists them: the last one to ask may not close them alone.
-    if now.strangers(source) or now.placed_by:
+    # A person belongs to every writer who asks for them: nobody closes them alone.
+    if now.beside(source):
+        return "given up" if asks and now.held is None else "others"
+    if now.placed_by or not (asks or now.own(source)):
         return "others"
     return "held" if now.held is not None else "suspend"
 
@@ -247,8 +272,8 @@ class Tally:
         return (
             f"{asked} requested, {n['suspend']} suspended, {self.resumed} resumed, "
             f"{n['same']} as listed; left alone: {n['newer']} claimed later, {n['others']} of "
-            f"other writers, {n['held']} with a held request, {n['wrong']} that are wrong; "
-            f"refused by policy: {self.refused}"
+            f"other writers, {n['held']} with a held request, {n['wrong']} that are wrong, "
+            f"{n['given up']} left out and asked for by others; refused by policy: {self.refused}"
         )
 
 

@@ -18,6 +18,8 @@ from provisioner.admission.candidates import Candidate, judge
 from provisioner.contract import Fault, Key, Want
 from provisioner.controls.effects import Effect
 from provisioner.controls.verbs import look_again
+from provisioner.journal.persons import words
+from provisioner.journal.persons.words import Word
 from provisioner.journal.queries import holdings
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import ledger, object_rows
@@ -58,6 +60,7 @@ class Reconcile:
         self._fingerprints = array("q")
         self._acting: list[int] = []
         self._leaving: dict[str, int] = {}
+        self._words: dict[str, int] = {}
         self._toll = Toll()
         self._objects = 0
         self._children = 0
@@ -71,6 +74,7 @@ class Reconcile:
             return
         yield from self._follow()
         yield from self._suspend()
+        yield from self._say()
         yield from self._look()
 
     # The first pass: nothing is written.
@@ -115,6 +119,8 @@ class Reconcile:
         self._fingerprints.append(now.fingerprint)
         self._tally.counts[verdict] += 1
         self._tally.refused += verdict == "ask" and candidate.forbidden is not None
+        if verdict in ("others", "same") and _untold(now, self._writer, candidate):
+            self._words[request.subject] = now.fingerprint
         if _back(verdict, now, request.subject):
             self._tally.resumed += 1
             self._acting.append(number)
@@ -183,6 +189,8 @@ class Reconcile:
             if verdict == "suspend":
                 self._leaving[subject] = now.fingerprint
                 leaving.append(subject)
+            elif verdict == "given up":
+                self._words[subject] = now.fingerprint
         return leaving
 
     def _held(self) -> bool:
@@ -255,6 +263,26 @@ class Reconcile:
             else:
                 self._pass_over("suspend", standing[subject], subject)
 
+    def _say(self) -> Iterator[None]:
+        """Record whom it lists and leaves out of those for whom another writer asks."""
+        for some in portions(self._words):
+            with self._follower.commit(self._errand) as commit:
+                now = standings.of(commit.conn, some, self._writer)
+                words.say(
+                    commit.conn,
+                    [
+                        self._word(subject, now[subject], commit.now)
+                        for subject in some
+                        if now[subject].fingerprint == self._words[subject]
+                    ],
+                )
+            yield
+
+    def _word(self, subject: str, now: Standing, since: float) -> Word:
+        listed = subject in self._listing.subjects
+        kept = None if listed else now.beside(self._writer)[-1].request
+        return Word(subject, self._writer, listed, self._errand.submission.ulid, since, kept)
+
     def _child(self, text: bytes) -> Candidate:
         self._children += 1
         submission = self._errand.submission
@@ -293,6 +321,11 @@ class Reconcile:
             more = [f"{self._objects} objects are looked at again: too many to list them here"]
         effect.notes = [self._tally.text(), *self._listing.notes, *more, *effect.notes]
         return effect
+
+
+def _untold(now: Standing, writer: str, candidate: Candidate) -> bool:
+    """Return True if no request says yet that a writer asks for a person whom they list."""
+    return bool(now.askers) and not now.asks(writer) and candidate.forbidden is None
 
 
 def _back(verdict: Verdict, now: Standing, subject: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from provisioner.journal.dialect import folded
 from provisioner.journal.journal import Connection
+from provisioner.journal.persons import askers
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import request_rows
 from provisioner.manifests.manifest import CAUSE, Standing
@@ -25,6 +26,12 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
     held = claiming.claims_of(conn, subjects)
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
+    asking = askers.of(conn, subjects)
+    left_out = {
+        suspension.subject
+        for suspension in claiming.suspensions_of(conn, [name for name in subjects if asking[name]])
+        if suspension.cause == CAUSE and suspension.source != writer
+    }
     states = request_rows.states_of(conn, {c.request for some in held.values() for c in some})
     is_open = [request for request, state in states.items() if state in OPEN]
     waiting = {
@@ -43,6 +50,8 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
             placed.get(subject, ()),
             {name: waiting[name] for name in {c.request for c in some} & waiting.keys()},
             ends.get(subject),
+            subject in left_out,
+            asking[subject],
         )
         for subject, some in held.items()
     }

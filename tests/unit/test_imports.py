@@ -24,7 +24,7 @@ LINES = (
     "contract",
     "objects request system",
     "agent config drafts journal spool",
-    "journal.records routing",
+    "journal.persons journal.records routing",
     "journal.outbox journal.queries",
     "journal.figures outcome steps",
     "controls convergence recovery",

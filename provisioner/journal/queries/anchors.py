@@ -2,12 +2,12 @@
 
 Promises: everything is read inside the caller's transaction. A request is needed if a claim or a
 suspension names it, as policy and `undo` read what it asked for. The newest begun provision of each
-writer who ever had a claimed allocation or project is needed, as policy asks who had it. A request
-is also needed if another
-request for the same subject may still count again (it is open, or it failed or was cancelled and
-can be retried), unless a whole statement that was done lies between the two: what a cancellation
-gives back, and what a release or a retry must not undo, is read from these rows. Leaves out: how
-long the other requests are kept (`retention`).
+writer who ever had a claimed allocation or project is needed, as policy asks who had it, and that
+of each writer for a person with claims, as who asks for them decides whether they are closed. A
+request is also needed if another request for the same subject may still count again (it is open, or
+it failed or was cancelled and can be retried), unless a whole statement that was done lies between
+the two: what a cancellation gives back, and what a release or a retry must not undo, is read from
+these rows. Leaves out: how long the other requests are kept (`retention`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select, union
 
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.persons import askers
 from provisioner.journal.queries import precedents
 from provisioner.journal.queries.history import CLAIMING
-from provisioner.journal.schema import claims, requests, step_objects, suspensions
+from provisioner.journal.schema import claims, requests, step_objects, suspensions, words
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.system.ulid import RequestId
 
@@ -28,7 +29,14 @@ _RETRIABLE = (RequestState.FAILED, RequestState.CANCELLED)
 
 _KINDS = ("allocation:", "project:", "user:")
 
-_NAMED = union(select(claims.c.request), select(suspensions.c.request), precedents.newest_having())
+_NAMED = union(
+    select(claims.c.request),
+    select(suspensions.c.request),
+    precedents.newest_having(),
+    askers.newest(),
+    askers.put_right(),
+    select(words.c.request).where(words.c.kept.is_not(None)),
+)
 
 
 class Anchors:

@@ -1,0 +1,123 @@
+"""Askers: the writers who ask for a person, and those who have left them out since.
+
+A writer asks for a person by a `user.provision` that began, or by listing them in a manifest while
+they are another writer's. The newest of these counts, and leaving them out of a manifest ends it. A
+request that puts right one of another writer (`replaces`) speaks for that writer. Promises: reads
+only, inside the caller's transaction. Leaves out: subjects of other kinds, which have one owner
+(`precedents`), and what follows from it (`left_out`, `manifest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, select
+
+from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.persons import words
+from provisioner.journal.schema import claims, requests, steps, suspensions
+from provisioner.objects.states import RUNNING, RequestState
+from provisioner.system.ulid import RequestId
+
+PROVISION = "user.provision"
+
+LEFT_OUT = "reconcile"
+"""The cause of a suspension for being left out of a manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A writer who asked for a person. asks: they have not left them out since.
+
+    request: the newest that says so, or that they are left out.
+    """
+
+    writer: str
+    request: RequestId
+    asks: bool = True
+
+
+Askers = Mapping[str, Asker]
+"""Who asked for one person, by the writer's name."""
+
+_ASKING = (
+    requests.c.action == PROVISION,
+    # What another writer's request has superseded was asked for nevertheless.
+    requests.c.state.in_(
+        [*RUNNING, RequestState.DONE, RequestState.FAILED, RequestState.SUPERSEDED]
+    ),
+    requests.c.duplicate_of.is_(None),
+    select(steps.c.name).where(steps.c.request == requests.c.id).exists(),
+)
+_columns = ("subject", "writer", "id", "accepted", "replaces")
+_ASKED: Any = (
+    select(*(requests.c[name] for name in _columns))
+    .where(requests.c.subject.in_(IDS), *_ASKING)
+    .order_by(requests.c.accepted, requests.c.id)
+)
+_REPLACED = select(requests.c.writer, requests.c.replaces).where(requests.c.id == bindparam("b_id"))
+_CLOSED = select(suspensions.c.subject, suspensions.c.source, suspensions.c.request).where(
+    suspensions.c.subject.in_(IDS), suspensions.c.cause == LEFT_OUT
+)
+
+
+def of(
+    conn: Connection, subjects: Collection[str], besides: RequestId | str = ""
+) -> Mapping[str, Askers]:
+    """Return the writers who ask for persons, or did. Subjects of other kinds have none.
+
+    besides: a request that does not count.
+    """
+    found: dict[str, dict[str, Asker]] = {subject: {} for subject in subjects}
+    people = [subject for subject in subjects if subject.startswith("user:")]
+    asked: dict[tuple[str, str], float] = {}
+    for part in chunks(people):
+        for row in conn.execute(_ASKED, {"b_ids": part}):
+            if row.id != besides:
+                writer = _for_whom(conn, row.writer, row.replaces)
+                found[row.subject][writer] = Asker(writer, row.id)
+                asked[row.subject, writer] = row.accepted
+    for word in words.of(conn, people):
+        if word.since >= asked.get((word.subject, word.writer), 0.0):
+            said = Asker(word.writer, word.request, word.listed)
+            found[word.subject][word.writer] = said
+    for part in chunks(people):
+        for subject, source, request in conn.execute(_CLOSED, {"b_ids": part}):
+            found[subject][source] = Asker(source, request, asks=False)
+    return found
+
+
+def _for_whom(conn: Connection, writer: str, replaces: RequestId | None) -> str:
+    """Return the writer whose request was put right by one of a writer; else that writer."""
+    while replaces is not None:
+        row = conn.execute(_REPLACED, {"b_id": replaces}).first()
+        if row is None:
+            break
+        writer, replaces = row.writer, row.replaces
+    return writer
+
+
+def beside(askers: Iterable[Asker], writer: str) -> list[Asker]:
+    """List those who ask for a person, without a writer; the newest is last."""
+    others = [asker for asker in askers if asker.asks and asker.writer != writer]
+    return sorted(others, key=lambda asker: asker.request)
+
+
+_CLAIMED = select(claims.c.root).where(claims.c.root == requests.c.subject).exists()
+
+
+def newest() -> Select[tuple[RequestId]]:
+    """Return a statement for the newest request by which each writer asks for a person who has
+    claims."""
+    return (
+        select(func.max(requests.c.id))
+        .where(*_ASKING, _CLAIMED)
+        .group_by(requests.c.writer, requests.c.subject)
+    )
+
+
+def put_right() -> Select[tuple[RequestId]]:
+    """Return a statement for the requests that others put right, which say for whom these speak."""
+    return select(requests.c.replaces).where(requests.c.replaces.is_not(None), *_ASKING, _CLAIMED)
