@@ -37,12 +37,13 @@ from provisioner.contract import (
     Want,
     split_key,
 )
-from provisioner.contract.abilities import Allots, Measures, Remarks, Shuts, Stores, able
+from provisioner.contract.abilities import Allots, Measures, Remarks, Seeks, Shuts, Stores, able
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.convergence.questions import unexpected
 from provisioner.journal.figures import quota
 from provisioner.journal.journal import Journal
+from provisioner.journal.queries import unmade
 from provisioner.journal.records import keepsakes
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.losses import Nature
@@ -158,6 +159,11 @@ class System:
         with self.journal.reading() as conn:
             return keepsakes.bearers(conn, lane, kind, first, last)
 
+    def claimed(self, keys: Collection[Key]) -> Collection[Key]:
+        """Return those of some objects that somebody claims; see `abilities.Seeks`."""
+        with self.journal.reading() as conn:
+            return unmade.still_claimed(conn, keys)
+
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
         """Ask an instance's handler for the outputs of a state. Raises Permanent if it fails."""
         handler = self.handlers.get(instance)
@@ -261,6 +267,8 @@ def build(config: Config) -> System:
     for handler in handlers.values():
         if isinstance(handler, Allots):
             handler.heed(partial(system.bearers, handler.lane))
+        if isinstance(handler, Seeks):
+            handler.ask(system.claimed)
     return system
 
 

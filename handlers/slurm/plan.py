@@ -83,7 +83,7 @@ def _is_anothers(name: str, want: Want, state: State) -> bool:
     """
     was = want.get("was")
     asked = was.get(name) if isinstance(was, Mapping) else None
-    return bool(state.get("shared")) and name in TEXTS and asked == want[name]
+    return bool(state.get("shared")) and name in TEXTS and asked == want.get(name)
 
 
 def _for_all(sets: Collection[str], state: State) -> str:

@@ -12,7 +12,9 @@ from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 from provisioner.contract.handler import (
     Bearers,
     Change,
+    Claimed,
     Fault,
+    Gone,
     Home,
     Json,
     Key,
@@ -73,6 +75,27 @@ class Keeps(Protocol):
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Return what to keep of an object that is as wanted; if empty, what was kept stays.
         Pure."""
+        ...
+
+
+@runtime_checkable
+class Seeks(Protocol):
+    """A handler of objects that an admin can rename in the backend.
+
+    Whoever had access by such an object has it still, under a name that nobody asks for. So an
+    object that is gone, and of which the ledger knows what it was, is looked for.
+    """
+
+    def ask(self, claimed: Claimed) -> None:
+        """Keep the question to the ledger; the engine calls this once, before all else."""
+        ...
+
+    def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
+        """Return the states of those objects that are there under other names; reads only.
+
+        Left out are those that are not there, and those that somebody claims by their new names.
+        Each state has the new name as `renamed`. Raises Unavailable if the backend is away.
+        """
         ...
 
 

@@ -184,6 +184,21 @@ class Home:
 # What the engine lends to a handler.
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An object that is not there under its name. state: as it was read; identity: what it was when
+    it was last as wanted (`abilities.Keeps`)."""
+
+    state: State
+    identity: Mapping[str, Scalar]
+
+
+Claimed: TypeAlias = Callable[[Collection[Key]], Collection[Key]]
+"""Returns those of some objects that somebody claims.
+
+It reads the ledger, and may be called from any thread; see `abilities.Seeks`."""
+
+
 Bearers: TypeAlias = Callable[[str, int, int], Mapping[int, Sequence[Key]]]
 """Returns who has or had numbers: kind, first and last number -> number -> objects of the lane.
 

@@ -17,6 +17,7 @@ from provisioner.contract import (
     OWNING,
     Change,
     Fault,
+    Gone,
     Handler,
     Key,
     Permanent,
@@ -29,7 +30,7 @@ from provisioner.contract import (
 )
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
 from provisioner.convergence import settings
-from provisioner.convergence.questions import own, states, unexpected
+from provisioner.convergence.questions import own, sought, states, unexpected
 from provisioner.convergence.reads import MOMENT, reads
 from provisioner.convergence.timings import timed
 from provisioner.objects.applied import Applied
@@ -240,6 +241,7 @@ def _observe(handler: Handler, tasks: Iterable[_Task], moment: float) -> None:
     if not pending:
         return
     seen = states(handler, list(pending), moment)
+    seen |= sought(handler, _gone(pending.values(), seen), moment)
     for key, task in pending.items():
         state = seen.get(key)
         if state is None:
@@ -248,6 +250,17 @@ def _observe(handler: Handler, tasks: Iterable[_Task], moment: float) -> None:
             _end(task, state)
         else:
             task.state = state
+
+
+def _gone(tasks: Iterable[_Task], seen: Mapping[Key, State | Fault]) -> dict[Key, Gone]:
+    """Return the objects that are not there, and of which the ledger knows what they were."""
+    gone: dict[Key, Gone] = {}
+    for task in tasks:
+        key, identity, state = task.item.key, task.item.identity, seen.get(task.item.key)
+        if not identity or state is None or isinstance(state, Fault) or state.get("present"):
+            continue
+        gone[key] = Gone(state, identity)
+    return gone
 
 
 def _remember(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, State]:

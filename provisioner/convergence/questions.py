@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from provisioner.contract import (
     Fault,
+    Gone,
     Handler,
     Key,
     NotReady,
@@ -25,6 +26,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
+from provisioner.contract.abilities import Seeks, able
 from provisioner.convergence.reads import MOMENT, reads
 from provisioner.convergence.timings import timed
 
@@ -67,6 +69,25 @@ def states(
                 middle = len(part) // 2
                 waiting += [part[:middle], part[middle:]]
     return answers
+
+
+def sought(
+    handler: Handler, gone: Mapping[Key, Gone], moment: float = MOMENT
+) -> Mapping[Key, State | Fault]:
+    """Look for objects that may have another name now; those that are not there are left out.
+
+    Raises Unavailable and Unknown, which concern the backend.
+    """
+    if not gone or not able(handler, Seeks):
+        return {}
+    try:
+        found = reads(functools.partial(handler.sought, gone), moment)
+    except (Unavailable, Unknown):
+        raise
+    except Exception as error:
+        what = f"{type(handler).__name__}.sought"
+        return dict.fromkeys(gone, error if isinstance(error, Fault) else unexpected(what))
+    return {key: _storable(key, state) for key, state in found.items()}
 
 
 def _storable(key: Key, state: State | Fault) -> State | Fault:

@@ -69,7 +69,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Askin
             Asking(replace(first, settings={**first.settings, "cluster": name}), name),
         )
     finally:
-        first.admin(["delete", "account", "where", f"name={name}"])
+        first.admin(["delete", "account", "where", f"name={name},{name}above"])
         first.admin(["delete", "cluster", "where", f"name={name}"])
 
 
@@ -116,3 +116,16 @@ def test_what_was_asked_for_while_it_was_closed_is_set_when_it_opens(
     assert outcome.identity is None
     assert one.wants("new")
     assert one.description == "new"
+
+
+def test_an_account_without_a_title_that_was_moved_comes_back_below_its_parent(
+    pair: tuple[Asking, Asking],
+) -> None:
+    one, two = pair
+    assert (one.wants(""), two.wants("")) != ((), ())
+    cluster, above = f"cluster={one.cluster.settings['cluster']}", f"{one.account}above"
+    one.cluster.admin(["add", "account", above, cluster])
+    moved = ["modify", "account", "where", f"name={one.account}", cluster]
+    one.cluster.admin([*moved, "set", f"parent={above}"])
+    assert "parent=root" in " ".join(one.reconcile())
+    assert two.reconcile() == ()

@@ -202,7 +202,7 @@ def _test(node: Any) -> Test:
     if kind == "equalityMatch":
         return _any_equal([_assertion(content)])
     if kind == "substringFilter":
-        return _beginning(content)
+        return _substring(content)
     if kind in {"greaterOrEqual", "lessOrEqual"}:
         return _ordered(*_assertion(content), above=kind == "greaterOrEqual")
     return lambda entry: False
@@ -233,12 +233,13 @@ def _any_equal(assertions: list[tuple[str, bytes]]) -> Test:
     )
 
 
-def _beginning(content: Any) -> Test:
-    """Return a test for a value's first characters, the only part that a filter here names."""
+def _substring(content: Any) -> Test:
+    """Return a test for one text at the beginning of a value, or anywhere in it."""
     name, (part,) = str(content["type"]), content["substrings"]
-    begins = folded(name, bytes(part.getComponent()))
+    text, first = folded(name, bytes(part.getComponent())), part.getName() == "initial"
     return lambda entry: any(
-        folded(name, value).startswith(begins) for value in values_of(entry, name)
+        folded(name, value).startswith(text) if first else text in folded(name, value)
+        for value in values_of(entry, name)
     )
 
 

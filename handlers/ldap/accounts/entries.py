@@ -13,9 +13,11 @@ from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.dialects import PERSON
 from handlers.ldap.directory.text import Entry
 from handlers.ldap.marks import mark_of
+from handlers.ldap.renamed import bearing, is_that
 from provisioner.contract import (
     Conflict,
     Fault,
+    Gone,
     InvalidRequest,
     Json,
     Key,
@@ -58,6 +60,25 @@ class Entries:
                 "entries",
             )
         return self._state(key, entries[0]) if entries else {"present": False}
+
+    def sought(self, gone: Mapping[Key, Gone]) -> dict[Key, State | Fault]:
+        """Return the states of accounts with the numbers or SIDs of some that are gone; `renamed`
+        is the name of each."""
+        within, base = self._dialect.schema.filter, self._directory.settings.base
+        entries = bearing(self._directory, base, within, self._asked, gone.values())
+        found: dict[Key, State | Fault] = {}
+        for key, one in gone.items():
+            states = [self._state(key, entry) for entry in entries]
+            same = [s for s in states if is_that(one.identity, s["uid"], s["sid"])]
+            if len(same) == 1:
+                found[key] = {**same[0], "renamed": same[0]["name"]}
+            elif same:
+                found[key] = Conflict(
+                    f"{key}: is gone, and several accounts have its number: "
+                    f"{', '.join(str(state['dn']) for state in same)}",
+                    advice="give each its own number in the directory",
+                )
+        return found
 
     def below(self, container: str) -> Iterable[tuple[Key, State]]:
         """Return the accounts of a container.

@@ -26,12 +26,15 @@ from handlers.ldap.marks import mark_of
 from handlers.ldap.numbers.ids import named
 from handlers.ldap.numbers.kept import identity, numbers, owner_of
 from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
+from handlers.ldap.renamed import nobody_claims, unclaimed
 from provisioner.contract import (
     Bearers,
     Change,
     Claim,
+    Claimed,
     Fault,
     Finding,
+    Gone,
     Home,
     Json,
     Key,
@@ -70,6 +73,7 @@ class Accounts:
         self._claims = Claims(site, settings, backend.dialect)
         gives_numbers = settings.ids.container is not None
         self._planner = Planner(backend.dialect, site.service, gives_numbers)
+        self._claimed: Claimed = nobody_claims
         self._entries = Entries(site, backend.directory, backend.dialect, settings.attributes)
         also = ["gid"] if settings.gid == "uid" else ()
         bearing = Bearing("uidNumber", settings.base, self._schema.name, also=also)
@@ -150,6 +154,14 @@ class Accounts:
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Return the state of accounts, read by name, some hundreds in a search."""
         return self._entries.observe(keys)
+
+    def ask(self, claimed: Claimed) -> None:
+        """Ask the ledger, too, who claims an account by its new name."""
+        self._claimed = claimed
+
+    def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
+        """Return accounts that somebody renamed, found by number or SID."""
+        return unclaimed(self._entries.sought(gone), self._site.instance, self._claimed)
 
     def last_used(self, since: float, now: float) -> Uses:
         """Return when people last logged on; the directory forgets none of it."""

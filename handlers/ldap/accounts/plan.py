@@ -13,6 +13,7 @@ from handlers.ldap.accounts.dialect import Dialect
 from handlers.ldap.fields import differences, in_words, keep_numbers
 from handlers.ldap.marks import existing, mark_of
 from handlers.ldap.numbers.kept import of_same_person, recalled, remade, returning
+from handlers.ldap.renamed import is_called, now_called
 from provisioner.contract import Change, Conflict, Json, Key, State, Want, owned
 
 
@@ -30,6 +31,8 @@ class Planner:
         want = of_same_person(want)
         if not state["present"]:
             return [self._creation(key, want)] if want["wanted"] == "open" else []
+        if state.get("renamed") and want["wanted"] == "open":
+            raise is_called(key, f"{state['renamed']} ({state['dn']})")
         ours = mark_of(self.service, key)
         return owned(
             key,
@@ -78,7 +81,7 @@ class Planner:
         if state["enabled"] != is_open:
             verb, text = _switch(want)
             data = {"dn": dn, "set": self.dialect.switched(want, state)}
-            yield Change(key, verb, text, 2, "set", data)
+            yield Change(key, verb, text + now_called(state), 2, "set", data)
 
     def _fields(self, key: Key, want: Want, state: State) -> Iterable[Change]:
         names = self.dialect.schema.attributes

@@ -85,6 +85,11 @@ def any_beginning(attribute: str, values: Iterable[str]) -> str:
     return f"(|{''.join(f'({attribute}={escape_filter_chars(one)}*)' for one in values)})"
 
 
+def holding(attribute: str, text: str) -> str:
+    """Return the filter for values in which a text is, escaped."""
+    return f"({attribute}=*{escape_filter_chars(text)}*)"
+
+
 def child(attribute: str, value: str, container: str) -> str:
     """Return the DN of an entry in a container, with its name escaped."""
     return f"{attribute}={escape_rdn(value)},{container}"

@@ -12,6 +12,7 @@ from handlers.ldap.directory.dialects import GroupDialect
 from handlers.ldap.directory.sid import sid_text
 from handlers.ldap.directory.text import Entry
 from handlers.ldap.marks import find_mark, mark_of, without_marks
+from handlers.ldap.renamed import marked
 from provisioner.contract import Site, State
 
 
@@ -38,6 +39,16 @@ class GroupEntries:
         )
         return {self.name(entry): entry for entry in entries}
 
+    def marked(self, names: Collection[str]) -> dict[str, Entry]:
+        """Return groups that have other names than the marks on them, by the names in the marks."""
+        marks = {self._mark(name): name for name in names}
+        asked = [*self._asked, self._dialect.member]
+        entries = marked(
+            self._directory, self._dialect.filter, self._dialect.note, marks.keys(), asked
+        )
+        found = {self.mark(entry): entry for entry in entries}
+        return {name: found[mark] for mark, name in marks.items() if mark in found}
+
     def below(self, container: str) -> Sequence[Entry]:
         """Return the groups of a container, with their members."""
         asked = [*self._asked, self._dialect.member]
@@ -49,8 +60,10 @@ class GroupEntries:
 
     def mark(self, entry: Entry) -> str:
         """Return the mark of a group: ours, another's or none."""
-        key = "/".join((self._site.instance, "group", self.name(entry)))
-        return find_mark(entry.texts(self._dialect.note), mark_of(self._site.service, key))
+        return find_mark(entry.texts(self._dialect.note), self._mark(self.name(entry)))
+
+    def _mark(self, name: str) -> str:
+        return mark_of(self._site.service, "/".join((self._site.instance, "group", name)))
 
     def state(self, entry: Entry) -> State:
         """Return the state of an existing group."""

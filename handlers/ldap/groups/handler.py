@@ -26,12 +26,15 @@ from handlers.ldap.groups.writes import GroupWrites
 from handlers.ldap.marks import mark_of
 from handlers.ldap.names import NAME, check_name, group_name
 from handlers.ldap.numbers.kept import identity, numbers
+from handlers.ldap.renamed import nobody_claims, unclaimed
 from provisioner.contract import (
     Bearers,
     Change,
     Claim,
+    Claimed,
     Fault,
     Finding,
+    Gone,
     InvalidRequest,
     Json,
     Key,
@@ -57,6 +60,7 @@ class Groups:
         self._directory = Directory(settings, site.secret)
         users = settings.users or settings.base
         self._membership = Membership(self._directory, self._dialect, users)
+        self._claimed: Claimed = nobody_claims
         self._entries = GroupEntries(site, self._directory, self._dialect)
         self._writes = GroupWrites(site, settings, self._directory, self._dialect)
         self._planner = GroupPlanner(site.service, settings.ids.container is not None)
@@ -180,6 +184,29 @@ class Groups:
             "uid": person.uid if person else None,
             "sid": person.sid if person else None,
         }
+
+    def ask(self, claimed: Claimed) -> None:
+        """Ask the ledger, too, who claims a membership by its new name."""
+        self._claimed = claimed
+
+    def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
+        """Return memberships in groups, or of people, that somebody renamed."""
+        names = {key: split_key(key)[2:] for key in gone if split_key(key)[1] == "member"}
+        lost = {g for key, (g, _) in names.items() if gone[key].state["group_dn"] is None}
+        away = {u: gone[key] for key, (_, u) in names.items() if gone[key].state["value"] is None}
+        groups = {**self._entries.marked(lost)} if lost else {}
+        people = self._membership.renamed(away) if away else {}
+        names = {key: (g, u) for key, (g, u) in names.items() if g in groups or u in people}
+        groups |= self._entries.find_with_members({g for g, _ in names.values()} - groups.keys())
+        people |= self._membership.find({u for _, u in names.values()} - people.keys())
+        listed = self._membership.listed(groups.values())
+        found: dict[Key, State | Fault] = {}
+        for key, (group, user) in names.items():
+            state = self._member(groups.get(group), people.get(user), listed)
+            if state["present"]:
+                new = f"{self._entries.name(groups[group])}/{people[user].name}"
+                found[key] = {**state, "renamed": new}
+        return unclaimed(found, self._site.instance, self._claimed)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return the groups of our container, and their members that are users.

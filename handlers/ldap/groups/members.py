@@ -12,6 +12,7 @@ from typing import cast
 from handlers.ldap.directory.answers import Absent, Exists, Unwilling
 from handlers.ldap.directory.client import Directory, Modification
 from handlers.ldap.directory.text import chunks, same_dn
+from handlers.ldap.renamed import is_called, now_called
 from provisioner.contract import Change, Conflict, Json, Key, NotReady, State, Want
 
 _MEMBERS = 1000
@@ -42,6 +43,8 @@ def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Chang
             "with `adopt: true`; or set `adopt: true` on the route's step that adds members",
             adoptable=True,
         )
+    if wanted and state.get("renamed"):
+        raise is_called(key, str(state["renamed"]))
     if state["present"] == wanted:
         return []
     if state["primary"]:
@@ -57,7 +60,7 @@ def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Chang
     verb = "add-member" if wanted else "remove-member"
     text = f"add {user} to {group}" if wanted else f"remove {user} from {group}"
     data = {"dn": state["group_dn"], "value": state["value"]}
-    return [Change(key, verb, text, 1, f"{verb}:{group}", data)]
+    return [Change(key, verb, text + now_called(state), 1, f"{verb}:{group}", data)]
 
 
 def _check_same(key: Key, want: Want, state: State) -> None:

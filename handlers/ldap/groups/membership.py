@@ -14,6 +14,8 @@ from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.dialects import GroupDialect
 from handlers.ldap.directory.sid import sid_text
 from handlers.ldap.directory.text import Entry, same_dn
+from handlers.ldap.renamed import bearing, is_that
+from provisioner.contract import Gone
 
 _USERS = "(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))"
 
@@ -57,6 +59,19 @@ class Membership:
             self._dialect.user, names, self._asked, base=self._users, within=_USERS
         )
         return {person.name: person for person in map(self._person, entries)}
+
+    def renamed(self, gone: Mapping[str, Gone]) -> dict[str, Person]:
+        """Return users by the names that they had, found by number or SID."""
+        if self._dialect.names:
+            return {}
+        entries = bearing(self._directory, self._users, _USERS, self._asked, gone.values())
+        people = [self._person(entry) for entry in entries]
+        found: dict[str, Person] = {}
+        for name, one in gone.items():
+            same = [p for p in people if is_that(one.identity, p.uid, p.sid)]
+            if len(same) == 1:
+                found[name] = same[0]
+        return found
 
     def listed(self, groups: Iterable[Entry]) -> Mapping[str, set[str]]:
         """Return the listed members of some groups, by the DN of each, in one spelling."""
