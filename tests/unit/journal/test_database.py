@@ -1,0 +1,43 @@
+"""What all journals of a process share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.engine.interfaces import CacheStats
+
+from provisioner.journal.journal import Journal
+from provisioner.journal.schema import told
+
+ASKED = select(told.c.person).where(told.c.open)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    """Give a folder with a journal that has been asked for something."""
+    first = Journal.open(tmp_path / "first.db")
+    with first.reading() as conn:
+        conn.scalar(ASKED)
+    first.close()
+    return tmp_path
+
+
+def test_a_statement_that_one_journal_knows_is_not_compiled_for_the_next(known: Path) -> None:
+    second = Journal.open(known / "second.db")
+    seen: list[Any] = []
+    with second.reading() as conn:
+        event.listen(conn, "before_cursor_execute", lambda *each: seen.append(each[4].cache_hit))
+        conn.scalar(ASKED)
+    second.close()
+    assert seen == [CacheStats.CACHE_HIT]
+
+
+def test_each_journal_answers_with_its_own_rows(known: Path) -> None:
+    first, second = (Journal.open(known / name) for name in ("first.db", "second.db"))
+    identities = {first.identity, second.identity}
+    for journal in (first, second):
+        journal.close()
+    assert len(identities) == 2
