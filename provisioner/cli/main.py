@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -110,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         words = list(sys.argv[1:] if argv is None else argv)
         _check_text(words)
         words = _take_config(words)
-        app(words or ["--help"], prog_name="provisioner", standalone_mode=True)
+        _program()(words or ["--help"], prog_name="provisioner", standalone_mode=True)
     except ConfigError as error:
         _end(error, Exit.CONFIG)
     except (InvalidRequest, Refused) as error:
@@ -122,6 +123,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         message = f"{error.filename or 'the system'}: {error.strerror}"
         _end(Fault(message, advice=disks.advice(error)), Exit.FAILED)
+
+
+@cache
+def _program() -> Callable[..., Any]:
+    """Return the program with all its verbs, which takes longer to make than most verbs to run."""
+    return typer.main.get_command(app)
 
 
 def _check_text(words: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """Templates: Jinja2 expressions of the configuration over the values of a request.
 
 Promises: only expressions of the configuration are evaluated, in Jinja2's sandbox, never text of a
-request; a whole `{{ expression }}` keeps its type, and no absent value becomes part of a text.
-Leaves out: which values exist (`router`).
+request; a whole `{{ expression }}` keeps its type, and no absent value becomes part of a text. A
+text is compiled once in a process. Leaves out: which values exist (`router`).
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def compile_value(template: object) -> Compiled:
     return lambda values: template
 
 
+@lru_cache(maxsize=512)
 def _compile_text(text: str) -> Compiled:
     if "{{" not in text and "{%" not in text:
         return lambda values: text
@@ -180,17 +181,12 @@ def _shown(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-@lru_cache(maxsize=512)
-def _cached(template: str) -> Compiled:
-    return _compile_text(template)
-
-
 def render_text(template: str, values: Values) -> str:
     """Return a rendered text of the configuration or of a template file.
 
     Raises ConfigError for an invalid template, InvalidRequest for a missing value.
     """
-    value = _cached(template)(values)
+    value = _compile_text(template)(values)
     if value is None:
         raise _nothing(template, values)
     return str(value)
@@ -202,18 +198,25 @@ def reads(template: object) -> list[tuple[str, ...]]:
     Raises ConfigError for an invalid expression.
     """
     if isinstance(template, str):
-        if "{" not in template:
-            return []
-        try:
-            return list(_names(_ENVIRONMENT.parse(template)))
-        except TemplateError as error:
-            raise ConfigError(f"{template!r} is not a template: {error}") from None
+        return list(_reads(template))
     parts: Sequence[object] = ()
     if isinstance(template, Mapping):
         parts = tuple(template.values())
     elif isinstance(template, list | tuple):
         parts = template
     return [name for part in parts for name in reads(part)]
+
+
+@lru_cache(maxsize=512)
+def _reads(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(_names(_parsed(text))) if "{" in text else ()
+
+
+def _parsed(text: str) -> nodes.Template:
+    try:
+        return _ENVIRONMENT.parse(text)
+    except TemplateError as error:
+        raise ConfigError(f"{text!r} is not a template: {error}") from None
 
 
 def _names(node: nodes.Node) -> Iterator[tuple[str, ...]]:
@@ -253,13 +256,11 @@ def references(template: object) -> frozenset[str]:
     return frozenset().union(*(references(part) for part in parts))
 
 
+@lru_cache(maxsize=512)
 def _references(text: str) -> frozenset[str]:
     if "{" not in text:
         return frozenset()
-    try:
-        tree = _ENVIRONMENT.parse(text)
-    except TemplateError as error:
-        raise ConfigError(f"{text!r} is not a template: {error}") from None
+    tree = _parsed(text)
     lookups: list[tuple[nodes.Node, nodes.Node, str]] = [
         (node, node.node, node.attr) for node in tree.find_all(nodes.Getattr)
     ]
