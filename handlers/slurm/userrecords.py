@@ -17,7 +17,7 @@ from typing import Any
 
 from handlers.slurm.limits.limits import Limits
 from handlers.slurm.rows import Division, rows_of
-from handlers.slurm.slurmdbd import Association, Slurmdbd, by_name, here
+from handlers.slurm.slurmdbd import FILTER, Association, Slurmdbd, by_name, here
 from provisioner.contract import Change, Key, NotReady, State, Want
 
 
@@ -32,7 +32,9 @@ def lost(
     that were asked for. Raises Unavailable.
     """
     gone = slurmdbd.unrecorded(suspects) if suspects else set()
-    again = by_name(here(slurmdbd, gone)) if gone else {}
+    names = sorted(gone)
+    some = (names[start : start + FILTER] for start in range(0, len(names), FILTER))
+    again = by_name(row for few in some for row in here(slurmdbd, few))
     for (account, user), rows in seen.items():
         there = again.get((account, user), ())
         if {row.partition for row in rows} != {row.partition for row in there}:

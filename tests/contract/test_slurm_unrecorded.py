@@ -17,6 +17,7 @@ import pytest
 from handlers.slurm.handler import Slurm, build
 from handlers.slurm.limits.limits import add_words
 from handlers.slurm.rest.slurmrestd import Slurmrestd
+from handlers.slurm.slurmdbd import FILTER
 from provisioner.contract import Completed, NotReady, Unavailable
 from provisioner.system import process
 from tests.support import slurm_jobs, slurm_sites
@@ -99,6 +100,29 @@ def test_several_of_one_account_are_made_again_in_list_calls(cluster: Cluster, n
         lose(cluster, user)
     assert faults(ledger.run(cluster.handler())) == {}
     assert not cluster.sacctmgr().unrecorded(users)
+
+
+def test_hundreds_are_asked_for_in_calls_of_a_bounded_length(tmp_path: Path) -> None:
+    """A database may come back from a dump that lacks a table."""
+    cluster = slurm_sites.emulated(tmp_path)
+    users = [f"user{number:03}" for number in range(FILTER + 1)]
+    where = ["cluster=a", "account=cf1"]
+    cluster.admin(["add", "account", "cf1", "cluster=a"])
+    cluster.admin(["add", "user", ",".join(users), *where])
+    assert cluster.state is not None
+    kept = json.loads(cluster.state.read_text())
+    root = {"root": kept["users"]["root"]}
+    cluster.state.write_text(json.dumps({**kept, "users": root}))
+    asked = []
+
+    def shown(argv: Sequence[str], **more: Any) -> Completed:
+        asked.append(max(word.count(",") for word in argv))
+        return process.run(argv, **more)
+
+    handler = build(replace(slurm_sites.site(), run=shown), cluster.settings)
+    found = handler.observe([f"slurm-a/assoc/cf1/{user}" for user in users])
+    assert all(state.get("unrecorded") == ["cf1"] for state in found.values())  # type: ignore[union-attr]
+    assert max(asked) < FILTER
 
 
 def test_who_left_while_the_record_was_lost_is_removed(cluster: Cluster, name: str) -> None:
