@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property, partial
-from importlib.metadata import entry_points
+from functools import cache, cached_property, partial
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, cast
 
@@ -284,10 +284,10 @@ def _host(config: Config) -> Host:
 
 
 def _load(group: str, name: str) -> object:
-    found = entry_points(group=group, name=name)
-    for point in found:
+    found = _installed(group)
+    for point in found.select(name=name):
         return point.load()
-    known = sorted({point.name for point in entry_points(group=group)})
+    known = sorted(found.names)
     nearest = get_close_matches(name, known, 1)
     message = f"there is no {group.rpartition('.')[2].rstrip('s')} {name!r}"
     meant, listed = f"did you mean {nearest[0]!r}? " if nearest else "", ", ".join(known)
@@ -296,6 +296,12 @@ def _load(group: str, name: str) -> object:
     wrong = InvalidRequest(message, field="use", expected=expected, nearest=meant_name)
     fault.settings = (wrong,)
     raise fault
+
+
+@cache
+def _installed(group: str) -> EntryPoints:
+    """Return what is installed of a group: to find it, every package of this Python is read."""
+    return entry_points(group=group)
 
 
 def _template(config: Config) -> Callable[[str], Path]:

@@ -125,3 +125,11 @@ def test_what_is_no_address_gets_no_mail(text: str) -> None:
     assert not is_address(text)
     with pytest.raises(ValueError, match="not a mail address"):
         envelope(Letter("s", "t\n", ""), SETTINGS, to=text, message_id="i", at=0.0)
+
+
+def test_a_template_that_was_read_is_read_again_after_a_change(own: Path) -> None:
+    said = []
+    for text in ("once", "twice"):
+        (own / "done.txt.j2").write_text(f"Subject: {text}\n{text}\n")
+        said.append(Letters([own.parent]).render("done", {}).text)
+    assert said == ["once\n", "twice\n"]
