@@ -216,7 +216,7 @@ class FilesetHandler:
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Read filesets: one listing, one quota report, one stat for all, and an ACL for each."""
         names = {key: split_key(key)[-1] for key in keys}
-        absent, found = self._look.at(set(names.values()))
+        absent, found = self._look.at({name: self._mark(key) for key, name in names.items()})
         seen = {key: filesets.named(name, found) or absent for key, name in names.items()}
         return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
 

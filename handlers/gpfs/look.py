@@ -37,10 +37,11 @@ class Look:
     transport: Transport
     mount: Path | None = None
 
-    def at(self, names: Collection[str] | None) -> tuple[Fileset, dict[str, Fileset | Fault]]:
+    def at(self, names: Mapping[str, str] | None) -> tuple[Fileset, dict[str, Fileset | Fault]]:
         """Return an absent fileset, and filesets by name in any case, or all but `root`.
 
-        A Fault as a value concerns one fileset. Raises Unavailable if nothing can be read.
+        names: each with our mark, by which one that somebody renamed is known. A Fault as a value
+        concerns one fileset. Raises Unavailable if nothing can be read.
         """
         facts = self.transport.facts()
         absent = Fileset(
@@ -57,6 +58,7 @@ class Look:
         if names is not None:
             lowered, listed = {n.lower() for n in names}, {r["filesetName"] for r in records}
             results |= self._lost({n for n, _ in quotas if n.lower() in lowered} - listed)
+            results |= state.renamed(names, rows)
             rows = [r for r in rows if r["filesetName"].lower() in lowered]
         if not rows:
             return absent, results

@@ -168,6 +168,26 @@ def fileset_of(
     )
 
 
+def renamed(names: Mapping[str, str], rows: Sequence[Record]) -> dict[str, Fault]:
+    """Return a Conflict for each fileset that is not there, while another one has its mark.
+
+    names: each with its mark. Whoever is shut out of the one would still be in the other.
+    """
+    there = {row["filesetName"].lower() for row in rows}
+    marked = {row.get("comment", "").split(" ", 1)[0]: row["filesetName"] for row in rows}
+    lost = {
+        n: marked[mark] for n, mark in names.items() if n.lower() not in there and mark in marked
+    }
+    return {
+        name: Conflict(
+            f"there is no fileset {name}: somebody renamed it, {new} has its mark {names[name]!r}",
+            advice=f"give it its former name (mmchfileset FILESYSTEM {new} -j {name}); if it is to "
+            "keep the new one, set its comment to something else (mmchfileset, -t)",
+        )
+        for name, new in lost.items()
+    }
+
+
 def named(name: str, listed: Mapping[str, Fileset | Fault]) -> Fileset | Fault | None:
     """Return a fileset by its name, or else the one whose name differs only in case.
 

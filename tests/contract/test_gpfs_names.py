@@ -67,6 +67,31 @@ def test_it_closes_and_opens_under_its_own_name(fs: FileSystem, ledger: Ledger) 
     assert ledger.converged() == before
 
 
+@pytest.mark.parametrize("closing", [False, True])
+def test_one_that_somebody_renamed_is_not_gone_and_the_fault_says_its_name(
+    fs: FileSystem, ledger: Ledger, closing: bool
+) -> None:
+    """Its junction stays, with everything in it: whoever is shut out would still be in."""
+    key = ledger.provision(fileset="t1", gid=3001)
+    before = ledger.converged()
+    fs.mm("mmchfileset", "fs1", "t1", "-j", "t1new")
+    ledger.suspend(key, closing)
+    fault = ledger.run()[key].fault
+    assert isinstance(fault, Conflict)
+    assert "t1new has its mark 'hpc1:fs1/fileset/t1'" in fault.message
+    fs.mm("mmchfileset", "fs1", "t1new", "-j", "t1")
+    assert ledger.converged()["mode"] == ("0700" if closing else before["mode"])
+
+
+def test_one_that_was_renamed_for_good_leaves_its_name_free(fs: FileSystem, ledger: Ledger) -> None:
+    ledger.provision(fileset="t1", gid=3001)
+    ledger.converged()
+    fs.mm("mmchfileset", "fs1", "t1", "-j", "t1-of-2026", "-t", "kept")
+    fs.mm("mmunlinkfileset", "fs1", "t1-of-2026")
+    ledger.converged()
+    assert _names(fs) == {"t1", "t1-of-2026"}
+
+
 def test_of_two_that_differ_in_case_the_one_as_written_is_meant(
     fs: FileSystem, ledger: Ledger
 ) -> None:

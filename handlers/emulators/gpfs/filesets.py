@@ -163,6 +163,12 @@ def _change(command: str, base: str, args: list[str]) -> str:
                 raise Failed(22, f"The inode limit is below the {allocated} allocated.")
             fileset["max"] = store.round_up(limit, 1024)
             output = f"Set maxInodes for inode space {fileset['space']} to {fileset['max']}\n"
+        if "-j" in options:
+            # The junction stays where it is.
+            former, fileset["name"] = fileset["name"], options["-j"]
+            for kept in (state["filesets"], state["quotas"]):
+                if former in kept:
+                    kept[fileset["name"]] = kept.pop(former)
         return output + f"Fileset {fileset['name']} changed.\n"
 
 
