@@ -182,10 +182,11 @@ class Occasions:
         facts = self._allocation_facts(occasion.request, occasion.steps, subject)
         had = rights.had_before(occasion.conn, subject, occasion.record.id)
         users = rights.users_of(occasion.conn, subject) or set(occasion.request.users)
-        for leader in _leader_in(facts):
+        shut = rights.shut_out(occasion.conn, subject, {*users, *_leader_in(facts)})
+        for leader in set(_leader_in(facts)) - shut:
             fresh = occasion.changed_for(subject) or (occasion.changed and subject not in had)
             yield leader_told(leader, subject, facts, fresh=fresh)
-        for user in sorted(users.difference(_leader_in(facts))):
+        for user in sorted(users.difference(_leader_in(facts), shut)):
             fresh = occasion.changed and f"{subject}/user:{user}" not in had
             yield user_told(user, subject, facts, fresh=fresh)
         yield from self._gone(occasion, subject, facts, users)
@@ -229,7 +230,8 @@ class Occasions:
         if rights.suspended(occasion.conn, [subject]):
             return
         facts = {**self._facts_now(occasion, subject), "again": True}
-        for user in sorted({*rights.users_of(occasion.conn, subject), *_leader_in(facts)}):
+        users = {*rights.users_of(occasion.conn, subject), *_leader_in(facts)}
+        for user in sorted(users - rights.shut_out(occasion.conn, subject, users)):
             yield user_told(user, subject, facts, fresh=occasion.changed)
 
     def _facts_now(self, occasion: Occasion, subject: str) -> dict[str, Any]:

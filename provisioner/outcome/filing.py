@@ -14,17 +14,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from provisioner.journal import audit, journal
+from provisioner.journal.persons import closed
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
-from provisioner.outcome import receipts, results
-from provisioner.outcome.outcomes import (
-    OutputsOf,
-    outcome_line,
-    receipt_name,
-    receipt_of,
-    result_of,
-)
+from provisioner.outcome import outcomes, receipts, results
+from provisioner.outcome.outcomes import OutputsOf
 from provisioner.outcome.refusals import Refusals
 from provisioner.outcome.uses import NO_USES, Uses
 from provisioner.spool import strikes
@@ -118,6 +113,7 @@ class Finisher:
             loaded.update(request_rows.load(conn, fixed))
             detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
+            renewed = closed.told_by(conn, list(loaded)).difference(loaded)
         for ulid, record in loaded.items():
             listed = steps.get(ulid, ())
             with self._apart(ulid, failed):
@@ -125,7 +121,8 @@ class Finisher:
                 new = record.state in ENDED and record.fixed_by is None
                 if new and log.isEnabledFor(logging.INFO):
                     about = {"request": record.id, "subject": record.subject}
-                    log.info("%s", outcome_line(record, listed), extra=about)
+                    log.info("%s", outcomes.outcome_line(record, listed), extra=about)
+        self.renew(renewed)
         return failed
 
     @contextmanager
@@ -193,41 +190,41 @@ class Finisher:
         self, place: str, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
     ) -> None:
         again = record.state != RequestState.REFUSED or self.has_file(record)
-        text = results.render(result_of(record, listed, again=again))
+        text = results.render(outcomes.result_of(record, listed, again=again))
         self._spool.write_result(place, record.id, record.name, text)
 
     def _write_receipt(
         self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()
     ) -> None:
-        name, closed_by = receipt_name(record), ""
-        if record.fixed_by is not None:
+        name, by, shut = outcomes.receipt_name(record), "", {}
+        if listed or record.fixed_by is not None:
             with self._journal.reading() as conn:
-                closed_by = replaced.name_for(conn, record)
+                by = replaced.name_for(conn, record) if record.fixed_by is not None else ""
+                shut = closed.of(conn, step_rows.claimants_of(listed), record.writer)
+        if record.fixed_by is not None:
             # The request that put it right may have the same own id, and so the same receipt. If
             # its writer may not know of that, not even the time of the receipt may tell them.
             there = receipts.path(self._spool.receipts, record.writer, name)
-            if there.exists() and (not closed_by or receipts.request_of(there) != record.id):
+            if there.exists() and (not by or receipts.request_of(there) != record.id):
                 return
         uses = self._uses.of(listed) if record.state == RequestState.DONE else None
-        receipt = receipt_of(
-            record,
-            listed,
-            self._outputs_of,
-            uses=uses,
-            observing=self.observing,
-            closed_by=closed_by,
+        receipt = outcomes.receipt_of(
+            record, listed, self._outputs_of, uses=uses, observing=self.observing, closed_by=by
         )
-        receipts.write(self._spool.receipts, record.writer, name, receipt)
+        told = {**receipt, "closed": shut} if shut else receipt
+        receipts.write(self._spool.receipts, record.writer, name, told)
 
     def renew(self, ids: Collection[RequestId]) -> None:
-        """Write the receipts of done requests again, with the newest use, where they still are."""
+        """Write the receipts of done requests again, with what is new, where they still are."""
         if not ids or not self._write_results:
             return
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
             steps = step_rows.steps_of(conn, ids)
         for ulid, record in loaded.items():
-            there = receipts.path(self._spool.receipts, record.writer, receipt_name(record))
+            there = receipts.path(
+                self._spool.receipts, record.writer, outcomes.receipt_name(record)
+            )
             with self._apart(ulid, []):
                 # A newer request may have the same own id, and so the same receipt.
                 mine = there.exists() and receipts.request_of(there) == ulid
@@ -342,7 +339,7 @@ class Finisher:
         for start in range(0, len(ids), _PORTION):
             with self._journal.reading() as conn:
                 loaded = request_rows.load(conn, ids[start : start + _PORTION])
-            newest.update({(r.writer, receipt_name(r)): r.id for r in loaded.values()})
+            newest.update({(r.writer, outcomes.receipt_name(r)): r.id for r in loaded.values()})
         latest = set(newest.values())
         failed: list[RequestId] = []
         for start in range(0, len(ids), _PORTION):
@@ -386,7 +383,9 @@ class Finisher:
     def _lacks_receipt(self, record: request_rows.Record) -> bool:
         if not self._write_results:
             return False
-        return not receipts.is_there(self._spool.receipts, record.writer, receipt_name(record))
+        return not receipts.is_there(
+            self._spool.receipts, record.writer, outcomes.receipt_name(record)
+        )
 
 
 def place_of(record: request_rows.Record) -> str:

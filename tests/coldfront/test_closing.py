@@ -163,3 +163,27 @@ def test_access_is_not_given_back_before_the_service_has_done_that(
     assert standings(served) == {("cgray", stands)}
     told = "Access was closed, and is not given back yet"
     assert (told in page(site, f"/project/{served.project_id}/", "cgray")) == (state != "done")
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [("others", "the centre has suspended the user"), ("reconcile", "suspended (reconcile)")],
+)
+def test_who_is_suspended_on_the_service_is_not_ready_until_they_are_resumed(
+    site: Site, active: Allocation, why: str, said: str
+) -> None:
+    answered(site, action="user.provision")
+    [row] = site.rows(action="allocation.provision")
+    site.answer(row, "done", closed={"cgray": why})
+    site.sync()
+    assert standings(active) == {("cgray", "closed")}
+    for path, user in (
+        (f"/allocation/{active.pk}/", "admin"),
+        (f"/project/{active.project_id}/", "cgray"),
+    ):
+        told = page(site, path, user)
+        assert f"Access is closed: {said}. Nothing was deleted." in told
+        assert "Everything is ready" not in told
+    site.answer(row, "done")
+    site.sync()
+    assert standings(active) == {("cgray", "ready")}

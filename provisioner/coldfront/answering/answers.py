@@ -28,6 +28,9 @@ TAKE_OVER = (
 LEFT_OUT = "left out"
 """The name of the part of a user whom the service left out; no route has a step of this name."""
 
+SHUT = "closed"
+"""The name of the part of a user who is suspended; no route has a step of this name."""
+
 _PLACE = re.compile(r"(?:allocation|project)\.users(?:\[(?P<nth>[0-9]+)\]|\.(?P<at>[0-9]+))")
 """The key of a user in a list: `users[2]` is the second; earlier services called it `users.1`."""
 
@@ -110,7 +113,17 @@ def read(receipt: bytes) -> Answer | None:
         for problem in wrong
         if (place := _PLACE.fullmatch(str(problem.get("key") or "")))
     }  # fmt: skip
+    closed = document.get("closed")
+    parts += [
+        Part(SHUT, "", CLOSED, str(user), _suspended(str(why)))
+        for user, why in (closed.items() if isinstance(closed, dict) else ())
+    ]
     return Answer(state, dict(document), tuple(parts), problems, advice, left_out)
+
+
+def _suspended(why: str) -> str:
+    """Return that a user is suspended. why: the causes; `others` stands for those of others."""
+    return "the centre has suspended the user" if why == "others" else f"suspended ({why})"
 
 
 def outputs(whole: object) -> dict[str, str]:
@@ -199,6 +212,9 @@ def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] = ()) -> Stand:
     """Return the status of a user by one request: by its state, and its steps if there are any."""
+    shut = next((part for part in parts if (part.name, part.user) == (SHUT, user)), None)
+    if shut is not None:
+        return Stand(CLOSED, shut.message)
     own = own_parts(user, parts)
     out = next((part for part in own if part.name == LEFT_OUT), None)
     if out is not None:
@@ -225,6 +241,7 @@ def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
     out = [part for part in parts if part.name == LEFT_OUT and part.user == user]
     if out:
         return out
+    parts = [part for part in parts if part.name != SHUT]
     each = {part.name for part in parts if part.user}
     return [
         part for part in parts if part.user == user or (not part.user and part.name not in each)
@@ -232,6 +249,6 @@ def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
 
 
 def worst(stands: Iterable[Stand]) -> Stand:
-    """Return the status that matters most: failed, then waiting, then ready."""
-    ordered = [FAILED, WAITING, READY]
+    """Return the status that matters most: failed, waiting, closed, ready."""
+    ordered = [FAILED, WAITING, CLOSED, READY]
     return min(stands, key=lambda stand: ordered.index(stand.state))

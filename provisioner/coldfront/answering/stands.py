@@ -155,8 +155,9 @@ def _parts(rows: Iterable[Request], *, done: bool) -> Mapping[int, list[answers.
     numbers = [row.pk for row in rows]
     for start in range(0, len(numbers), _CHUNK):
         some = numbers[start : start + _CHUNK]
-        # Of a finished request, only the users whom the service left out.
-        wanted = Q(request__in=whole.intersection(some)) | Q(name=answers.LEFT_OUT)
+        # Of a finished request, only the users whom the service left out, or others have closed.
+        about_users = Q(name__in=(answers.LEFT_OUT, answers.SHUT))
+        wanted = Q(request__in=whole.intersection(some)) | about_users
         for step in Step.objects.filter(wanted, request__in=some):
             parts.setdefault(step.request_id, []).append(part(step))
     return parts

@@ -152,6 +152,8 @@ def _text(about: About, allocation: int, standing: stands.UserStand) -> str:
     stand, parts = standing.stand, standing.parts
     if stand.state == answers.READY:
         return "Everything is ready."
+    if stand.state == answers.CLOSED and standing.shut is None:
+        return f"Access is closed: {stand.message}. Nothing was deleted."
     if stand.state == answers.CLOSED:
         why = _ended(about, allocation, standing.shut)
         return f"Access is closed: {why}. Nothing was deleted."

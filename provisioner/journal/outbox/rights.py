@@ -94,6 +94,18 @@ def suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
     return found
 
 
+def shut_out(conn: Connection, subject: str, users: Collection[str]) -> set[str]:
+    """Return those users of an allocation, by name, who are suspended themselves."""
+    shut = suspended(
+        conn, [f"{within}{_USER}{user}" for user in users for within in ("", f"{subject}/")]
+    )
+    return {
+        user
+        for user in users
+        if not shut.isdisjoint((f"{_USER}{user}", f"{subject}/{_USER}{user}"))
+    }
+
+
 def states_of(conn: Connection, subject: str) -> list[tuple[str, dict[str, Any]]]:
     """Return what was last read of a subject's objects: (instance, state)."""
     rows = conn.execute(

@@ -1,3 +1,3 @@
-"""Persons: several writers ask for one person, and each may leave them out."""
+"""Persons: who asks for one, who left them out, and who has no access."""
 
-__all__ = ["askers", "words"]
+__all__ = ["askers", "closed", "words"]

@@ -256,3 +256,8 @@ def waiting_for(
             }
         )
     return waits
+
+
+def claimants_of(listed: Sequence[StepRecord]) -> set[str]:
+    """Return for whom steps make something, such as `allocation:42/user:jdoe`."""
+    return {part.claimant for step in listed for part in step.objects if not step.withdraws}
