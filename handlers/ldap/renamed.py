@@ -60,6 +60,19 @@ def marked(
     return entries
 
 
+def is_gone(one: Gone) -> bool:
+    """Return True if an object is not there, or another one has its name."""
+    there = one.state["present"] or one.state.get("value") is not None
+    return not there or is_another(one.identity, one.state.get("uid"), one.state.get("sid"))
+
+
+def is_another(identity: Mapping[str, Scalar], uid: object, sid: object) -> bool:
+    """Return True if neither the number nor the SID is that of an object."""
+    return not any(
+        had == has for had, has in ((identity.get("uid"), uid), (identity.get("sid"), sid)) if had
+    )
+
+
 def is_that(identity: Mapping[str, Scalar], uid: object, sid: object) -> bool:
     """Return True if number and SID are those of an object, as far as both sides know them."""
     pairs = ((identity.get("uid"), uid), (identity.get("sid"), sid))

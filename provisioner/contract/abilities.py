@@ -83,7 +83,8 @@ class Seeks(Protocol):
     """A handler of objects that an admin can rename in the backend.
 
     Whoever had access by such an object has it still, under a name that nobody asks for. So an
-    object that is gone, and of which the ledger knows what it was, is looked for.
+    object of which the ledger knows what it was is looked for if it is gone, or if it is to be
+    closed and another one has its name by now.
     """
 
     def ask(self, claimed: Claimed) -> None:
@@ -93,7 +94,8 @@ class Seeks(Protocol):
     def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
         """Return the states of those objects that are there under other names; reads only.
 
-        Left out are those that are not there, and those that somebody claims by their new names.
+        gone: those that are not there, and all that are to be closed. Left out are those that have
+        their names, those that are not there, and those that somebody claims by their new names.
         Each state has the new name as `renamed`. Raises Unavailable if the backend is away.
         """
         ...

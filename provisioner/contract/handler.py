@@ -186,8 +186,8 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An object that is not there under its name. state: as it was read; identity: what it was when
-    it was last as wanted (`abilities.Keeps`)."""
+    """An object that is not there under its name, or that may be another one by now. state: as it
+    was read; identity: what it was when it was last as wanted (`abilities.Keeps`)."""
 
     state: State
     identity: Mapping[str, Scalar]

@@ -253,13 +253,14 @@ def _observe(handler: Handler, tasks: Iterable[_Task], moment: float) -> None:
 
 
 def _gone(tasks: Iterable[_Task], seen: Mapping[Key, State | Fault]) -> dict[Key, Gone]:
-    """Return the objects that are not there, and of which the ledger knows what they were."""
+    """Return the objects of which the ledger knows what they were, and that may be elsewhere."""
     gone: dict[Key, Gone] = {}
     for task in tasks:
         key, identity, state = task.item.key, task.item.identity, seen.get(task.item.key)
-        if not identity or state is None or isinstance(state, Fault) or state.get("present"):
+        if not identity or state is None or isinstance(state, Fault):
             continue
-        gone[key] = Gone(state, identity)
+        if not (task.item.open and state.get("present")):
+            gone[key] = Gone(state, identity)
     return gone
 
 

@@ -58,8 +58,9 @@ def withdrawn(item: Item) -> Item:
 
 def rename(ad: Backend, name: str, new: str) -> None:
     """Rename a login or a group, as an admin does: the entry stays what it was."""
-    [entry] = ad.directory().find("sAMAccountName", [name], ["cn"])
-    ad.directory().replace(entry.dn, {"sAMAccountName": new})
+    [entry] = ad.directory().find("sAMAccountName", [name], ["userPrincipalName"])
+    login = {"userPrincipalName": f"{new}@campus.test"} if entry.text("userPrincipalName") else {}
+    ad.directory().replace(entry.dn, {"sAMAccountName": new, **login})
 
 
 def claims(handler: Handler, *keys: Key) -> None:
@@ -118,6 +119,27 @@ def test_another_account_with_a_former_name_is_not_that_account(ad: Backend) -> 
     assert other.identity is not None
 
 
+def newcomer(ad: Backend, name: str) -> None:
+    """Let somebody else have a login, as the campus gives it again."""
+    given = {"cn": f"{name}-new", "sn": name, "sAMAccountName": name, "uidNumber": "45000"}
+    classes = ["top", "person", "organizationalPerson", "user"]
+    dn = f"CN={name}-new,OU=people,{ad.base}"
+    ad.directory().add(dn, {"objectClass": classes, **given})
+
+
+def test_who_has_the_former_name_is_left_alone_and_the_renamed_account_is_disabled(
+    ad: Backend,
+) -> None:
+    handler, name, new = accounts(ad), ad.name("ann"), ad.name("ann-m")
+    [item] = made(handler, {"name": name})
+    rename(ad, name, new)
+    newcomer(ad, name)
+    before = control(ad, name)
+    [outcome] = bring(handler, withdrawn(item))
+    assert outcome.changed == (f"disable the account (now called {new})",)
+    assert (control(ad, new), control(ad, name)) == (514, before)
+
+
 def joined(ad: Backend) -> tuple[Handler, Item, str, str]:
     """Put a user into a group; return who and where."""
     user, group = ad.name("ann"), ad.name("g1")
@@ -144,6 +166,16 @@ def test_a_member_is_removed_whatever_was_renamed(ad: Backend, what: str, closin
     text = f"remove {user} from {group} (now called {now}/{whose})"
     assert (outcome.fault, outcome.changed) == (None, (text,))
     assert members(ad, now) == ()
+
+
+def test_a_renamed_member_is_removed_also_where_another_has_the_former_name(ad: Backend) -> None:
+    handler, member, group, user = joined(ad)
+    new = ad.name("ann-m")
+    rename(ad, user, new)
+    newcomer(ad, user)
+    [outcome] = bring(handler, withdrawn(member))
+    assert outcome.changed == (f"remove {user} from {group} (now called {group}/{new})",)
+    assert members(ad, group) == ()
 
 
 def test_a_member_whom_somebody_claims_by_the_new_name_stays(ad: Backend) -> None:

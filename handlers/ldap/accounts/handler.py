@@ -26,7 +26,7 @@ from handlers.ldap.marks import mark_of
 from handlers.ldap.numbers.ids import named
 from handlers.ldap.numbers.kept import identity, numbers, owner_of
 from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
-from handlers.ldap.renamed import nobody_claims, unclaimed
+from handlers.ldap.renamed import is_gone, nobody_claims, unclaimed
 from provisioner.contract import (
     Bearers,
     Change,
@@ -161,7 +161,9 @@ class Accounts:
 
     def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
         """Return accounts that somebody renamed, found by number or SID."""
-        return unclaimed(self._entries.sought(gone), self._site.instance, self._claimed)
+        lost = {key: one for key, one in gone.items() if is_gone(one)}
+        found = self._entries.sought(lost) if lost else {}
+        return unclaimed(found, self._site.instance, self._claimed)
 
     def last_used(self, since: float, now: float) -> Uses:
         """Return when people last logged on; the directory forgets none of it."""

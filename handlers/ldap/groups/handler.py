@@ -26,7 +26,7 @@ from handlers.ldap.groups.writes import GroupWrites
 from handlers.ldap.marks import mark_of
 from handlers.ldap.names import NAME, check_name, group_name
 from handlers.ldap.numbers.kept import identity, numbers
-from handlers.ldap.renamed import nobody_claims, unclaimed
+from handlers.ldap.renamed import is_gone, nobody_claims, unclaimed
 from provisioner.contract import (
     Bearers,
     Change,
@@ -193,7 +193,7 @@ class Groups:
         """Return memberships in groups, or of people, that somebody renamed."""
         names = {key: split_key(key)[2:] for key in gone if split_key(key)[1] == "member"}
         lost = {g for key, (g, _) in names.items() if gone[key].state["group_dn"] is None}
-        away = {u: gone[key] for key, (_, u) in names.items() if gone[key].state["value"] is None}
+        away = {u: gone[key] for key, (_, u) in names.items() if is_gone(gone[key])}
         groups = {**self._entries.marked(lost)} if lost else {}
         people = self._membership.renamed(away) if away else {}
         names = {key: (g, u) for key, (g, u) in names.items() if g in groups or u in people}
