@@ -111,7 +111,8 @@ class Gui:
         with store.opened(self.base) as state:
             if name != state["filesystem"]:
                 raise Refused(400, "Invalid value in 'filesystemName'")
-            return state
+            kept: dict[str, Any] = state
+        return kept
 
     def _read(
         self, name: str, parts: list[str], query: Mapping[str, list[str]], fine: dict[str, Any]

@@ -28,13 +28,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
 
 from handlers.emulators.gpfs import store
 from handlers.emulators.gpfs.text import Failed
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 FILESET_COMMANDS = ("mmcrfileset", "mmlinkfileset", "mmunlinkfileset", "mmchfileset", "mmlsfileset")

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
 from handlers.emulators.gpfs import store
 from handlers.emulators.gpfs.text import Failed, Usage, words
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _ESCAPES = {"\\0": "\0", "\\n": "\n", "\\t": "\t"}

@@ -7,16 +7,14 @@ Only the standard library, and little of it: every command starts an interpreter
 """
 
 # Importing pathlib would cost every command a third of its start.
-# ruff: noqa: PTH103, PTH105, PTH110, PTH118
+# ruff: noqa: PTH103, PTH110, PTH118
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from handlers.emulators import statefile
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
@@ -54,34 +52,18 @@ def create(base: str, filesystem: str, real_ownership: bool) -> None:
         "acls": [],
         "enforced": "user;group;fileset",
     }
-    _write(base, state)
+    statefile.write(os.path.join(base, STATE), state)
 
 
-@contextmanager
-def opened(base: str, write: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the state under a lock; write it back if `write` is set and nothing was raised."""
-    with open(os.path.join(base, LOCK), "a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
-        with open(os.path.join(base, STATE), encoding="utf-8") as file:
-            state: dict[str, Any] = json.load(file)
-        yield state
-        if write:
-            _write(base, state)
-
-
-def _write(base: str, state: dict[str, Any]) -> None:
-    path = os.path.join(base, STATE)
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        # Not `dump`, and no indent: both make the standard library write in Python, not in C.
-        file.write(json.dumps(state))
-    os.replace(path + ".new", path)
+def opened(base: str, write: bool = False) -> statefile.Held:
+    """Hold the state under a lock; write it back if `write` is set and nothing was raised."""
+    return statefile.Held(os.path.join(base, STATE), os.path.join(base, LOCK), changes=write)
 
 
 def faults(base: str) -> dict[str, Any]:
     """Return the switches for tests (see `handlers.emulators.gpfs.mm`)."""
     try:
-        with open(os.path.join(base, FAULTS), encoding="utf-8") as file:
-            switches: dict[str, Any] = json.load(file)
+        switches: dict[str, Any] = statefile.load(os.path.join(base, FAULTS))
     except FileNotFoundError:
         return {}
     return switches

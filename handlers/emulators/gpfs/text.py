@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+TYPE_CHECKING = False  # importing typing would cost every command a third of its start
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 

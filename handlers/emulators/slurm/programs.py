@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
 
 from handlers.emulators.slurm import sacctmgr
 from handlers.emulators.slurm.sacctmgr import Refused, names_of, options_of
@@ -23,6 +22,7 @@ from handlers.emulators.slurm.slurmdbd import COMPLETING, OVER, Slurmdbd, create
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 FAILED = 4294967294

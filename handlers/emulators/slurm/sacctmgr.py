@@ -7,15 +7,15 @@ here (it is refused), the program itself (`programs`), and storage (`slurmdbd`).
 
 from __future__ import annotations
 
-import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
 
 from handlers.emulators.slurm import sacctmgr_limits
 from handlers.emulators.slurm.slurmdbd import Slurmdbd, association
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from handlers.emulators.slurm.sacctmgr_limits import Limits
     from handlers.emulators.slurm.slurmdbd import Row
 
@@ -188,6 +188,8 @@ def _set_limits_of(data: Slurmdbd, associations: Sequence[Row], words: list[str]
 
     22.05.8 then exits with 0.
     """
+    import copy  # most commands do not need it
+
     before = [copy.deepcopy(assoc["limits"]) for assoc in associations]
     for assoc in associations:
         _set_limits(data, assoc, _set_part(words))

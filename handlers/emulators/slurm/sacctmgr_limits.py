@@ -9,10 +9,9 @@ the effect of limits on jobs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any, TypeAlias
 
     Limits: TypeAlias = dict[str, Any]

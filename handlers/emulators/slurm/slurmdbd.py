@@ -5,20 +5,15 @@ commands and their answers (`sacctmgr`). Only the standard library, and little o
 starts an interpreter.
 """
 
-# Importing pathlib would cost every command a third of its start.
-# ruff: noqa: PTH105
-
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+
+from handlers.emulators import statefile
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any, TypeAlias
 
     Row: TypeAlias = dict[str, Any]
@@ -178,23 +173,19 @@ def create(path: str, clusters: Sequence[str]) -> None:
         "failed": [],
         "jobs": [],
     }
-    _write(path, kept)
+    statefile.write(path, kept)
 
 
-@contextmanager
-def opened(path: str, *, write: bool = False) -> Iterator[Slurmdbd]:
-    """Yield the tables under a lock; write them back if `write` is set and nothing was raised."""
-    with open(f"{path}.lock", "a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
-        with open(path, encoding="utf-8") as file:
-            data = Slurmdbd(json.load(file))
-        yield data
-        if write:
-            _write(path, data.kept())
+class opened:  # noqa: N801
+    """Hold the tables under a lock; write them back if `write` is set and nothing was raised."""
 
+    def __init__(self, path: str, *, write: bool = False) -> None:
+        self._file = statefile.Held(path, f"{path}.lock", changes=write)
 
-def _write(path: str, kept: dict[str, Any]) -> None:
-    # All or nothing, as in a database: a killed caller must not empty it.
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        file.write(json.dumps(kept))
-    os.replace(f"{path}.new", path)
+    def __enter__(self) -> Slurmdbd:
+        self._data = Slurmdbd(self._file.__enter__())
+        return self._data
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._file.value = self._data.kept()
+        self._file.__exit__(kind, error, trace)
