@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -25,6 +23,7 @@ from sqlalchemy.util import LRUCache
 
 from provisioner.contract import ConfigError
 from provisioner.journal import facts, migrations
+from provisioner.journal.dialect import SCHEME, Dialect
 from provisioner.journal.schema import Spoilt, metadata
 from provisioner.system import ulid
 
@@ -32,20 +31,6 @@ REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy an
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
-
-class Dialect(SQLiteDialect_pysqlite):
-    """How SQLAlchemy speaks to every journal: what it compiled for one is right for all."""
-
-    supports_statement_cache = True
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dialect)
-
-    def __hash__(self) -> int:
-        return hash(Dialect)
-
-
-registry.register("sqlite.journal", __name__, Dialect.__name__)
 
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
 """Statements as SQL: with a cache of its own, each journal would compile them again."""
@@ -62,7 +47,7 @@ def connect(path: Path) -> Engine:
             f"the journal's directory {path.parent} is missing", advice="run `provisioner init`"
         )
     engine = create_engine(
-        f"sqlite+journal:///{path}",
+        f"{SCHEME}:///{path}",
         execution_options={"compiled_cache": _COMPILED},
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "timeout": 30},

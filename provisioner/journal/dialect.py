@@ -10,10 +10,14 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func
+from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 __all__ = [
     "IDS",
+    "SCHEME",
+    "Dialect",
     "chunks",
     "folded",
     "is_project",
@@ -21,6 +25,24 @@ __all__ = [
     "lies_in",
     "upsert",  # an insert with `on_conflict_do_...`
 ]
+
+
+class Dialect(SQLiteDialect_pysqlite):
+    """How SQLAlchemy speaks to every journal: what it compiled for one is right for all."""
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dialect)
+
+    def __hash__(self) -> int:
+        return hash(Dialect)
+
+
+SCHEME = "sqlite+journal"
+"""How the address of a database begins that is spoken to so."""
+
+registry.register(SCHEME.replace("+", "."), __name__, Dialect.__name__)
 
 _CHUNK = 500
 """Values in one IN list: below every database's limit on parameters."""
