@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from handlers.slurm.database import Database
 from handlers.slurm.jobs import Records
 from handlers.slurm.programs import Programs
+from handlers.slurm.readers import MOST, Readers
 from handlers.slurm.rest.slurmrestd import Slurmrestd
 from handlers.slurm.rest.wire import Wire
 from handlers.slurm.sacctmgr import Sacctmgr
@@ -33,11 +34,19 @@ class Tools:
 def _slurmdbd(site: Site, settings: Settings, programs: Programs) -> Slurmdbd:
     """Return the way to slurmdbd that the settings name."""
     if settings.transport == "sacctmgr":
-        return Sacctmgr(programs, settings.cluster, settings.sacctmgr)
+        return Sacctmgr(programs, settings.cluster, settings.sacctmgr, _readers(settings, programs))
     named, user = settings.token, settings.rest_user or ""
     token = None if named is None else functools.partial(site.secret, named)
     wire = Wire(settings.slurmrestd or "", token, user, settings.timeout, settings.ca_file)
     return Slurmrestd(wire, settings.cluster, settings.parser or "")
+
+
+def _readers(settings: Settings, programs: Programs) -> Readers | None:
+    """Return the sessions of sacctmgr; None if there are to be none, or an agent runs it."""
+    if not settings.sacctmgr_idle or settings.sacctmgr[0].partition(":")[0] == "agent":
+        return None
+    most = min(MOST, settings.timeout)
+    return Readers(settings.sacctmgr, programs.environment, settings.sacctmgr_idle, most)
 
 
 def tools_of(site: Site, settings: Settings) -> Tools:

@@ -36,7 +36,7 @@ from handlers.slurm.rest.writing import check_sayable
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, state_of, stays_alone
 from handlers.slurm.settings import Params, Settings
 from handlers.slurm.slurmctld import Held
-from handlers.slurm.slurmdbd import Association, by_name, contradicted, default_accounts, doubled
+from handlers.slurm.slurmdbd import by_name, contradicted, default_accounts, doubled
 from handlers.slurm.texts import LONGEST, as_held
 from handlers.slurm.userrecords import lost
 from handlers.slurm.writes import write
@@ -190,15 +190,13 @@ class Slurm:
         accounts = {names[2] for names in parts.values()}
         users = {names[3] for names in parts.values() if names[1] == "assoc"}
         described = {names[2] for names in parts.values() if names[1] == "account"}
-        rows, shared = self._rows(accounts, described)
-        grouped = by_name(rows)
-        texts = self._tools.slurmdbd.accounts(described) if described else {}
-        defaults, theirs = self._tools.slurmdbd.users(users) if users else ({}, {})
+        look = self._tools.slurmdbd.look(accounts, users, described)
+        grouped = by_name(look.rows)
         present = {user for _, user in grouped if user in users}
         slurmctld = self._tools.slurmctld
         held = slurmctld.held(present, accounts) if present else Held()
         jobs = slurmctld.jobs(accounts, present) if slurmctld.scancel and present else {}
-        suspects = present - {user for _, user in theirs}
+        suspects = present - {user for _, user in look.named.partitions}
         unrecorded = lost(self._tools.slurmdbd, suspects, grouped)
         results: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
@@ -207,29 +205,21 @@ class Slurm:
             there = grouped.get((account, user), [])
             doubt = doubled(accounts_own) or doubled(there)
             if kind == "assoc" and doubt is None and user not in unrecorded:
-                named = theirs.get((account, user), set())
+                named = look.named.partitions.get((account, user), set())
                 doubt = contradicted(account, user, there, named)
             if doubt is not None:
                 results[key] = doubt
                 continue
             own = next(iter(accounts_own), None)
             if kind == "account":
-                results[key] = account_state(account, own, texts.get(account), account in shared)
+                texts, shared = look.texts.get(account), account in look.shared
+                results[key] = account_state(account, own, texts, shared)
             else:
-                default = defaults.get(user, "")
+                default = look.named.defaults.get(user, "")
                 state = user_state(account, user, there, default, held, own is not None)
                 more = {"jobs": jobs.get((account, user), 0), "unrecorded": unrecorded.get(user)}
                 results[key] = {**state, **{name: one for name, one in more.items() if one}}
         return results
-
-    def _rows(
-        self, accounts: Collection[str], described: Collection[str]
-    ) -> tuple[list[Association], set[str]]:
-        """Return associations, and which accounts other clusters have; nothing if no account is
-        asked for."""
-        if described:
-            return self._tools.slurmdbd.everywhere(accounts)
-        return self._tools.slurmdbd.associations(accounts), set()
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
         """Return the limits that are wanted; an account's texts stay, because it always has

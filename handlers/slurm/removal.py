@@ -186,7 +186,7 @@ def _check_alone(
         return
     rows = here(tools.slurmdbd, names)
     own = by_name(rows)
-    _, named = tools.slurmdbd.users(names)
+    named = tools.slurmdbd.users(names).partitions
     for place in sorted({*own, *named, *((account, name) for name in names)}):
         there = own.get(place, [])
         doubt = contradicted(*place, there, named.get(place, set()))

@@ -1,51 +1,97 @@
 """A slurmdbd by sacctmgr: its argument lists, and what it prints.
 
-Promises: list calls, always with `cluster=`. Leaves out: how long a list may be (`writes`), and
-what should exist (`handler`). Source: sacctmgr(1).
+Promises: list calls, always with `cluster=`; the questions of one look are asked at the same time,
+and writes one after the other. Leaves out: how long a list may be (`writes`), and what should exist
+(`handler`). Source: sacctmgr(1).
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from handlers.slurm.limits.limits import COLUMNS, OWN, printed
 from handlers.slurm.programs import Programs
-from handlers.slurm.slurmdbd import FILTER, ROOT, Association, check_whole
+from handlers.slurm.readers import Readers
+from handlers.slurm.slurmdbd import FILTER, ROOT, Association, Look, Named, check_whole
+from handlers.slurm.together import together
 from provisioner.contract import Finding, Unavailable
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
 
 
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One `show`: of what, which of them, and which columns."""
+
+    what: str
+    where: Sequence[str]
+    columns: Sequence[str]
+
+    def words(self) -> list[str]:
+        """Return it as sacctmgr takes it."""
+        return ["show", self.what, *self.where, f"format={','.join(self.columns)}"]
+
+    def rows(self, text: str) -> Rows:
+        """Return the rows of its answer. Raises Unavailable if that was cut off."""
+        if text and not text.endswith("\n"):
+            advice = "run it by hand as the service's user; look at what the words before it do"
+            shown = " ".join(self.words())[:150]
+            raise Unavailable(f"sacctmgr {shown}: its output was cut off", advice=advice)
+        rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
+        return [row + [""] * (len(self.columns) - len(row)) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Sacctmgr:
-    """One cluster of a slurmdbd. words: the program, with any prefix."""
+    """One cluster of a slurmdbd. words: the program, with any prefix; readers: of it, if it is kept
+    running for looks."""
 
     programs: Programs
     cluster: str
     words: Sequence[str] = ("sacctmgr",)
+    readers: Readers | None = None
 
     # Reading.
 
+    def look(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> Look:
+        """Return what accounts, users and descriptions there are: see `Slurmdbd.look`."""
+        associations = self._of_accounts(accounts, everywhere=bool(described))
+        more = [self._of_users(users)] if users else []
+        more += [self._of_texts(described)] if described else []
+        rows, *others = self._looked([associations, *more])
+        named = _named(others.pop(0)) if users else Named()
+        own, shared = self._own_of(rows, accounts, everywhere=bool(described))
+        return Look(own, shared, named, _texts(others[0]) if described else {})
+
     def associations(self, accounts: Collection[str]) -> list[Association]:
         """Return the associations of accounts; without any account, of the whole cluster."""
-        where = [*OWN, f"cluster={self.cluster}", *_among(accounts)]
-        rows = self.show("assoc", where, _ASSOC)
-        check_whole({row[0] for row in rows}, self.cluster)
-        asked = frozenset(accounts)
-        return [self._association(row) for row in rows if not asked or row[0] in asked]
+        [rows] = self._ask([self._of_accounts(accounts, everywhere=False)])
+        return self._own_of(rows, accounts, everywhere=False)[0]
 
-    def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
-        """Return the associations of accounts, and which of these accounts other clusters also
-        have."""
-        rows = self.show("assoc", [*OWN, *_among(accounts)], ("Cluster", *_ASSOC))
-        own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
-        check_whole({row.account for row in own}, self.cluster)
-        others = {row[1] for row in rows if row[0] != self.cluster}
+    def _of_accounts(self, accounts: Collection[str], *, everywhere: bool) -> Question:
+        if everywhere:
+            return Question("assoc", [*OWN, *_among(accounts)], ("Cluster", *_ASSOC))
+        return Question("assoc", [*OWN, self._own, *_among(accounts)], _ASSOC)
+
+    def _own_of(
+        self, rows: Rows, accounts: Collection[str], *, everywhere: bool
+    ) -> tuple[list[Association], set[str]]:
+        """Return the associations of accounts, and which of these accounts other clusters have."""
+        own = [row[1:] for row in rows if row[0] == self.cluster] if everywhere else rows
+        check_whole({row[0] for row in own}, self.cluster)
         asked = frozenset(accounts)
-        return [one for one in own if one.account in asked], others & asked
+        here = [self._association(row) for row in own if not asked or row[0] in asked]
+        others = {row[1] for row in rows if row[0] != self.cluster} if everywhere else set()
+        return here, others & asked
 
     def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
         """Return all associations of users, on every cluster."""
@@ -58,20 +104,16 @@ class Sacctmgr:
         account, user, partition, parent, *limits = row
         return Association(account, user, parent, printed(limits), partition)
 
-    def users(
-        self, users: Collection[str]
-    ) -> tuple[dict[str, str], dict[tuple[str, str], set[str]]]:
-        """Return users' default accounts on the cluster, and the partitions of their associations
-        by account and user."""
-        where = ["withassoc", "where", f"cluster={self.cluster}"]
+    def users(self, users: Collection[str]) -> Named:
+        """Return what `show user withassoc` says of users."""
+        [rows] = self._ask([self._of_users(users)])
+        return _named(rows)
+
+    def _of_users(self, users: Collection[str]) -> Question:
+        where = ["withassoc", "where", self._own]
         if 0 < len(users) <= FILTER:
             where.append(f"name={','.join(sorted(users))}")
-        rows = self.show("user", where, ("User", "DefaultAccount", "Account", "Partition"))
-        partitions: dict[tuple[str, str], set[str]] = {}
-        for user, _, account, partition, *_ in rows:
-            if account:
-                partitions.setdefault((account, user), set()).add(partition)
-        return {user: default for user, default, *_ in rows if default}, partitions
+        return Question("user", where, ("User", "DefaultAccount", "Account", "Partition"))
 
     def privileged(self, users: Collection[str]) -> set[str]:
         """Return the users who are administrators or operators, or coordinate an account. Raises
@@ -97,9 +139,13 @@ class Sacctmgr:
 
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
         """Return accounts' descriptions and organizations."""
+        [rows] = self._ask([self._of_texts(names)])
+        return _texts(rows)
+
+    @staticmethod
+    def _of_texts(names: Collection[str]) -> Question:
         where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []
-        rows = self.show("account", where, ("Account", "Description", "Organization"))
-        return {name: (description, organization) for name, description, organization, *_ in rows}
+        return Question("account", where, ("Account", "Description", "Organization"))
 
     def qos(self) -> list[str]:
         """Return the QOS of the slurmdbd, which all its clusters share."""
@@ -168,15 +214,39 @@ class Sacctmgr:
     def _own(self) -> str:
         return f"cluster={self.cluster}"
 
-    def show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
+    def show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> Rows:
         """Return the rows of `sacctmgr show`. Raises Unavailable."""
-        argv = [*self.words, "-nP", "show", what, *where, f"format={','.join(columns)}"]
-        text = self.programs.ask(argv, "slurmdbd")
-        if text and not text.endswith("\n"):
-            advice = "run it by hand as the service's user; look at what the words before it do"
-            raise Unavailable(f"{' '.join(argv)[:150]}: its output was cut off", advice=advice)
-        rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
-        return [row + [""] * (len(columns) - len(row)) for row in rows]
+        [rows] = self._ask([Question(what, where, columns)])
+        return rows
+
+    def _looked(self, questions: Sequence[Question]) -> list[Rows]:
+        """Return the rows of each answer, by sessions if they surely answer. Raises Unavailable."""
+        asked = [" ".join(question.words()) for question in questions]
+        texts = self.readers.ask(asked) if self.readers is not None else None
+        if texts is None:
+            return self._ask(questions)
+        return [question.rows(text) for question, text in zip(questions, texts, strict=True)]
+
+    def _ask(self, questions: Sequence[Question]) -> list[Rows]:
+        """Return the rows of each answer. Raises Unavailable."""
+        return together([functools.partial(self._rows, question) for question in questions])
+
+    def _rows(self, question: Question) -> Rows:
+        argv = [*self.words, "-nP", *question.words()]
+        return question.rows(self.programs.ask(argv, "slurmdbd"))
+
+
+def _named(rows: Rows) -> Named:
+    """Return what rows of `show user withassoc` say."""
+    partitions: dict[tuple[str, str], set[str]] = {}
+    for user, _, account, partition, *_ in rows:
+        if account:
+            partitions.setdefault((account, user), set()).add(partition)
+    return Named({user: default for user, default, *_ in rows if default}, partitions)
+
+
+def _texts(rows: Rows) -> dict[str, tuple[str, str]]:
+    return {name: (description, organization) for name, description, organization, *_ in rows}
 
 
 def _among(accounts: Collection[str]) -> list[str]:

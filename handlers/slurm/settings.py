@@ -85,6 +85,12 @@ class Settings(BaseModel):
         "sacctmgr", description="the way to slurmdbd: the program, or slurmrestd (docs/slurm.md)"
     )
     sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
+    sacctmgr_idle: float = Field(
+        60.0,
+        ge=0,
+        description="seconds for which sacctmgr is kept running between looks; 0: a process for "
+        "each question",
+    )
     slurmrestd: Annotated[str, AfterValidator(_address)] | None = Field(
         None,
         description="address of slurmrestd, only with `transport: rest`; `https://HOST` for one on "

@@ -8,8 +8,8 @@ set` takes them. Leaves out: the calls themselves, and what should exist (`handl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from handlers.slurm.limits.limits import Limits
@@ -35,6 +35,32 @@ class Association:
     partition: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What `show user withassoc` says of users on a cluster.
+
+    defaults: their default accounts, by user; partitions: of their associations, by account and
+    user.
+    """
+
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    partitions: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is of some accounts and users, read at one time.
+
+    rows: the accounts' associations, with everybody's; shared: which of these accounts other
+    clusters also have; named: of the users, by the other list; texts: of accounts.
+    """
+
+    rows: Sequence[Association] = ()
+    shared: Collection[str] = ()
+    named: Named = Named()
+    texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
 class Slurmdbd(Protocol):
     """One cluster of a slurmdbd.
 
@@ -46,21 +72,20 @@ class Slurmdbd(Protocol):
     def cluster(self) -> str:
         """Return its name."""
 
+    def look(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> Look:
+        """Return what there is of accounts and users. described: those of the accounts whose texts,
+        and other clusters, are asked for, too."""
+
     def associations(self, accounts: Collection[str]) -> list[Association]:
         """Return the associations of accounts; without any account, of the whole cluster."""
-
-    def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
-        """Return the associations of accounts, and which of these accounts other clusters also
-        have."""
 
     def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
         """Return all associations of users, on every cluster."""
 
-    def users(
-        self, users: Collection[str]
-    ) -> tuple[dict[str, str], dict[tuple[str, str], set[str]]]:
-        """Return users' default accounts on the cluster, and the partitions of their associations
-        by account and user."""
+    def users(self, users: Collection[str]) -> Named:
+        """Return what the list of users says of some, or without any, of all."""
 
     def privileged(self, users: Collection[str]) -> set[str]:
         """Return the users who are administrators or operators, or coordinate an account. Raises
@@ -117,7 +142,7 @@ class Slurmdbd(Protocol):
 
 def default_accounts(slurmdbd: Slurmdbd, users: Collection[str]) -> dict[str, str]:
     """Return users' default accounts on the cluster."""
-    return slurmdbd.users(users)[0]
+    return dict(slurmdbd.users(users).defaults)
 
 
 def here(slurmdbd: Slurmdbd, names: Collection[str]) -> list[Association]:

@@ -27,6 +27,7 @@ from typing import IO, Any, TypeVar, cast
 from pydantic import TypeAdapter
 
 from provisioner.contract import (
+    PATH,
     Completed,
     Conflict,
     DirectoryState,
@@ -207,7 +208,7 @@ class _Connection:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._stderr,
-                env={"PATH": process.PATH, "LANG": "C", "LC_ALL": "C"},
+                env={"PATH": PATH, "LANG": "C", "LC_ALL": "C"},
                 start_new_session=True,
             )
         except OSError:

@@ -12,13 +12,12 @@ from pathlib import Path
 from provisioner.cli import site
 from provisioner.config.notify import HookConfig, MailConfig
 from provisioner.config.schema import Config
-from provisioner.contract import ConfigError, Finding, Level
+from provisioner.contract import PATH, ConfigError, Finding, Level
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import messages
 from provisioner.notify.letters import Letters
 from provisioner.notify.post import Away, Post
 from provisioner.objects.states import MessageState
-from provisioner.system.process import PATH
 from provisioner.wiring import SHIPPED_TEMPLATES
 
 _WEEK = 7 * 86400.0

@@ -20,9 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, cast
 
-from provisioner.contract import Completed, Permanent, Unavailable
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from provisioner.contract import PATH, Completed, Permanent, Unavailable
 
 OUTPUT = 32 << 20
 """The most bytes kept of each stream: more than any backend's listing needs."""

@@ -173,7 +173,7 @@ def test_a_default_account_moves_when_asked(cluster: Cluster, name: str) -> None
     ledger.run(handler)
     ledger.want(handler, "allocation:1", {"account": second, "user": name, "default": True})
     assert faults(ledger.run(handler)) == {}
-    assert handler._tools.slurmdbd.users([name])[0] == {name: second}
+    assert handler._tools.slurmdbd.users([name]).defaults == {name: second}
 
 
 def test_a_withdrawn_account_is_locked_and_kept(cluster: Cluster, name: str) -> None:

@@ -68,7 +68,7 @@ def test_one_of_several_goes_where_slurm_keeps_a_default_accounts_associations(
     centre.run()
     assert run.refused
     assert centre.rows() == {stays: "5"}
-    assert centre.handler._tools.slurmdbd.users(["one"])[0] == {"one": "one"}
+    assert centre.handler._tools.slurmdbd.users(["one"]).defaults == {"one": "one"}
     assert centre.run().changed == ()
 
 
@@ -126,7 +126,7 @@ def test_what_stays_comes_back_if_adding_it_again_failed_once(tmp_path: Path) ->
     assert centre.rows() == {}
     centre.run()
     assert centre.rows() == {GPU: "5"}
-    assert centre.handler._tools.slurmdbd.users(["one"])[0] == {"one": "one"}
+    assert centre.handler._tools.slurmdbd.users(["one"]).defaults == {"one": "one"}
 
 
 def test_nobody_is_made_again_whose_rights_are_not_shown(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_who_has_the_account_as_default_and_who_has_another_leave_in_one_list(
     data = [{"account": first, "name": user["user"]} for user in both]
     handler.apply([Change("k", "remove-user", "", data=one) for one in data])
     assert [row.user for row in handler._tools.slurmdbd.associations([first])] == [""]
-    assert handler._tools.slurmdbd.users([f"{name}1", f"{name}2"])[0] == {f"{name}1": second}
+    assert handler._tools.slurmdbd.users([f"{name}1", f"{name}2"]).defaults == {f"{name}1": second}
 
 
 def test_who_leaves_the_default_account_has_another_of_theirs_before_anybody_looks_again(
@@ -53,10 +53,10 @@ def test_who_leaves_the_default_account_has_another_of_theirs_before_anybody_loo
 ) -> None:
     handler = cluster.handler()
     first, second = in_two(handler, Ledger(), name)
-    assert handler._tools.slurmdbd.users([name])[0] == {name: first}
+    assert handler._tools.slurmdbd.users([name]).defaults == {name: first}
     # Not by `converge`, whose next look gives a default account to those who lost theirs.
     handler.apply([Change("k", "remove-user", "", data={"account": first, "name": name})])
-    assert handler._tools.slurmdbd.users([name])[0] == {name: second}
+    assert handler._tools.slurmdbd.users([name]).defaults == {name: second}
 
 
 def test_who_has_a_partition_s_association_beside_their_own_leaves_with_both(
@@ -98,7 +98,9 @@ def test_a_read_that_runs_out_of_time_says_which_and_that_slurmdbd_may_be_up(
     def run(argv: Sequence[str], **_: object) -> Completed:
         return Completed(tuple(argv), -1, "", "", timed_out=True)
 
-    settings = {**slurm_sites.emulated(tmp_path).settings, "timeout": 30}
+    # By a name alone: a message shows the beginning of a long command.
+    short = {"sacctmgr": ["sacctmgr"], "timeout": 30}
+    settings = {**slurm_sites.emulated(tmp_path).settings, **short}
     handler = build(replace(slurm_sites.site(), run=run), settings)
     with pytest.raises(Unavailable) as raised:
         handler.observe(["slurm-a/assoc/cf1/jdoe"])
@@ -120,8 +122,8 @@ def test_whose_default_association_an_admin_deleted_gets_a_default_account_again
             cluster.admin(["delete", "user", "where", *where])
         return
     cluster.admin(["delete", "user", "where", *where])
-    assert handler._tools.slurmdbd.users([name])[0] == {}
+    assert handler._tools.slurmdbd.users([name]).defaults == {}
     del ledger.claims[f"slurm-a/assoc/{first}/{name}"]
     assert faults(ledger.run(handler)) == {}
-    assert handler._tools.slurmdbd.users([name])[0] == {name: second}
+    assert handler._tools.slurmdbd.users([name]).defaults == {name: second}
     assert changes(ledger.run(handler)) == []

@@ -115,7 +115,7 @@ def test_who_leaves_loses_each_whatever_their_default_account_is(centre: Centre,
     centre.leave()
     centre.run()
     assert centre.rows() == {}
-    assert centre.handler._tools.slurmdbd.users([centre.name])[0] == {}
+    assert centre.handler._tools.slurmdbd.users([centre.name]).defaults == {}
 
 
 def test_other_partitions_take_the_place_of_those_that_were_asked_for(centre: Centre) -> None:
@@ -133,7 +133,8 @@ def test_partitions_take_the_place_of_all_and_the_default_account_stays(centre: 
     centre.ask(GPU)
     centre.run()
     assert set(centre.rows()) == {GPU}
-    assert centre.handler._tools.slurmdbd.users([centre.name])[0] == {centre.name: centre.name}
+    named = centre.handler._tools.slurmdbd.users([centre.name])
+    assert named.defaults == {centre.name: centre.name}
 
 
 def test_who_was_given_partitions_by_a_request_gets_all_by_one_that_names_none(

@@ -17,7 +17,7 @@ import pytest
 from handlers.slurm.handler import Slurm, build
 from handlers.slurm.limits.limits import add_words
 from handlers.slurm.rest.slurmrestd import Slurmrestd
-from handlers.slurm.slurmdbd import FILTER
+from handlers.slurm.slurmdbd import FILTER, Named
 from provisioner.contract import Completed, NotReady, Unavailable
 from provisioner.system import process
 from tests.support import slurm_jobs, slurm_sites
@@ -87,7 +87,7 @@ def test_a_user_whose_record_was_lost_is_made_again_with_their_limits(
     ]
     assert limits_of(outcomes, key, "MaxJobs") == [3]
     assert cluster.sacctmgr().associations_of([name]) == before
-    assert cluster.sacctmgr().users([name]) == ({name: name}, {(name, name): {""}})
+    assert cluster.sacctmgr().users([name]) == Named({name: name}, {(name, name): {""}})
     assert changes(ledger.run(cluster.handler())) == []
 
 

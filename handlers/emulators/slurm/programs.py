@@ -16,7 +16,7 @@ import os
 import sys
 import time
 
-from handlers.emulators.slurm import sacctmgr
+from handlers.emulators.slurm import interactive, sacctmgr
 from handlers.emulators.slurm.sacctmgr import Refused, names_of, options_of
 from handlers.emulators.slurm.slurmdbd import COMPLETING, OVER, Slurmdbd, create, job_state, opened
 
@@ -61,6 +61,8 @@ def install(directory: Path, clusters: Sequence[str] = ("a", "b")) -> Path:
 
 def main(program: str, arguments: Sequence[str], state: str) -> int:
     """Run one of the programs; return its exit code."""
+    if program == "sacctmgr" and all(word.startswith("-") for word in arguments):
+        return interactive.converse(state)
     run, writes = _command(program, arguments)
     try:
         with opened(state, write=writes) as data:

@@ -33,7 +33,7 @@ from handlers.slurm.rest.wire import Answer, Query, Wire
 from handlers.slurm.rest.writing import Words, added, changed, made_default, read_words
 from handlers.slurm.rows import WITHOUT, chosen
 from handlers.slurm.settings import PARSERS
-from handlers.slurm.slurmdbd import FILTER, ROOT, Association, check_whole
+from handlers.slurm.slurmdbd import FILTER, ROOT, Association, Look, Named, check_whole
 from provisioner.contract import ConfigError, Finding, Level, Permanent, Transient, Unavailable
 
 SENT: Final = 200
@@ -63,6 +63,17 @@ class Slurmrestd:
 
     # Reading.
 
+    def look(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> Look:
+        """Return what there is of accounts and users: see `Slurmdbd.look`."""
+        if described:
+            rows, shared = self._everywhere(accounts)
+        else:
+            rows, shared = self.associations(accounts), set[str]()
+        texts = self.accounts(described) if described else {}
+        return Look(rows, shared, self.users(users) if users else Named(), texts)
+
     def associations(self, accounts: Collection[str]) -> list[Association]:
         """Return the associations of accounts; without any account, of the whole cluster."""
         rows = [association(row) for row in self._associations(self._among(accounts))]
@@ -70,7 +81,7 @@ class Slurmrestd:
         asked = frozenset(accounts)
         return [row for row in rows if not asked or row.account in asked]
 
-    def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
+    def _everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
         """Return the associations of accounts, and which of these accounts other clusters also
         have."""
         query = {name: v for name, v in self._among(accounts).items() if name != "cluster"}
@@ -86,9 +97,7 @@ class Slurmrestd:
         rows = self._associations({"user": ",".join(sorted(users))}) if users else []
         return [(text(row, "cluster"), association(row)) for row in rows]
 
-    def users(
-        self, users: Collection[str]
-    ) -> tuple[dict[str, str], dict[tuple[str, str], set[str]]]:
+    def users(self, users: Collection[str]) -> Named:
         """Return users' default accounts on the cluster, and the partitions of their associations
         by account and user."""
         some = {"user": ",".join(sorted(users))} if 0 < len(users) <= FILTER else {}
@@ -99,7 +108,7 @@ class Slurmrestd:
         for row in map(association, rows):
             if row.user and row.user not in lost:
                 partitions.setdefault((row.account, row.user), set()).add(row.partition)
-        return defaults(rows), partitions
+        return Named(defaults(rows), partitions)
 
     def privileged(self, users: Collection[str]) -> set[str]:
         """Return the users who are administrators or operators, or coordinate an account. Raises

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.contract import Permanent, Unavailable
-from provisioner.system.process import OUTPUT, PATH, run
+from provisioner.contract import PATH, Permanent, Unavailable
+from provisioner.system.process import OUTPUT, run
 from tests.support.processes import over
 
 
