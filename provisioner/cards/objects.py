@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from provisioner.contract import Claim, Fault, InvalidRequest, Key, Scalar, State
 from provisioner.contract.abilities import Describes, able
 from provisioner.inspection import planning
+from provisioner.journal.persons import askers
 from provisioner.journal.queries import subjects
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger
@@ -120,6 +121,17 @@ def suspensions(system: System, subject: str, listed: Sequence[ObjectStatus]) ->
     names = {subject, *(name for claimant in claimants for name in ledger.parts(claimant))}
     with system.journal.reading() as conn:
         return subjects.suspensions_of(conn, names)
+
+
+def left_out(system: System, subject: str) -> str:
+    """Return which writers have left out a person who is open, as others ask; '' if none has."""
+    with system.journal.reading() as conn:
+        asking = askers.of(conn, [subject])[subject].values()
+    out = sorted(asker.writer for asker in asking if not asker.asks)
+    others = sorted(asker.writer for asker in asking if asker.asks)
+    if not out or not others:
+        return ""
+    return f"left out by {', '.join(out)}; asked for by {', '.join(others)}"
 
 
 def shared_facts(

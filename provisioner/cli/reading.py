@@ -163,6 +163,8 @@ def status(
             standing.show(subject, listed, closed)
         else:
             standing.show_card(card.of(system, subject, listed, closed))
+        if out := objects.left_out(system, subject):
+            site.say(f"{subject}: {out}")
         standing.show_failed(subject, failed)
         if because := observing(system.journal):
             site.say(f"the service writes to no backend: {because}")

@@ -17,6 +17,8 @@ from provisioner.contract import InvalidRequest, Key, Refused, split_key, texts
 from provisioner.controls.effects import Effect
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
+from provisioner.journal.persons import words
+from provisioner.journal.persons.words import Word
 from provisioner.journal.records import ledger, object_rows
 from provisioner.manifests import manifest, standings, weighing
 from provisioner.manifests.following import Commit, Errand, Follower
@@ -51,6 +53,7 @@ class Adoption:
         self._source = errand.listing.whose.writer
         self._toll = Toll()
         self._acting: list[int] = []
+        self._words: list[str] = []
         self._fingerprints = array("q")
         self._newer, self._others = 0, 0
         self._taken, self._objects = 0, 0
@@ -69,6 +72,7 @@ class Adoption:
         if self._held():
             return
         yield from self._take()
+        yield from self._say()
         yield from self._explain()
 
     def _compare(self) -> Iterator[None]:
@@ -80,7 +84,7 @@ class Adoption:
             for candidate in some:
                 if candidate.request is not None:
                     stands = now[candidate.request.subject]
-                    if self._note(stands):
+                    if self._note(candidate.request.subject, stands):
                         wanted = manifest.wanted_by(candidate.planned).keys()
                         # An object that differs stays unchanged: its new want shuts nobody out.
                         coming = dict.fromkeys(wanted - stands.pairs)
@@ -88,7 +92,7 @@ class Adoption:
             self._toll.add(self._follower, shifts)
             yield
 
-    def _note(self, stands: Standing) -> bool:
+    def _note(self, subject: str, stands: Standing) -> bool:
         """Record how the subject of a line stands. Return True if it is to be taken over."""
         number = len(self._fingerprints)
         self._fingerprints.append(stands.fingerprint)
@@ -96,6 +100,8 @@ class Adoption:
             self._newer += 1
         elif stands.strangers(self._source):
             self._others += 1
+            if stands.askers and not stands.asks(self._source):
+                self._words.append(subject)
         else:
             self._acting.append(number)
             return True
@@ -141,6 +147,15 @@ class Adoption:
                 yield candidate
             else:
                 self._newer += 1
+
+    def _say(self) -> Iterator[None]:
+        """Record that its writer asks for the persons whom it leaves to others."""
+        ulid = self._errand.submission.ulid
+        for some in portions(self._words, _AT_ONCE):
+            with self._follower.commit(self._errand) as commit:
+                said = [Word(name, self._source, True, ulid, commit.now) for name in some]
+                words.say(commit.conn, said)
+            yield
 
     def _explain(self) -> Iterator[None]:
         """Make the unclaimed objects known, so that they are looked at, and end."""

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cards import objects
 from provisioner.config.keeping import RetentionConfig
 from provisioner.journal.records import request_rows
+from provisioner.manifests import listing
 from provisioner.recovery.retention import Keeper
+from tests.support import portions_site
+from tests.support.adopting import adopt
 from tests.support.engine_site import Site, control, release, user
 from tests.support.manifest_site import Line, ask, newest, put, reconcile, told
 from tests.support.policy_site import now, send, why
@@ -128,6 +132,40 @@ def test_a_portal_learns_how_many_it_left_to_others_and_not_to_whom(site: Site) 
     assert "4712" not in left_out(site, A)
     ask(site, person(), B)
     assert "4711" not in why(newest(site, "one.json"))
+
+
+def test_operators_read_who_left_a_person_out_and_who_asks_for_them(site: Site) -> None:
+    ask(site, person(), A)
+    ask(site, person(), B)
+    assert objects.left_out(site.system, "user:ann") == ""
+    left_out(site, B)
+    told = "left out by uid-4712; asked for by uid-4711"
+    assert objects.left_out(site.system, "user:ann") == told
+    left_out(site, A)
+    assert objects.left_out(site.system, "user:ann") == ""
+
+
+def test_who_is_listed_while_another_manifest_is_followed_is_not_closed_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LINES", 1)
+    monkeypatch.setattr(listing, "MOMENT", 0.0)
+    site = Site(tmp_path, POLICY.replace("  mass: {users: 3, share: 20}\n", ""))
+    people = [person(f"ann{number}", 1001 + number) for number in range(9)]
+    left_out(site, A, *people)
+    portions_site.send(site, uid=A, kinds=["user"])
+    portions_site.steps(site, 2)
+    portions_site.send(site, people[8], uid=B)
+    assert portions_site.finish(site).state == "done"
+    assert [is_open(site, f"ann{number}") for number in range(9)] == [False] * 8 + [True]
+
+
+def test_who_is_adopted_for_a_second_portal_is_asked_for_by_both(tmp_path: Path) -> None:
+    site = Site(tmp_path, f"mode: observe\n{POLICY}")
+    ask(site, person(), B)
+    adopt(site, person(), writer="uid-4711")
+    assert "0 suspended" in left_out(site, B)
+    assert "1 suspended" in left_out(site, A)
 
 
 def test_a_crowd_that_another_portal_asks_for_is_no_crowd(site: Site) -> None:
