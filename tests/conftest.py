@@ -12,6 +12,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test is about time: on a busy machine any example may take longer than Hypothesis allows.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # Those run where that version of ColdFront is installed: deploy/test makes the place for the first,
 # and fails where none ran; of the second it says in its tally where none ran.

@@ -24,13 +24,13 @@ pytestmark = AS_ROOT
 SILENT = Log("/dev/null")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(line=st.binary(max_size=200))
 def test_no_line_is_left_without_an_answer(line: bytes) -> None:
     assert b"\n" not in Agent(Rules(), SILENT, "the test").answer(line)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(lines=st.lists(st.binary(max_size=60).map(lambda b: b.replace(b"\n", b"")), max_size=8))
 def test_there_is_one_answer_a_line_in_whatever_portions_they_come(lines: list[bytes]) -> None:
     reading, writing = os.pipe()

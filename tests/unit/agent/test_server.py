@@ -257,8 +257,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Agent, Pa
 
 @settings(
     max_examples=int(os.environ.get("PROVISIONER_FUZZ", "600")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(question=QUESTIONS)
 def test_no_question_leads_out_of_the_roots_or_is_left_without_its_one_answer(

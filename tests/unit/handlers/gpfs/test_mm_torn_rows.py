@@ -79,7 +79,7 @@ def torn(draw: st.DrawFn) -> tuple[str, str]:
     return command, "".join(lines)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(torn())
 def test_no_accident_makes_a_fileset_look_like_another_one(accident: tuple[str, str]) -> None:
     command, text = accident

@@ -6,7 +6,7 @@ import hashlib
 import string
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.ldap import ad_group
@@ -19,8 +19,6 @@ CODES = st.builds(
     "{}{}".format, st.sampled_from(_FIRST), st.text(f"{_FIRST}_.-", min_size=0, max_size=63)
 )
 """What a request may write as a code."""
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -41,7 +39,6 @@ def test_what_a_code_becomes(code: str, name: str) -> None:
     assert group_name(code, "p-") == name
 
 
-@unhurried
 @given(CODES)
 def test_whatever_it_becomes_every_backend_takes(code: str) -> None:
     name = group_name(code, "p-")
@@ -53,14 +50,12 @@ def test_without_the_setting_a_code_stays_as_it_is() -> None:
     assert group_name("0042", None) == "0042"
 
 
-@unhurried
 @given(CODES, CODES)
 def test_two_codes_are_never_one_group(one: str, other: str) -> None:
     if one.lower() != other.lower():
         assert group_name(one, "p-") != group_name(other, "p-")
 
 
-@unhurried
 @given(CODES)
 def test_no_code_can_be_written_that_is_the_group_of_another(code: str) -> None:
     made = group_name(code, "p-")
