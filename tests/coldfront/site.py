@@ -21,6 +21,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client, override_settings
 
+from provisioner.coldfront.asking.heard import PACE
 from provisioner.coldfront.models import Request
 from provisioner.contract import Json
 from tests.support import outbox
@@ -40,6 +41,7 @@ class Site:
         site = cls(top / "staging", top / "receipts")
         site.staging.mkdir()
         site.receipts.mkdir()
+        PACE.begin_anew()
         settings = {
             "PROVISIONER_STAGING": str(site.staging),
             "PROVISIONER_RECEIPTS": str(site.receipts),
@@ -74,15 +76,16 @@ class Site:
         assert response.status_code == 302, f"{path}: {response.status_code} {errors}"
         return response
 
-    def pick(self, path: str, form: str, name: str, user: str = "admin") -> None:
-        """Tick one user of a form that lists several."""
+    def pick(self, path: str, form: str, *names: str, user: str = "admin") -> None:
+        """Tick users of a form that lists several; without names, all of them."""
         formset = self.client(user).get(path).context["formset"]
+        listed = [one.initial["username"] for one in formset]
         sent = {
             f"{form}-TOTAL_FORMS": formset.total_form_count(),
             f"{form}-INITIAL_FORMS": formset.initial_form_count(),
         }
-        names = [one.initial["username"] for one in formset]
-        sent[f"{form}-{names.index(name)}-selected"] = "on"
+        ticked = [listed.index(name) for name in names or listed]
+        sent |= {f"{form}-{number}-selected": "on" for number in ticked}
         self.post(path, sent, user)
 
     def edit(self, path: str, **changes: object) -> None:

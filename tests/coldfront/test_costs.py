@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import pytest
 from coldfront.core.allocation import signals as of_allocations
-from coldfront.core.allocation.models import (
-    Allocation,
-    AllocationUser,
-    AllocationUserStatusChoice,
-)
-from coldfront.core.project import signals as of_projects
-from coldfront.core.project.models import (
-    ProjectUser,
-    ProjectUserRoleChoice,
-    ProjectUserStatusChoice,
-)
-from django.contrib.auth.models import User
-from django.core.signals import request_finished, request_started
-from django.db import connection, transaction
-from django.db.models.signals import post_delete, post_save
-from django.dispatch import Signal
+from coldfront.core.allocation.models import Allocation, AllocationUser
+from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import notes, outbox
+from provisioner.coldfront.asking.heard import PACE
+from provisioner.coldfront.asking.pace import AT_ONCE
 from provisioner.coldfront.models import Request
+from tests.coldfront.many import fill, let_in, without_the_app
 from tests.coldfront.site import Site
 
 HPC = "University HPC"
 
 pytestmark = pytest.mark.database
-
-SIGNALS = [
-    *(one for one in vars(of_allocations).values() if isinstance(one, Signal)),
-    *(one for one in vars(of_projects).values() if isinstance(one, Signal)),
-    *(post_save, post_delete, request_started, request_finished),
-]
-
-
-@contextlib.contextmanager
-def without_the_app() -> Iterator[None]:
-    """Let ColdFront be as it is where nobody listens."""
-    before = [(signal, signal.receivers) for signal in SIGNALS]
-    for signal, receivers in before:
-        signal.receivers = [
-            one for one in receivers if not str(one[0][0]).startswith("provisioner.coldfront")
-        ]
-        signal.sender_receivers_cache.clear()
-    try:
-        yield
-    finally:
-        for signal, receivers in before:
-            signal.receivers = receivers
-            signal.sender_receivers_cache.clear()
 
 
 @pytest.fixture
@@ -63,23 +26,6 @@ def new(site: Site) -> Allocation:
     allocation = site.allocation(HPC)
     site.quietly(allocation, "New")
     return allocation
-
-
-def fill(allocation: Allocation, count: int) -> None:
-    """Let so many people be in an allocation."""
-    there = AllocationUser.objects.filter(allocation=allocation).count()
-    made = User.objects.bulk_create(
-        User(username=f"u{number:04}", last_name="U") for number in range(there, count)
-    )
-    status = AllocationUserStatusChoice.objects.get(name="Active")
-    AllocationUser.objects.bulk_create(
-        AllocationUser(allocation=allocation, user=user, status=status) for user in made
-    )
-    role = ProjectUserRoleChoice.objects.get(name="User")
-    of = ProjectUserStatusChoice.objects.get(name="Active")
-    ProjectUser.objects.bulk_create(
-        ProjectUser(project=allocation.project, user=user, role=role, status=of) for user in made
-    )
 
 
 def queries(site: Site, allocation: Allocation, status: str) -> int:
@@ -157,6 +103,86 @@ def test_what_many_signals_of_one_transaction_tell_is_said_once(
             of_allocations.allocation_activate_user.send(sender=None, allocation_user_pk=row.pk)
     assert len(many) <= len(one) + len(rows)
     assert len(site.rows(action="allocation.provision")) == 1
+
+
+@pytest.fixture
+def full(site: Site, new: Allocation, monkeypatch: pytest.MonkeyPatch) -> Allocation:
+    """Give an active allocation with sixty people that nobody has asked for, and one spell."""
+    monkeypatch.setattr(PACE, "clock", lambda: PACE.began)
+    site.quietly(new, "Active")
+    fill(new, 60)
+    return new
+
+
+def queries_of_letting_in(allocation: Allocation, count: int) -> int:
+    """Say of members that they are let in; return the queries it took."""
+    with CaptureQueriesContext(connection) as captured:
+        let_in(allocation, count)
+    return len(captured)
+
+
+def grow_late() -> None:
+    Request.objects.filter(state="new", body="").update(created="2026-01-01T00:00:00Z")
+
+
+def test_a_script_that_changes_one_thing_again_and_again_costs_a_note_each(
+    site: Site, full: Allocation
+) -> None:
+    let_in(full, AT_ONCE)
+    # Whose member it is, the note, and its savepoint.
+    assert queries_of_letting_in(full, 40) <= 5 * 40
+    assert len(site.rows(action="allocation.provision")) == 1
+
+
+def test_what_a_script_changed_is_asked_for_once_when_its_notes_are_late(
+    site: Site, full: Allocation
+) -> None:
+    let_in(full, AT_ONCE)
+    AllocationUser.objects.filter(allocation=full, user__username="u0030").delete()
+    let_in(full, 40)
+    assert "u0030" in site.last("allocation.provision")["allocation"]["users"]
+    outbox.flush()
+    assert len(site.rows(action="allocation.provision")) == 1
+    grow_late()
+    with CaptureQueriesContext(connection) as captured:
+        outbox.flush()
+    assert len(captured) <= 60
+    assert "u0030" not in site.last("allocation.provision")["allocation"]["users"]
+    assert len(site.rows(action="allocation.provision")) == 2
+    assert site.rows(state="new", body="") == []
+
+
+def test_transactions_of_a_script_count_as_its_changes_do(site: Site, full: Allocation) -> None:
+    for row in AllocationUser.objects.filter(allocation=full)[: AT_ONCE + 5]:
+        with transaction.atomic():
+            of_allocations.allocation_activate_user.send(sender=None, allocation_user_pk=row.pk)
+    assert len(site.rows(state="new", body="")) == 5
+
+
+def test_a_note_that_cannot_be_made_keeps_no_change_back(
+    site: Site, full: Allocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(full, AT_ONCE)
+
+    def fails(*_: object) -> int:
+        raise DatabaseError
+
+    AllocationUser.objects.filter(allocation=full, user__username="u0030").delete()
+    monkeypatch.setattr(notes, "note", fails)
+    let_in(full, 1)
+    assert "u0030" not in site.last("allocation.provision")["allocation"]["users"]
+
+
+def test_late_notes_of_one_thing_are_one_for_each_person(site: Site, full: Allocation) -> None:
+    numbers = [notes.note("allocation", full.pk, "told", by) for by in ("ann", "bob", "ann")]
+    grow_late()
+    young = notes.note("allocation", full.pk, "told again", "ann")
+    assert [(late.by, list(late.numbers)) for late in notes.late()] == [
+        ("ann", [numbers[0], numbers[2]]),
+        ("bob", [numbers[1]]),
+    ]
+    outbox.flush()
+    assert [row.number for row in site.rows(state="new", body="")] == [young]
 
 
 def test_what_a_savepoint_takes_back_keeps_nothing_else_back(site: Site, new: Allocation) -> None:

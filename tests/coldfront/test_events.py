@@ -92,7 +92,7 @@ def test_an_allocation_that_lacks_something_is_said_and_not_sent(site: Site) -> 
 
 def test_a_user_who_is_added_comes_in(site: Site, active: Allocation) -> None:
     join(site, site.project(), "jjames")
-    site.pick(f"/allocation/{active.pk}/add-users", "userform", "jjames", "cgray")
+    site.pick(f"/allocation/{active.pk}/add-users", "userform", "jjames", user="cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray", "jjames"]
 
 
@@ -100,7 +100,7 @@ def test_a_user_who_is_removed_goes(site: Site, active: Allocation) -> None:
     join(site, site.project(), "jjames")
     active.add_user(User.objects.get(username="jjames"))
     site.clear()
-    site.pick(f"/allocation/{active.pk}/remove-users", "userform", "jjames", "cgray")
+    site.pick(f"/allocation/{active.pk}/remove-users", "userform", "jjames", user="cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
     assert "allocation_remove_user" in heard(f"allocation-{active.pk}")
 
@@ -112,7 +112,7 @@ def test_a_user_who_is_removed_from_the_project_goes_everywhere(
     join(site, project, "jjames")
     active.add_user(User.objects.get(username="jjames"))
     site.clear()
-    site.pick(f"/project/{project.pk}/remove-users/", "userform", "jjames", "cgray")
+    site.pick(f"/project/{project.pk}/remove-users/", "userform", "jjames", user="cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
     assert site.last("project.provision")["project"]["users"] == ["cgray"]
     assert "project_remove_user" in heard(f"project-{project.pk}")

@@ -54,11 +54,11 @@ def answer(site: Site, state: str, *, of: str = "") -> None:
 
 
 def remove(site: Site, allocation: Allocation, name: str) -> None:
-    site.pick(f"/allocation/{allocation.pk}/remove-users", "userform", name, "cgray")
+    site.pick(f"/allocation/{allocation.pk}/remove-users", "userform", name, user="cgray")
 
 
 def remove_from_project(site: Site, allocation: Allocation, name: str) -> None:
-    site.pick(f"/project/{allocation.project.pk}/remove-users/", "userform", name, "cgray")
+    site.pick(f"/project/{allocation.project.pk}/remove-users/", "userform", name, user="cgray")
 
 
 def listed(site: Site) -> dict[str, list[str]]:

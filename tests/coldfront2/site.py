@@ -20,6 +20,7 @@ from django.core.management import call_command
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from provisioner.coldfront.asking.heard import PACE
 from provisioner.coldfront.models import OPEN, Request
 from tests.support import outbox
 
@@ -39,6 +40,7 @@ class Site:
         site = cls(top / "staging", top / "receipts")
         site.staging.mkdir()
         site.receipts.mkdir()
+        PACE.begin_anew()
         settings = {
             "PROVISIONER_STAGING": str(site.staging),
             "PROVISIONER_RECEIPTS": str(site.receipts),

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from provisioner.coldfront.answering import answers, news, numbers, stands
-from provisioner.coldfront.asking import manifest, options, outbox
+from provisioner.coldfront.asking import heard, manifest, options, outbox
 from provisioner.coldfront.asking.portal import portal
 from provisioner.coldfront.models import OPEN, RETRYABLE, UNHEARD, Request, Standing, Step
 from provisioner.outcome.receipts import safe
@@ -27,6 +28,12 @@ log = logging.getLogger(__name__)
 
 _RENEWED = 500
 """The most done requests that one sync reads again; the next one reads the others."""
+
+_PORTION = 100
+"""Rows in one transaction: a commit costs more than a row."""
+
+_STEPS = 1000
+"""Steps in one statement, which a server takes only up to some megabytes."""
 
 _NOT_FOLLOWED = ("refused", "superseded", "cancelled")
 """Final states of a manifest that the service did not compare."""
@@ -62,7 +69,9 @@ def sync() -> Synced:
         raise
     news.are_read()
     stands = _record_stands()
-    return Synced(answered, stands, *portal().follow())
+    with heard.together():
+        moved = portal().follow()
+    return Synced(answered, stands, *moved)
 
 
 # Receipts.
@@ -77,8 +86,8 @@ def _read_receipts(directory: Path) -> int:
         # The service makes the directory when it accepts the first request of this user.
         log.info("provisioner: no receipts: %s does not exist", directory)
         return 0
-    rows = [*unanswered, *_told_anew(directory)]
-    return sum(_read_receipt(directory, row) for row in rows)
+    told = _told(directory, [*unanswered, *_told_anew(directory)])
+    return sum(_record(some) for some in _portions(told))
 
 
 def _told_anew(directory: Path) -> list[Request]:
@@ -97,54 +106,119 @@ def _receipt(directory: Path, number: int) -> Path:
     return directory / f"{safe(outbox.request_id(number))}.yaml"
 
 
-def _read_receipt(directory: Path, row: Request) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a receipt newly says of a row. wrong: why that is not the row's answer, or ''."""
+
+    row: Request
+    answer: answers.Answer
+    wrong: str
+
+    @property
+    def concerns_others(self) -> bool:
+        """Return True if other rows follow from it, so that it is recorded by itself, in order."""
+        refused = self.row.action in _WITH_USERS and self.answer.state == "refused"
+        return bool(self.wrong) or self.row.action == "reconcile" or refused
+
+
+def _told(directory: Path, rows: Iterable[Request]) -> Iterator[_Told]:
+    """Yield what the receipts of rows say that is not recorded yet."""
+    for row in rows:
+        try:
+            receipt = _receipt(directory, row.number).read_bytes()
+        except FileNotFoundError:
+            continue
+        answer = answers.read(receipt)
+        if answer is None:
+            continue
+        wrong = numbers.why_not_its(row, answer)
+        if wrong or answer.whole != row.answer:
+            yield _Told(row, answer, wrong)
+        else:
+            Request.objects.filter(pk=row.pk, state="done").update(answered=timezone.now())
+
+
+def _portions(told: Iterable[_Told]) -> Iterator[list[_Told]]:
+    """Yield what is recorded together, in order: many rows, or one that concerns others."""
+    some: list[_Told] = []
+    for one in told:
+        if one.concerns_others:
+            if some:
+                yield some
+            yield [one]
+            some = []
+        else:
+            some.append(one)
+            if len(some) == _PORTION:
+                yield some
+                some = []
+    if some:
+        yield some
+
+
+def _record(told: Sequence[_Told]) -> int:
+    """Record a portion; return how many rows changed."""
+    [first, *others] = told
+    if first.wrong:
+        return _is_unheard(first.row, first.wrong)
     try:
-        receipt = _receipt(directory, row.number).read_bytes()
-    except FileNotFoundError:
-        return False
-    answer = answers.read(receipt)
-    if answer is None:
-        return False
-    wrong = numbers.why_not_its(row, answer)
-    if wrong:
-        return _is_unheard(row, wrong)
-    if answer.whole == row.answer:
-        Request.objects.filter(pk=row.pk, state="done").update(answered=timezone.now())
-        return False
+        return _record_answers(told)
+    except DatabaseError:
+        if not others:
+            raise
+        # One answer that the database does not take keeps back no other one.
+        return sum(_record([one]) for one in told)
+
+
+def _record_answers(told: Sequence[_Told]) -> int:
     with transaction.atomic():
-        # Another sync may work on the same row. A missing row belonged to a manifest that the
+        # Another sync may work on the same rows. A missing row belonged to a manifest that the
         # service did not carry out.
-        if not Request.objects.select_for_update().filter(pk=row.pk):
-            return False
-        row.steps.all().delete()
-        Step.objects.bulk_create(
-            Step(
-                request=row,
-                name=part.name,
-                user=part.user,
-                handler=part.handler,
-                state=part.state,
-                kind=part.kind[:40],
-                message=part.message,
-                advice=part.advice,
-                needs=list(part.needs),
+        rows = Request.objects.select_for_update().filter(pk__in=[one.row.pk for one in told])
+        there = set(rows.values_list("pk", flat=True))
+        kept = [one for one in told if one.row.pk in there]
+        Step.objects.filter(request__in=there).delete()
+        steps = [
+            _step(one.row, part)
+            for one in kept
+            for part in (*one.answer.parts, *_left_out(one.row, one.answer))
+        ]
+        Step.objects.bulk_create(steps, batch_size=_STEPS)
+        for one in kept:
+            # One statement for all would be as large as all answers together.
+            Request.objects.filter(pk=one.row.pk).update(
+                state=one.answer.state,
+                answer=one.answer.whole,
+                answered=timezone.now(),
+                error="; ".join(one.answer.problems),
+                advice="; ".join(one.answer.advice),
             )
-            for part in (*answer.parts, *_left_out(row, answer))
-        )
-        Request.objects.filter(pk=row.pk).update(
-            state=answer.state,
-            answer=answer.whole,
-            answered=timezone.now(),
-            error="; ".join(answer.problems),
-            advice="; ".join(answer.advice),
-        )
-        if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
-            manifest.forget_unfollowed(row.number)
-        elif row.action == "reconcile" and answer.state in ("done", "failed"):
-            manifest.followed(row.number, failed=answer.state == "failed")
-        if row.action in _WITH_USERS and answer.state == "refused":
-            outbox.drop_leavers(Request.objects.get(pk=row.pk))
-    return True
+            _follow_up(one.row, one.answer)
+    return len(kept)
+
+
+def _step(row: Request, part: answers.Part) -> Step:
+    return Step(
+        request=row,
+        name=part.name,
+        user=part.user,
+        handler=part.handler,
+        state=part.state,
+        kind=part.kind[:40],
+        message=part.message,
+        advice=part.advice,
+        needs=list(part.needs),
+    )
+
+
+def _follow_up(row: Request, answer: answers.Answer) -> None:
+    """Change the rows that an answer to another one concerns."""
+    if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
+        manifest.forget_unfollowed(row.number)
+    elif row.action == "reconcile" and answer.state in ("done", "failed"):
+        manifest.followed(row.number, failed=answer.state == "failed")
+    if row.action in _WITH_USERS and answer.state == "refused":
+        outbox.drop_leavers(Request.objects.get(pk=row.pk))
 
 
 _ASK_AGAIN = (
@@ -186,29 +260,35 @@ def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
 def _record_stands() -> int:
     """Record each user's standing from their last request; return how many standings changed."""
     wanted = stands.read(stands.everywhere())
-    now, changed = timezone.now(), 0
     known = {(row.allocation, row.user): row for row in Standing.objects.all()}
+    now = timezone.now()
     fresh: list[Standing] = []
-    altered: list[Standing] = []
-    for (allocation, user), user_stand in wanted.items():
-        number, stand = user_stand.number, user_stand.stand
-        row = known.get((allocation, user))
-        was = (row.state, row.message, row.advice, row.number) if row is not None else None
-        if was == (stand.state, stand.message, stand.advice, number):
+    # The users of one request mostly have the same news, so it is one statement for all of them.
+    altered: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for (allocation, user), of_user in wanted.items():
+        row, stand = known.get((allocation, user)), of_user.stand
+        told: dict[str, Any] = {"state": stand.state, "message": stand.message}
+        told |= {"advice": stand.advice, "number": of_user.number}
+        if row is not None and all(getattr(row, name) == value for name, value in told.items()):
             continue
-        changed += 1
-        standing = row or Standing(allocation=allocation, user=user)
-        standing.state, standing.message, standing.advice, standing.number = (
-            stand.state, stand.message, stand.advice, number,
-        )  # fmt: skip
-        if stand.state == answers.READY and standing.ready is None:
-            standing.ready = now
-        (altered if row is not None else fresh).append(standing)
+        ready = row.ready if row is not None else None
+        if stand.state == answers.READY and ready is None:
+            ready = now
+        if row is None:
+            fresh.append(Standing(allocation=allocation, user=user, ready=ready, **told))
+        else:
+            altered.setdefault((*told.items(), ("ready", ready)), []).append(row.pk)
     allocations = {allocation for allocation, _ in wanted}
     gone = [row.pk for at, row in known.items() if at[0] in allocations and at not in wanted]
-    for start in range(0, len(gone), 500):
-        Standing.objects.filter(pk__in=gone[start : start + 500]).delete()
-    Standing.objects.bulk_create(fresh, batch_size=500, ignore_conflicts=True)
-    fields = ["state", "message", "advice", "number", "ready"]
-    Standing.objects.bulk_update(altered, fields, batch_size=100)
-    return changed + len(gone)
+    with transaction.atomic():
+        for some in _chunks(gone):
+            Standing.objects.filter(pk__in=some).delete()
+        Standing.objects.bulk_create(fresh, batch_size=500, ignore_conflicts=True)
+        for news_of_them, rows in altered.items():
+            for some in _chunks(rows):
+                Standing.objects.filter(pk__in=some).update(**dict(news_of_them))
+    return len(fresh) + sum(map(len, altered.values())) + len(gone)
+
+
+def _chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (keys[start : start + 500] for start in range(0, len(keys), 500))

@@ -2,16 +2,19 @@
 
 Promises: while a page is served, each change is noted by a row in the page's own transaction; the
 changed thing becomes one request when the page is done, after any number of signals. Outside of a
-page, it becomes one request when the transaction is committed. If the process is killed, the note
-stays, and `outbox.finish_notes` makes the request. No handler that is connected here raises. Leaves
-out: which signals there are (each version's own), and what a request says (`outbox`).
+page, it becomes one request when the transaction is committed; if one thing changes again and
+again, as in a script, only its first changes do, and the others are noted. If the process is
+killed, the note stays. `outbox.flush` makes the requests for late notes. No handler that is
+connected here raises. Leaves out: which signals there are (each version's own), and what a request
+says (`outbox`).
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,7 +22,8 @@ from asgiref.local import Local
 from django.core.signals import request_finished, request_started
 from django.db import connection, transaction
 
-from provisioner.coldfront.asking import options, outbox
+from provisioner.coldfront.asking import notes, options, outbox
+from provisioner.coldfront.asking.pace import Pace
 from provisioner.coldfront.asking.portal import portal
 from provisioner.contract import ConfigError
 
@@ -29,6 +33,9 @@ Kind = Literal["allocation", "project"]
 About = tuple[Kind, int]
 
 _here = Local()
+
+PACE = Pace()
+"""How often things change outside of pages, in this process."""
 
 
 @dataclass(slots=True)
@@ -59,7 +66,7 @@ class _Commit:
     news: dict[About, News] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        _say(self.news)
+        _say_outside(self.news)
 
 
 def connect() -> None:
@@ -97,7 +104,7 @@ def change(kind: Kind, pk: int, event: str, *, let_in: int | None = None) -> Non
     page: _Page | None = getattr(_here, "page", None)
     about = (kind, pk)
     if page is None and not connection.in_atomic_block:
-        _say({about: News(None, portal().acting(), {event: None}, let_in)})
+        _say_outside({about: News(None, portal().acting(), {event: None}, let_in)})
         return
     news = page.news if page is not None else _of_transaction().news
     if about not in news:
@@ -108,6 +115,19 @@ def change(kind: Kind, pk: int, event: str, *, let_in: int | None = None) -> Non
     if page is None:
         # When a page is done, ColdFront has saved the user's row.
         item.let_in = let_in or item.let_in
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Collect the changes within, as while a page is served; at the end, each thing is said."""
+    if getattr(_here, "page", None) is not None:
+        yield
+        return
+    _begin()
+    try:
+        yield
+    finally:
+        _end()
 
 
 def owner(kind: Kind, member: int, read: Callable[[int], tuple[int, Iterable[int]]]) -> int:
@@ -140,10 +160,10 @@ def _noted(about: About, event: str, by: str) -> int | None:
     try:
         # An error here must not break the page's own transaction.
         with transaction.atomic():
-            return outbox.note(*about, event, by)
+            return notes.note(*about, event, by)
     except Exception:
         log.exception(
-            "provisioner: failed to note a change of %s; its request follows when the page ends",
+            "provisioner: failed to note a change of %s; its request follows without the note",
             about,
         )
         return None
@@ -160,6 +180,19 @@ def _end(**_: Any) -> None:
     _here.page = None
     if page is not None and page.news:
         _say(page.news)
+
+
+def _say_outside(news: dict[About, News]) -> None:
+    """Make requests of changes outside of a page; one of a thing that changes too often waits."""
+    now = {about: item for about, item in news.items() if not _waits(about, item)}
+    if now:
+        _say(now)
+
+
+def _waits(about: About, item: News) -> bool:
+    """Note a change of a thing that changes too often; return True if it was noted."""
+    # Each change has its own note: a note that is there may just be on its way to be a request.
+    return PACE.is_fast(about) and _noted(about, ", ".join(item.events), item.by) is not None
 
 
 def _say(news: dict[About, News]) -> None:
@@ -187,7 +220,7 @@ def _say_one(about: About, item: News) -> None:
             else:
                 outbox.project(pk, event, by=item.by)
             if item.row is not None:
-                outbox.forget(item.row)
+                notes.forget([item.row])
     except Exception:
         log.exception(
             "provisioner: failed to make a request for %s; the next provisioner_reconcile finds"

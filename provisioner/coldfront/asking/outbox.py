@@ -7,7 +7,6 @@ request that repeats the last one gets no row. Leaves out: who calls when (`sign
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import logging
@@ -19,7 +18,7 @@ from django.db.models import Case, When
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from provisioner.coldfront.asking import earlier, files, mapping, options
+from provisioner.coldfront.asking import earlier, files, mapping, notes, options
 from provisioner.coldfront.asking.portal import portal
 from provisioner.coldfront.asking.wanted import Wanted, project_code, without_leavers
 from provisioner.coldfront.models import (
@@ -43,20 +42,6 @@ _SAID = ("subject", "action", "body", "digest", "problems", "project", "code", "
 
 
 # Requests become rows.
-
-
-def note(kind: str, pk: int, event: str, by: str) -> int:
-    """Note that something changed, and return the note's number; a request follows soon.
-
-    kind: `allocation` or `project`. After a minute without a request, `finish_notes` makes it.
-    """
-    row = Request.objects.create(event=event, key=mapping.key_of(kind, pk), by=by, **{kind: pk})
-    return int(row.pk)
-
-
-def forget(number: int) -> None:
-    """Delete a note, because the request for it exists."""
-    Request.objects.filter(pk=number, state=NEW, body="").delete()
 
 
 def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) -> None:
@@ -381,16 +366,14 @@ def mark_written(row: Request) -> None:
 
 
 def finish_notes() -> None:
-    """Make the requests for notes older than a minute, which a killed process left."""
-    cut = timezone.now() - datetime.timedelta(minutes=1)
-    left = list(Request.objects.filter(state=NEW, body="", created__lt=cut))
-    for row in left:
+    """Make the requests for late notes."""
+    for left in notes.late():
         with transaction.atomic():
-            if row.allocation is not None:
-                allocation(row.allocation, row.event, by=row.by)
-            elif row.project is not None:
-                project(row.project, row.event, by=row.by)
-            forget(row.number)
+            if left.allocation is not None:
+                allocation(left.allocation, left.event, by=left.by)
+            elif left.project is not None:
+                project(left.project, left.event, by=left.by)
+            notes.forget(left.numbers)
 
 
 def waiting() -> Collection[int]:
