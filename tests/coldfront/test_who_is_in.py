@@ -29,6 +29,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import override_settings
 
+from provisioner.coldfront.asking.heard import PACE
 from provisioner.system.users import user_name
 from tests.coldfront.allocations import HPC
 from tests.coldfront.site import Site
@@ -54,6 +55,8 @@ class Centre:
         return Allocation.objects.get(pk=self.number)
 
     def serve(self) -> None:
+        """Serve what was asked for, and let time pass, as it does between changes by people."""
+        PACE.begin_anew()
         self.desk("run", "--drain", "--patience", "20", code=None)
         self.site.sync()
 
