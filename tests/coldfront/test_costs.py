@@ -8,9 +8,8 @@ from coldfront.core.allocation.models import Allocation, AllocationUser
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.coldfront.asking import notes, outbox
-from provisioner.coldfront.asking.heard import PACE
-from provisioner.coldfront.asking.pace import AT_ONCE
+from provisioner.coldfront.asking import earlier, outbox
+from provisioner.coldfront.asking.heard import AT_ONCE, PACE
 from provisioner.coldfront.models import Request
 from tests.coldfront.many import fill, let_in, without_the_app
 from tests.coldfront.site import Site
@@ -168,16 +167,16 @@ def test_a_note_that_cannot_be_made_keeps_no_change_back(
         raise DatabaseError
 
     AllocationUser.objects.filter(allocation=full, user__username="u0030").delete()
-    monkeypatch.setattr(notes, "note", fails)
+    monkeypatch.setattr(outbox, "note", fails)
     let_in(full, 1)
     assert "u0030" not in site.last("allocation.provision")["allocation"]["users"]
 
 
 def test_late_notes_of_one_thing_are_one_for_each_person(site: Site, full: Allocation) -> None:
-    numbers = [notes.note("allocation", full.pk, "told", by) for by in ("ann", "bob", "ann")]
+    numbers = [outbox.note("allocation", full.pk, "told", by) for by in ("ann", "bob", "ann")]
     grow_late()
-    young = notes.note("allocation", full.pk, "told again", "ann")
-    assert [(late.by, list(late.numbers)) for late in notes.late()] == [
+    young = outbox.note("allocation", full.pk, "told again", "ann")
+    assert [(late.by, list(late.numbers)) for late in earlier.late()] == [
         ("ann", [numbers[0], numbers[2]]),
         ("bob", [numbers[1]]),
     ]

@@ -6,16 +6,18 @@ Promises: the number of queries grows by one round for each 500 subjects. Leaves
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Max
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from provisioner.coldfront.asking.wanted import Wanted, without_leavers
-from provisioner.coldfront.models import CARRIED_OUT, RETRYABLE, UNHEARD, Request
+from provisioner.coldfront.models import CARRIED_OUT, NEW, RETRYABLE, UNHEARD, Request
 
 _CHUNK = 500
 
@@ -123,3 +125,44 @@ def allocations_of(project: int) -> Sequence[int]:
     """Return the allocations of a project that ever had a request."""
     rows = Request.objects.filter(project=project, action="allocation.provision")
     return list(rows.order_by("allocation").values_list("allocation", flat=True).distinct())
+
+
+# Notes: rows that say that something changed, until there is a request for it.
+
+LATE = datetime.timedelta(minutes=1)
+"""The age from which a note has probably been left by a process that was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What late notes say of one thing that one person changed.
+
+    allocation, project: the thing's key; both are None for a row that a killed manifest left.
+    """
+
+    allocation: int | None
+    project: int | None
+    event: str
+    by: str
+    numbers: tuple[int, ...]
+
+
+def late() -> list[Late]:
+    """Return the notes older than a minute: of a killed process, or of many changes of one thing.
+
+    A thing that two people changed is there twice, because each request names one of them.
+    """
+    rows = Request.objects.filter(state=NEW, body="", created__lt=timezone.now() - LATE)
+    by_thing: dict[tuple[str, str], list[Request]] = {}
+    for row in rows:
+        by_thing.setdefault((row.key, row.by), []).append(row)
+    return [
+        Late(
+            allocation=some[0].allocation,
+            project=some[0].project,
+            event=", ".join(dict.fromkeys(row.event for row in some)),
+            by=some[0].by,
+            numbers=tuple(row.number for row in some),
+        )
+        for some in by_thing.values()
+    ]

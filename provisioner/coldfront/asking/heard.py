@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,8 +24,7 @@ from asgiref.local import Local
 from django.core.signals import request_finished, request_started
 from django.db import connection, transaction
 
-from provisioner.coldfront.asking import notes, options, outbox
-from provisioner.coldfront.asking.pace import Pace
+from provisioner.coldfront.asking import options, outbox
 from provisioner.coldfront.asking.portal import portal
 from provisioner.contract import ConfigError
 
@@ -33,6 +34,38 @@ Kind = Literal["allocation", "project"]
 About = tuple[Kind, int]
 
 _here = Local()
+
+SPELL = 30.0
+"""Seconds in which the changes of a thing count together: half as long as a note waits."""
+
+AT_ONCE = 10
+"""How many changes of a thing are said at once in a spell."""
+
+
+class Pace:
+    """Counts the changes of things in this process.
+
+    The first changes of a thing in a spell are said at once, and so is the first one after it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.began = clock()
+        self._changes: Counter[Hashable] = Counter()
+
+    def is_fast(self, about: Hashable) -> bool:
+        """Count a change of a thing; return True if it had its fill of changes in this spell."""
+        now = self.clock()
+        if now - self.began >= SPELL:
+            self.begin_anew()
+        self._changes[about] += 1
+        return self._changes[about] > AT_ONCE
+
+    def begin_anew(self) -> None:
+        """Begin a spell in which nothing has changed yet."""
+        self.began = self.clock()
+        self._changes.clear()
+
 
 PACE = Pace()
 """How often things change outside of pages, in this process."""
@@ -160,7 +193,7 @@ def _noted(about: About, event: str, by: str) -> int | None:
     try:
         # An error here must not break the page's own transaction.
         with transaction.atomic():
-            return notes.note(*about, event, by)
+            return outbox.note(*about, event, by)
     except Exception:
         log.exception(
             "provisioner: failed to note a change of %s; its request follows without the note",
@@ -220,7 +253,7 @@ def _say_one(about: About, item: News) -> None:
             else:
                 outbox.project(pk, event, by=item.by)
             if item.row is not None:
-                notes.forget([item.row])
+                outbox.forget([item.row])
     except Exception:
         log.exception(
             "provisioner: failed to make a request for %s; the next provisioner_reconcile finds"

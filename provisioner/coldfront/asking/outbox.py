@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -18,7 +18,7 @@ from django.db.models import Case, When
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from provisioner.coldfront.asking import earlier, files, mapping, notes, options
+from provisioner.coldfront.asking import earlier, files, mapping, options
 from provisioner.coldfront.asking.portal import portal
 from provisioner.coldfront.asking.wanted import Wanted, project_code, without_leavers
 from provisioner.coldfront.models import (
@@ -42,6 +42,21 @@ _SAID = ("subject", "action", "body", "digest", "problems", "project", "code", "
 
 
 # Requests become rows.
+
+
+def note(kind: str, pk: int, event: str, by: str) -> int:
+    """Note that something changed, and return the note's number; a request follows soon.
+
+    kind: `allocation` or `project`. When the note is late, `finish_notes` makes its request.
+    """
+    return int(_reserve(event, mapping.key_of(kind, pk), by, **{kind: pk}).pk)
+
+
+def forget(numbers: Sequence[int]) -> None:
+    """Delete notes, because the request for them exists."""
+    for start in range(0, len(numbers), 500):
+        some = Request.objects.filter(pk__in=numbers[start : start + 500])
+        some.filter(state=NEW, body="").delete()
 
 
 def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) -> None:
@@ -367,13 +382,13 @@ def mark_written(row: Request) -> None:
 
 def finish_notes() -> None:
     """Make the requests for late notes."""
-    for left in notes.late():
+    for left in earlier.late():
         with transaction.atomic():
             if left.allocation is not None:
                 allocation(left.allocation, left.event, by=left.by)
             elif left.project is not None:
                 project(left.project, left.event, by=left.by)
-            notes.forget(left.numbers)
+            forget(left.numbers)
 
 
 def waiting() -> Collection[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioner.coldfront.asking.pace import AT_ONCE, SPELL, Pace
+from provisioner.coldfront.asking.heard import AT_ONCE, SPELL, Pace
 
 
 class Clock:
