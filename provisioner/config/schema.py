@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -388,10 +389,9 @@ def _absolute(config: Config, base: Path) -> Config:
     )
 
 
+@cache
 def default_routes() -> Mapping[str, tuple[StepConfig, ...]]:
     """Return the shipped routes."""
-    document = _read(DEFAULT_ROUTES)
-    return {
-        action: tuple(StepConfig.model_validate(step) for step in route)
-        for action, route in document.value.items()
-    }
+    steps = StepConfig.model_validate
+    shipped = _read(DEFAULT_ROUTES).value
+    return {action: tuple(map(steps, route)) for action, route in shipped.items()}
