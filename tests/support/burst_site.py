@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -17,6 +18,9 @@ import yaml
 from deploy.lab import accounting, inside, place
 
 ROOT = Path(__file__).parents[2]
+
+STOP = 600.0
+"""Seconds that a service may take to end on a busy machine."""
 
 ENOUGH = 25
 """Users that each person adds beside a burst: then slurmdbd has time for the service alone."""
@@ -94,8 +98,20 @@ class Site:
             yield
         finally:
             process.terminate()
-            process.wait(300)
+            process.wait(STOP)
+            # What it entered the lab with ends at once, and tells the service, which ends later.
+            inside.until(self._is_free, "the service's end", STOP)
             log.close()
+
+    def _is_free(self) -> bool:
+        """Return True if no service holds the spool or the journal."""
+        for lock in (self.spool / "lock", self.config.with_name("journal.db.lock")):
+            with lock.open("a") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+        return True
 
     def drop(self, name: str, text: str) -> None:
         """Put a request into staging as any writer does."""
