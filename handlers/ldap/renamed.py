@@ -63,21 +63,14 @@ def marked(
 def is_gone(one: Gone) -> bool:
     """Return True if an object is not there, or another one has its name."""
     there = one.state["present"] or one.state.get("value") is not None
-    return not there or is_another(one.identity, one.state.get("uid"), one.state.get("sid"))
-
-
-def is_another(identity: Mapping[str, Scalar], uid: object, sid: object) -> bool:
-    """Return True if neither the number nor the SID is that of an object."""
-    return not any(
-        had == has for had, has in ((identity.get("uid"), uid), (identity.get("sid"), sid)) if had
-    )
+    return not (there and is_that(one.identity, one.state.get("uid"), one.state.get("sid")))
 
 
 def is_that(identity: Mapping[str, Scalar], uid: object, sid: object) -> bool:
-    """Return True if number and SID are those of an object, as far as both sides know them."""
-    pairs = ((identity.get("uid"), uid), (identity.get("sid"), sid))
-    known = [had == has for had, has in pairs if had is not None and has is not None]
-    return bool(known) and all(known)
+    """Return True if these are an object's. A SID is never given twice, and so decides alone."""
+    if identity.get("sid") and sid:
+        return identity["sid"] == sid
+    return identity.get("uid") is not None and identity["uid"] == uid
 
 
 def unclaimed(

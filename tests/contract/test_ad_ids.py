@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from handlers.ldap import ad_account
 from handlers.ldap.numbers.ids import Ids, Named
 from handlers.ldap.numbers.notes import BLOCK
 from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
 from handlers.ldap.numbers.register import Register
-from provisioner.contract import Permanent
-from tests.support.ad_backends import Backend, backends, make
+from provisioner.contract import Claim, Permanent, Unavailable
+from provisioner.convergence.converge import converge
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, backends, emulated, make
 
 
 @pytest.fixture(params=[*backends("ad"), *backends("adlds")])
@@ -135,7 +138,7 @@ def test_a_retry_finds_its_own(directory: Backend) -> None:
 def test_a_settled_number_is_not_given_to_the_next_of_its_name(directory: Backend) -> None:
     numbers = numbers_of(directory)
     first = numbers.take(["account/jdoe"])
-    numbers.settle(first, ["account/jdoe"])
+    numbers.settle(first)
     assert given(numbers.take(["account/jdoe"])) != given(first)
 
 
@@ -152,17 +155,55 @@ def test_a_number_that_the_ledger_knows_is_not_the_next_ones_of_its_name(
 def test_a_person_with_a_sid_keeps_their_number(directory: Backend) -> None:
     owner, numbers = "account/jdoe/S-1-5-21-1-2-3-1106", numbers_of(directory)
     first = numbers.take([owner])
-    numbers.settle(first, [owner])
+    numbers.settle(first)
     assert given(numbers.take([owner])) == given(first)
 
 
-def test_only_what_was_made_is_settled(directory: Backend) -> None:
-    numbers = numbers_of(directory)
-    first = numbers.take(["account/a", "account/b"])
-    numbers.settle(first, ["account/a"])
-    again = given(numbers.take(["account/a", "account/b"]))
-    assert again["account/b"] == given(first)["account/b"]
-    assert again["account/a"] not in given(first).values()
+@pytest.mark.parametrize("other", ["takes", "names", "bears"])
+def test_a_retry_reads_what_others_noted_before_the_first_try_died(
+    directory: Backend, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer comes after our look for free numbers, and we die before we read its note."""
+    theirs: set[int] = set()
+
+    def add(self: Register, some: Any, write: Any = Register.add) -> None:
+        monkeypatch.undo()
+        if other == "takes":
+            theirs.update(given(numbers_of(directory, 10_003).take(["account/bob"])).values())
+        elif other == "names":
+            assert numbers_of(directory).hold([named("bob", 10_003)]) == {}
+            theirs.add(10_003)
+        else:
+            directory.user(directory.name("bob"), uidNumber=10_003, gidNumber=100)
+            theirs.add(10_003)
+        write(self, some)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(Register, "add", add)
+    owners = [f"account/u{n}" for n in range(6)]
+    with pytest.raises(Unavailable):
+        numbers_of(directory).take(owners)
+    again = given(numbers_of(directory).take(owners))
+    assert theirs == {10_003}
+    assert 10_003 not in again.values()
+    assert len(set(again.values())) == 6
+
+
+def test_one_that_cannot_be_made_costs_the_others_of_its_batch_no_second_number(
+    tmp_path: Path,
+) -> None:
+    ad = emulated(tmp_path, "ad")
+    own = {"mode": "manage", "domain": "campus.test", "ids": ad.ids()}
+    handler = ad_account.build(ad.site("ad"), ad.settings("people", **own))
+    names = [f"u{n}" for n in range(16)]
+    ad.directory().add(f"CN=u7,OU=people,{ad.base}", {"objectClass": ["top", "container"]})
+    wants = [pair for name in names for pair in handler.claims({"name": name}).items()]
+    items = [Item(key, (Claim("user:x", want, False),)) for key, want in wants]
+    outcomes = converge(handler, items, lambda _: None)
+    assert [one.item.key for one in outcomes if one.fault] == ["ad/account/u7"]
+    notes = Register(ad.directory(), f"OU=ids,{ad.base}", "container").all()
+    assert len(notes) == len(names)
+    assert {note.owner for note in notes if note.standing != "used"} == {"account/u7"}
 
 
 def test_a_number_in_use_without_an_entry_is_left_alone(directory: Backend) -> None:

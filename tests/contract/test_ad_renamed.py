@@ -151,6 +151,43 @@ def joined(ad: Backend) -> tuple[Handler, Item, str, str]:
     return handler, member, group, user
 
 
+def renumber(ad: Backend, name: str) -> None:
+    """Give a login another number, as a campus does that counts anew."""
+    [entry] = ad.directory().find("sAMAccountName", [name], ["cn"])
+    ad.directory().replace(entry.dn, {"uidNumber": "47000"})
+
+
+def test_the_sid_says_who_it_is_also_where_the_number_is_another(ad: Backend) -> None:
+    handler, name, new = accounts(ad), ad.name("ann"), ad.name("ann-m")
+    [item] = made(handler, {"name": name})
+    rename(ad, name, new)
+    renumber(ad, new)
+    [outcome] = bring(handler, suspended(item))
+    assert (outcome.fault, control(ad, new)) == (None, 514)
+
+
+def test_a_renamed_member_with_another_number_is_removed(ad: Backend) -> None:
+    handler, member, group, user = joined(ad)
+    rename(ad, user, ad.name("ann-m"))
+    renumber(ad, ad.name("ann-m"))
+    [outcome] = bring(handler, withdrawn(member))
+    assert (outcome.fault, members(ad, group)) == (None, ())
+
+
+@pytest.mark.parametrize("closing", [suspended, withdrawn])
+def test_a_member_of_a_renamed_group_is_removed_where_another_has_its_name(
+    ad: Backend, closing: Any
+) -> None:
+    handler, member, group, _ = joined(ad)
+    now = ad.name("g1-old")
+    rename(ad, group, now)
+    given = {"sAMAccountName": group, "cn": f"{group}-new", "gidNumber": "39000"}
+    dn = f"CN={group}-new,OU=groups,{ad.base}"
+    ad.directory().add(dn, {"objectClass": ["top", "group"], **given})
+    [outcome] = bring(handler, closing(member))
+    assert (outcome.fault, members(ad, now)) == (None, ())
+
+
 @pytest.mark.parametrize("closing", [suspended, withdrawn])
 @pytest.mark.parametrize("what", ["user", "group", "both"])
 def test_a_member_is_removed_whatever_was_renamed(ad: Backend, what: str, closing: Any) -> None:

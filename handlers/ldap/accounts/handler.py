@@ -200,18 +200,14 @@ class Accounts:
             "adopt": self._note,
             "finish": self._finish,
         }
-        made: list[str] = []
 
         def write(change: Change) -> None:
             if change.key in refused:
                 raise refused[change.key]
             writes.get(change.verb, self._set)(change, taken)
-            made.append(owner_of(change))
 
-        try:
-            self._directory.each(write, changes)
-        finally:
-            self._numbers.settle(taken, made)
+        self._directory.each(write, changes)
+        self._numbers.settle(taken)
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]

@@ -192,7 +192,7 @@ class Groups:
     def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
         """Return memberships in groups, or of people, that somebody renamed."""
         names = {key: split_key(key)[2:] for key in gone if split_key(key)[1] == "member"}
-        lost = {g for key, (g, _) in names.items() if gone[key].state["group_dn"] is None}
+        lost = {g for key, (g, _) in names.items() if not self._marked(g, gone[key].state)}
         away = {u: gone[key] for key, (_, u) in names.items() if is_gone(gone[key])}
         groups = {**self._entries.marked(lost)} if lost else {}
         people = self._membership.renamed(away) if away else {}
@@ -207,6 +207,12 @@ class Groups:
                 new = f"{self._entries.name(groups[group])}/{people[user].name}"
                 found[key] = {**state, "renamed": new}
         return unclaimed(found, self._site.instance, self._claimed)
+
+    def _marked(self, group: str, state: State) -> bool:
+        """Return True if the group of a membership is there, and is not another of its name."""
+        key = make_key(self._site.instance, "group", group)
+        there = state["group_dn"] is not None
+        return there and state["mark"] == mark_of(self._site.service, key)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return the groups of our container, and their members that are users.

@@ -63,18 +63,14 @@ class GroupWrites:
             "adopt": self._adopt,
             "number": self._number,
         }
-        made: list[str] = []
 
         def write(change: Change) -> None:
             if change.key in refused:
                 raise refused[change.key]
             writes[change.verb](change, taken)
-            made.append(owner_of(change))
 
-        try:
-            self._directory.each(write, changes)
-        finally:
-            self._numbers.settle(taken, made)
+        self._directory.each(write, changes)
+        self._numbers.settle(taken)
 
     def _create(self, change: Change, taken: Taken) -> None:
         name, mark = str(change.data["name"]), mark_of(self._site.service, change.key)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from handlers.ldap.directory.answers import Exists
 from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.text import Entry
 from handlers.ldap.numbers.ids import Ids, Named
 from handlers.ldap.numbers.notes import Note, Standing, block_of, is_same, strangers
 from handlers.ldap.numbers.register import Register
@@ -99,12 +100,13 @@ class Numbers:
                 taken |= self._some(self._register, left)
         raise Permanent(f"no number for {left[0]}: other writers took {_TRIES} blocks meanwhile")
 
-    def settle(self, taken: Taken, made: Collection[str]) -> None:
+    def settle(self, taken: Taken) -> None:
         """Note that numbers are in use, so that the next owner of a name gets another one.
 
-        made: the owners that exist. One with a SID needs no such note: it is bound to the person.
+        An owner with a SID needs no such note: it is bound to the person. A batch of which one
+        owner was not made is not settled: its halves are applied again, and find their numbers.
         """
-        some = [taken.notes[o] for o in made if o in taken.notes and "/S-1-" not in o]
+        some = [note for owner, note in taken.notes.items() if "/S-1-" not in owner]
         if some and self._register is not None:
             self._register.settle(some)
 
@@ -125,7 +127,22 @@ class Numbers:
             personal = "/S-1-" in note.owner
             if note.standing == Standing.OPEN and (personal or not self._known([note.number])):
                 taken[note.owner] = note
-        return taken
+        return self._proved(register, taken)
+
+    def _proved(self, register: Register, taken: Mapping[str, Note]) -> dict[str, Note]:
+        """Return those of some notes that nobody else has noted or used: whoever wrote them may
+        have died before they read what others had."""
+        numbers = {note.number: owner for owner, note in taken.items()}
+        lost = {n.number for n in register.of_numbers(numbers) if n.owner != numbers[n.number]}
+        names = {owner: owner.split("/")[1] for owner in taken}
+        for entry in self._bearing_any(numbers):
+            number = entry.number(self._bearing.attribute)
+            owner = numbers.get(number) if number is not None else None
+            if owner and (entry.text(self._bearing.name) or "").lower() != names[owner]:
+                lost.add(taken[owner].number)
+        if gone := [note for note in taken.values() if note.number in lost]:
+            register.drop(gone)
+        return {owner: note for owner, note in taken.items() if note.number not in lost}
 
     def _some(self, register: Register, owners: Sequence[str]) -> dict[str, Note]:
         """Note numbers of one block for as many owners as it has numbers for, and return those
@@ -161,15 +178,21 @@ class Numbers:
             )
         known = self._known(tried)
         unknown = [number for number in tried if number not in known]
-        attribute = self._bearing.attribute
-        entries = self._directory.find(
-            attribute, map(str, unknown), [attribute], base=self._bearing.base
-        )
-        used = {entry.number(attribute) for entry in entries}
+        used = {e.number(self._bearing.attribute) for e in self._bearing_any(unknown)}
         free = [number for number in unknown if number not in used]
         if not free:
             self._next = tried.stop
         return free
+
+    def _bearing_any(self, numbers: Collection[int]) -> list[Entry]:
+        """Return what bears some numbers, with its name, wherever it is."""
+        attribute, name = self._bearing.attribute, self._bearing.name
+        return self._directory.find(
+            attribute,
+            {str(number) for number in numbers},
+            [attribute, name],
+            base=self._bearing.base,
+        )
 
     def _known(self, numbers: Sequence[int]) -> set[int]:
         """Return the numbers that any object had by the ledger."""
