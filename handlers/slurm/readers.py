@@ -3,8 +3,9 @@
 Promises: each question of a look has a session of its own, so that all are answered at the same
 time. Answers are those of a process that was started anew, or there are none, and the caller asks
 by plain calls: while sessions start, while another thread asks, and after any doubt, for a while.
-A session in doubt ends and is never asked again. Sessions end when nobody asked for some time.
-Leaves out: one session (`session`), and the plain calls (`sacctmgr`).
+A session in doubt ends and is never asked again. One ends when it was not needed for some time:
+until its next question, a transaction that reads stays open in slurmdbd's database. Leaves out:
+one session (`session`), and the plain calls (`sacctmgr`).
 
 sacctmgr reads associations anew for each question, but it keeps the names of QOS and of resources
 from its first question on: a later QOS is left out of a list, or called `UNKN-2`, and a limit of a
@@ -37,9 +38,11 @@ REST: Final = 30.0
 
 @dataclass(slots=True)
 class _Reader:
-    """A session. names: the answers to NAMES with which it began; None until it gave them."""
+    """A session. used: when it was last needed; names: the answers to NAMES with which it began;
+    None until it gave them."""
 
     session: Session
+    used: float
     names: list[str] | None = None
 
     def ready(self) -> bool:
@@ -62,7 +65,6 @@ class Readers:
     most: float
     _readers: list[_Reader] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _used: float = 0.0
     _not_before: float = 0.0
     _watched: bool = False
 
@@ -74,7 +76,6 @@ class Readers:
         try:
             if time.monotonic() < self._not_before:
                 return None
-            self._used = time.monotonic()
             self._watch()
             ready = [one for one in self._readers if one.ready()]
             if len(ready) < len(everything):
@@ -98,6 +99,7 @@ class Readers:
         deadline = time.monotonic() + self.most
         asked = list(zip(readers, everything, strict=False))
         for reader, question in asked:
+            reader.used = time.monotonic()
             reader.session.say(question)
         answers = []
         for reader, _ in asked:
@@ -114,7 +116,7 @@ class Readers:
         """Start some sessions, which prove themselves meanwhile. Raises Doubt."""
         for _ in range(number):
             session = Session(self.words, self.environment)
-            self._readers.append(_Reader(session))
+            self._readers.append(_Reader(session, time.monotonic()))
             for question in (*NAMES, FIRST):
                 session.say(question)
 
@@ -124,7 +126,7 @@ class Readers:
             reader.session.close()
 
     def _watch(self) -> None:
-        """Let a timer end the sessions when nobody asked for some time."""
+        """Let a timer end the sessions that nobody needs for some time."""
         if self._watched:
             return
         self._watched = True
@@ -135,7 +137,10 @@ class Readers:
     def _look_at_the_time(self) -> None:
         with self._lock:
             self._watched = False
-            if time.monotonic() - self._used >= self.idle:
-                self._end()
-            elif self._readers:
+            since = time.monotonic() - self.idle
+            idle = [reader for reader in self._readers if reader.used <= since]
+            self._readers = [reader for reader in self._readers if reader.used > since]
+            for reader in idle:
+                reader.session.close()
+            if self._readers:
                 self._watch()

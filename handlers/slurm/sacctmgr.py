@@ -69,7 +69,10 @@ class Sacctmgr:
         more += [self._of_texts(described)] if described else []
         rows, *others = self._looked([associations, *more])
         named = _named(others.pop(0)) if users else Named()
-        own, shared = self._own_of(rows, accounts, everywhere=bool(described))
+        # An account may have thousands of others, whose limits would be read for nothing.
+        at = _ASSOC.index("User") + bool(described)
+        some = [row for row in rows if not row[at] or row[at] in users]
+        own, shared = self._own_of(some, accounts, everywhere=bool(described))
         return Look(own, shared, named, _texts(others[0]) if described else {})
 
     def associations(self, accounts: Collection[str]) -> list[Association]:

@@ -51,8 +51,8 @@ class Named:
 class Look:
     """What there is of some accounts and users, read at one time.
 
-    rows: the accounts' associations, with everybody's; shared: which of these accounts other
-    clusters also have; named: of the users, by the other list; texts: of accounts.
+    rows: the accounts' own associations, and the users' with them; shared: which of these accounts
+    other clusters also have; named: of the users, by the other list; texts: of accounts.
     """
 
     rows: Sequence[Association] = ()

@@ -1,5 +1,5 @@
 """Users a second into one Slurm account: by the handler's list calls, by one call a user, and by
-`sacctmgr load FILE`.
+`sacctmgr load FILE`; and one user by the handler, as a part of what the same calls take.
 
 Prints them as a line of JSON. Promises: all three in one process, one after the other, each read
 back and removed before the next: slurmctld looks up all again, at each write, who resolve nowhere.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.slurm.handler import build
+from handlers.slurm.programs import Programs
+from handlers.slurm.sacctmgr import Sacctmgr
 from provisioner.contract import Claim, Handler, Site
 from provisioner.convergence.converge import converge
 from provisioner.convergence.next_try import Patience
@@ -66,6 +69,19 @@ class Slurm:
         }
         return build(site, settings)
 
+    def by_calls(self, account: str, user: str) -> None:
+        """Make a user as a script does: looked for in both lists, added, and looked for again, each
+        by a call. Ends if they are not there then."""
+        programs = Programs(process.run, {"SLURM_CONF": self.conf})
+        sacctmgr = Sacctmgr(programs, self.cluster, [str(Path(self.bin, "sacctmgr"))])
+        sacctmgr.associations([account])
+        sacctmgr.users([user])
+        sacctmgr.add_users(account, [user], [])
+        rows = sacctmgr.associations([account])
+        sacctmgr.users([user])
+        if user not in {row.user for row in rows}:
+            sys.exit(f"{user} is not in {account}")
+
     def account(self) -> str:
         """Make an account that nobody had before; give its name."""
         name = "m" + uuid.uuid4().hex[:8]
@@ -86,7 +102,11 @@ class Slurm:
 
 def listed(slurm: Slurm, account: str, users: Sequence[str]) -> None:
     """Make users as the service's lane does: looked for, made, and read back."""
-    handler = slurm.handler()
+    made(slurm.handler(), account, users)
+
+
+def made(handler: Handler, account: str, users: Sequence[str]) -> None:
+    """Make users by a handler, in batches as a lane takes them."""
     batch = Patience().batch
     items = [
         Item(key, (Claim("bench", want),))
@@ -135,17 +155,35 @@ def rate(slurm: Slurm, way: str, number: int) -> float:
     return number / seconds
 
 
+def beside(slurm: Slurm, pairs: int) -> float:
+    """Return how long one user takes by the handler, as a part of what the same calls take: the
+    median of some pairs. A first one starts what the handler keeps running."""
+    account, handler, parts = slurm.account(), slurm.handler(), []
+    for pair in range(pairs + 1):
+        began = time.perf_counter()
+        slurm.by_calls(account, f"{account}c{pair}")
+        between = time.perf_counter()
+        made(handler, account, [f"{account}h{pair}"])
+        parts.append((time.perf_counter() - between) / (between - began))
+    slurm.forget(account)
+    return statistics.median(parts[1:])
+
+
 def main() -> None:
-    """Print the three figures."""
+    """Print the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("lab", type=Path)
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--singles", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     known = json.loads((options.lab / "lab.json").read_text(encoding="utf-8"))["slurm"]
     slurm = Slurm(known["conf"], known["bin"], known["cluster"])
     numbers = {"list": options.users, "single": options.singles, "load": options.users}
-    print(json.dumps({way: round(rate(slurm, way, number), 1) for way, number in numbers.items()}))
+    rates = {way: round(rate(slurm, way, number), 1) for way, number in numbers.items()}
+    print(
+        json.dumps({**rates, "one user, of the same calls": round(beside(slurm, options.pairs), 2)})
+    )
 
 
 if __name__ == "__main__":

@@ -178,6 +178,15 @@ def test_sessions_end_when_nobody_asks(centre: Centre) -> None:
     assert centre.look() == centre.plain()
 
 
+def test_a_session_that_is_not_needed_ends_although_others_are_asked(centre: Centre) -> None:
+    *needed, spare = centre.readers._readers
+    spare.used -= IDLE
+    pids = centre.pids()
+    centre.readers._look_at_the_time()
+    assert [pid for pid in pids if not alive(pid)] == [spare.session._process.pid]
+    assert centre.readers._readers == needed
+
+
 def test_a_session_ends_with_the_process_that_asks_it(cluster: Cluster) -> None:
     """Killed, it can end nobody: the pipe does."""
     settings = cluster.settings
