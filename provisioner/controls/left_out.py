@@ -31,6 +31,7 @@ def lift(conn: Connection, asking: Mapping[str, RequestId], now: float) -> None:
     asking: the request for each subject. One that puts right what the same writer had asked before
     opens nobody.
     """
+    _outlive(conn, asking)
     closed = _left_out(conn, asking.keys())
     now_asking = askers.of(conn, {suspension.subject for suspension in closed})
     for suspension in closed:
@@ -45,6 +46,15 @@ def lift(conn: Connection, asking: Mapping[str, RequestId], now: float) -> None:
         words.say(conn, [word])
         object_rows.touch(conn, set(keys) - left, now)
         _tell(conn, asking[subject], subject, source, now)
+
+
+def _outlive(conn: Connection, asking: Mapping[str, RequestId]) -> None:
+    """Forget what a writer's manifest said after a request's id, and before its acceptance: it was
+    held, or waited for its time."""
+    before = [word for word in words.of(conn, asking.keys()) if word.request > asking[word.subject]]
+    for word in before:
+        if word.writer in askers.whose(conn, asking[word.subject]):
+            words.take_back(conn, word.subject, word.writer)
 
 
 def close_again(conn: Connection, target: request_rows.Record, now: float) -> list[str]:

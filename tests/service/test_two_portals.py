@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
@@ -11,39 +10,14 @@ from pathlib import Path
 import pytest
 
 from provisioner.cards import objects
-from provisioner.config.keeping import RetentionConfig
 from provisioner.journal.records import request_rows
 from provisioner.manifests import listing
-from provisioner.recovery.retention import Keeper
 from tests.support import portions_site
 from tests.support.adopting import adopt
 from tests.support.engine_site import Site, control, release, user
-from tests.support.manifest_site import Line, ask, newest, put, reconcile, told
+from tests.support.manifest_site import ask, newest, put, reconcile
 from tests.support.policy_site import now, send, why
-
-A, B, C, ROOT = 4711, 4712, 4713, 0
-"""Three portals, by their uids, and root."""
-
-POLICY = """\
-policy:
-  mass: {users: 3, share: 20}
-  rules:
-  - {who: [uid-4711, uid-4712, uid-4713], actions: ["*"], numbers: true, others: true}
-"""
-
-
-def person(name: str = "ann", uid: int = 1001) -> Line:
-    return {"action": "user.provision", "user": {"name": name, "uid": uid}}
-
-
-def left_out(site: Site, portal: int, *lines: Line) -> str:
-    """Let a portal send a manifest with these users alone; return what its result says."""
-    return told(reconcile(site, *lines, uid=portal, kinds=["user"]))
-
-
-def is_open(site: Site, name: str = "ann") -> bool:
-    limits = {site.limit(f"{lane}/account/{name}", lane) for lane in ("first", "second")}
-    return limits.isdisjoint({"0", None})
+from tests.support.portals import POLICY, ROOT, A, B, C, is_open, left_out, person
 
 
 @pytest.fixture
@@ -199,32 +173,6 @@ def test_a_person_of_a_request_that_was_cancelled_is_not_asked_for(site: Site) -
     site.second.away = False
     left_out(site, B)
     assert not is_open(site)
-
-
-def test_what_a_portal_asked_for_counts_however_old_it_is(site: Site) -> None:
-    ask(site, person(), A)
-    ask(site, person(), B)
-    ask(site, person("bob", 1002), C)
-    forget(site)
-    left_out(site, B)
-    assert is_open(site)
-
-
-def test_whom_a_portal_left_out_counts_however_old_that_is(site: Site) -> None:
-    ask(site, person(), A)
-    ask(site, person(), B)
-    left_out(site, A)
-    forget(site)
-    left_out(site, B)
-    assert not is_open(site)
-
-
-def forget(site: Site) -> None:
-    """Remove every row that retention removes at all."""
-    forever = {"done_days": 1e4, "events_days": 1e4, "journal_floor": 1, "journal_days": 1}
-    settings = RetentionConfig.model_validate(forever)
-    keeper = Keeper(site.spool, site.system.journal, settings)
-    sum(keeper.portions(time.time() + 400 * 86400))
 
 
 # Who asks for a person opens them if another writer has left them out, and nothing else.

@@ -72,21 +72,29 @@ def of(
     """
     found: dict[str, dict[str, Asker]] = {subject: {} for subject in subjects}
     people = [subject for subject in subjects if subject.startswith("user:")]
-    asked: dict[tuple[str, str], float] = {}
+    asked: dict[tuple[str, str], str] = {}
     for part in chunks(people):
         for row in conn.execute(_ASKED, {"b_ids": part}):
             if row.id != besides:
                 writer = _for_whom(conn, row.writer, row.replaces)
                 found[row.subject][writer] = Asker(writer, row.id)
-                asked[row.subject, writer] = row.accepted
+                pair = row.subject, writer
+                asked[pair] = max(asked.get(pair, ""), row.id)
     for word in words.of(conn, people):
-        if word.since >= asked.get((word.subject, word.writer), 0.0):
+        # By id, as the time of day may have jumped (`left_out` sees to those that were released).
+        if word.request >= asked.get((word.subject, word.writer), ""):
             said = Asker(word.writer, word.request, word.listed)
             found[word.subject][word.writer] = said
     for part in chunks(people):
         for subject, source, request in conn.execute(_CLOSED, {"b_ids": part}):
             found[subject][source] = Asker(source, request, asks=False)
     return found
+
+
+def whose(conn: Connection, request: RequestId) -> set[str]:
+    """Return the writer for whom a request asks; nobody if it is unknown."""
+    row = conn.execute(_REPLACED, {"b_id": request}).first()
+    return set() if row is None else {_for_whom(conn, row.writer, row.replaces)}
 
 
 def _for_whom(conn: Connection, writer: str, replaces: RequestId | None) -> str:
@@ -109,15 +117,25 @@ _CLAIMED = select(claims.c.root).where(claims.c.root == requests.c.subject).exis
 
 
 def newest() -> Select[tuple[RequestId]]:
-    """Return a statement for the newest request by which each writer asks for a person who has
-    claims."""
-    return (
-        select(func.max(requests.c.id))
-        .where(*_ASKING, _CLAIMED)
-        .group_by(requests.c.writer, requests.c.subject)
+    """Return a statement for the newest requests by which each writer asks for a person who has
+    claims: the newest by id, and by acceptance."""
+    own = (*_ASKING, _CLAIMED, requests.c.replaces.is_(None))
+    pair = (requests.c.writer, requests.c.subject)
+    last = (
+        select(
+            *pair, func.max(requests.c.id).label("id"), func.max(requests.c.accepted).label("at")
+        )
+        .where(*own)
+        .group_by(*pair)
+        .subquery()
     )
+    same = (last.c.writer == requests.c.writer) & (last.c.subject == requests.c.subject)
+    is_last = (requests.c.id == last.c.id) | (requests.c.accepted == last.c.at)
+    return select(requests.c.id).join(last, same & is_last).where(*own)
 
 
-def put_right() -> Select[tuple[RequestId]]:
-    """Return a statement for the requests that others put right, which say for whom these speak."""
-    return select(requests.c.replaces).where(requests.c.replaces.is_not(None), *_ASKING, _CLAIMED)
+def put_right() -> tuple[Select[tuple[RequestId]], Select[tuple[RequestId]]]:
+    """Return statements for the requests that put right others, and for those others: together they
+    say for whom somebody asks."""
+    mending = (requests.c.replaces.is_not(None), *_ASKING, _CLAIMED)
+    return select(requests.c.id).where(*mending), select(requests.c.replaces).where(*mending)

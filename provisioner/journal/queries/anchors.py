@@ -34,7 +34,7 @@ _NAMED = union(
     select(suspensions.c.request),
     precedents.newest_having(),
     askers.newest(),
-    askers.put_right(),
+    *askers.put_right(),
     select(words.c.request).where(words.c.kept.is_not(None)),
 )
 
