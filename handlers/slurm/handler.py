@@ -145,6 +145,7 @@ class Slurm:
         before = cast(Limits, (prior or {}).get("limits") or {})
         opened = {name: before.get(name, UNLIMITED) for name in lock if name not in made.limits}
         base |= {"closed": False, "limits": made.limits, "unlocked": opened}
+        base |= {"saved": True} if before else {}
         parts = cast(Mapping[str, Limits], (prior or {}).get("partitions") or {})
         if parts:
             base["unlocked_in"] = {
@@ -181,7 +182,8 @@ class Slurm:
             name: want[name] for name in ("present", "account", "user") if name in want
         }
         kept |= {"closed": False, "limits": {}, "as_before": True}
-        return {**kept, "unlocked": locked.get(WITHOUT) or {}, "unlocked_in": locked}
+        whole = locked.get(WITHOUT) or {}
+        return {**kept, "unlocked": whole, "unlocked_in": locked, "saved": bool(whole)}
 
     # States.
 

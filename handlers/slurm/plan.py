@@ -220,9 +220,10 @@ def _row_steps(want: Want, name: str, division: Division, seen: Limits) -> list[
     before = cast(Mapping[str, Limits], want.get("unlocked_in") or {}).get(name)
     if name in division.others:
         # The service opens only what a suspension closed.
-        return _steps({"limits": {}, "unlocked": before or {}}, seen)
+        return _steps({"limits": {}, "unlocked": before or {}, "saved": True}, seen)
     if name != WITHOUT:
         opened = before or dict.fromkeys(opened, UNLIMITED)
+        want = {**want, "saved": before is not None}
     return _steps({**want, "unlocked": opened}, seen)
 
 
@@ -339,9 +340,13 @@ def _attributes(want: Want, limits: Limits) -> list[str]:
 
 
 def _steps(want: Want, seen: Limits) -> list[list[str]]:
-    """Return what to set, call by call. The service removes a lock only if all of the lock is
-    there."""
+    """Return what to set, call by call.
+
+    The service removes each limit of a lock that it has set, whatever others have set of the rest
+    since. Where it is not known to have, it removes a lock only if all of the lock is there.
+    """
     opened = cast(Limits, want.get("unlocked") or {})
-    if opened and all(seen.get(name) == 0 for name in opened):
-        want = {**want, "limits": {**cast(Limits, want["limits"]), **unlocked(want, opened)}}
+    shut = {name: value for name, value in opened.items() if seen.get(name) == 0}
+    if shut and (want.get("saved") or len(shut) == len(opened)):
+        want = {**want, "limits": {**cast(Limits, want["limits"]), **unlocked(want, shut)}}
     return [set_words(some) for some in steps(want, seen)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import slurm_sites
-from tests.support.slurm_ledger import Ledger, account, faults, limits_of
+from tests.support.slurm_ledger import Ledger, account, changes, faults, limits_of
 from tests.support.slurm_sites import Cluster
 
 
@@ -41,6 +41,35 @@ def test_a_limit_that_closing_uses_comes_back_where_it_was_first_claimed_while_c
     ledger.want(handler, "allocation:1", plain)
     limits = limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall")
     assert limits == [9, 77]
+
+
+def test_one_limit_of_a_lock_that_others_set_since_stays_and_the_other_comes_back(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    key, plain = f"slurm-a/account/{name}", account(name, adopt=True)
+    where = f"cluster={cluster.settings['cluster']}"
+    cluster.admin(["add", "account", name, where, "GrpJobs=9"])
+    ledger.want(handler, "allocation:1", plain)
+    ledger.run(handler)
+    ledger.suspend(True)
+    assert limits_of(ledger.run(handler), key, "GrpJobs", "GrpSubmitJobs") == [0, 0]
+    which = ["where", f"name={name}", where]
+    cluster.admin(["modify", "account", *which, "set", "GrpSubmitJobs=100"])
+    ledger.suspend(False)
+    assert limits_of(ledger.run(handler), key, "GrpJobs", "GrpSubmitJobs") == [9, 100]
+
+
+def test_a_limit_of_0_that_an_admin_has_set_of_an_open_account_stays(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    key, where = f"slurm-a/account/{name}", f"cluster={cluster.settings['cluster']}"
+    ledger.want(handler, "allocation:1", account(name))
+    ledger.run(handler)
+    cluster.admin(["modify", "account", "where", f"name={name}", where, "set", "GrpJobs=0"])
+    outcomes = ledger.run(handler)
+    assert (changes(outcomes), limits_of(outcomes, key, "GrpJobs")) == ([], [0])
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["at once", "after a second claim"])
