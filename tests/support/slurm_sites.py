@@ -132,6 +132,8 @@ def real() -> Cluster:
             "cluster": slurm["cluster"],
             "slurm_conf": slurm["conf"],
             "timeout": 60,
+            # Each test builds handlers, and slurmdbd serves a hundred connections.
+            "sacctmgr_idle": 0,
             "sacctmgr": [program("sacctmgr")],
             "scontrol": [],
             "squeue": [program("squeue")],
