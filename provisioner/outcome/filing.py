@@ -61,7 +61,6 @@ _MOST = 200_000
 _PORTION = 256
 """Requests whose records are in memory at the same time."""
 
-
 DEADLY = (
     "the service died each time it judged this file: find the cause in the service's log, then "
     "move the file, or a corrected one, back into staging"
@@ -114,6 +113,11 @@ class Finisher:
             detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
             renewed = closed.told_by(conn, list(loaded)).difference(loaded)
+        # Before any file moves: a request whose file has moved is not settled again after a kill.
+        if stale := self.renew(renewed):
+            with self._journal.reading() as conn:
+                failed += closed.told_in(conn, list(loaded), stale)
+            loaded = {ulid: record for ulid, record in loaded.items() if ulid not in failed}
         for ulid, record in loaded.items():
             listed = steps.get(ulid, ())
             with self._apart(ulid, failed):
@@ -122,7 +126,6 @@ class Finisher:
                 if new and log.isEnabledFor(logging.INFO):
                     about = {"request": record.id, "subject": record.subject}
                     log.info("%s", outcomes.outcome_line(record, listed), extra=about)
-        self.renew(renewed)
         return failed
 
     @contextmanager
@@ -214,22 +217,23 @@ class Finisher:
         told = {**receipt, "closed": shut} if shut else receipt
         receipts.write(self._spool.receipts, record.writer, name, told)
 
-    def renew(self, ids: Collection[RequestId]) -> None:
-        """Write the receipts of done requests again, with what is new, where they still are."""
+    def renew(self, ids: Collection[RequestId]) -> list[RequestId]:
+        """Write receipts of done requests again, where they still are; return those that failed."""
+        failed: list[RequestId] = []
         if not ids or not self._write_results:
-            return
+            return failed
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
             steps = step_rows.steps_of(conn, ids)
         for ulid, record in loaded.items():
-            there = receipts.path(
-                self._spool.receipts, record.writer, outcomes.receipt_name(record)
-            )
-            with self._apart(ulid, []):
+            name = outcomes.receipt_name(record)
+            there = receipts.path(self._spool.receipts, record.writer, name)
+            with self._apart(ulid, failed):
                 # A newer request may have the same own id, and so the same receipt.
                 mine = there.exists() and receipts.request_of(there) == ulid
                 if mine and record.state == RequestState.DONE:
                     self._write_receipt(record, steps[ulid])
+        return failed
 
     def has_file(self, record: request_rows.Record) -> bool:
         """Return True if a refused request's file can go through staging again."""
@@ -381,11 +385,8 @@ class Finisher:
         return not self._spool.has_result(place, record.id, record.name)
 
     def _lacks_receipt(self, record: request_rows.Record) -> bool:
-        if not self._write_results:
-            return False
-        return not receipts.is_there(
-            self._spool.receipts, record.writer, outcomes.receipt_name(record)
-        )
+        root, name = self._spool.receipts, outcomes.receipt_name(record)
+        return self._write_results and not receipts.is_there(root, record.writer, name)
 
 
 def place_of(record: request_rows.Record) -> str:

@@ -41,7 +41,7 @@ class Watch:
         self,
         system: System,
         address: Callable[[Connection, str], str],
-        renew: Callable[[Collection[RequestId]], None],
+        renew: Callable[[Collection[RequestId]], object],
         dated: Callable[[], float],
     ) -> None:
         """address: returns where a person gets mail, '' if nowhere; renew: has the receipts of

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from provisioner.outcome import receipts
 from tests.support.engine_site import Site, allocation, user
 from tests.support.manifest_site import ask, entry, reconcile
 from tests.support.policy_site import send
@@ -47,6 +49,46 @@ def test_a_receipt_names_whom_another_writer_has_suspended_until_they_are_resume
     assert closed(site) == {"ann": "others"}
     send(site, OTHER, user("ann", "resume", cause="security"))
     assert closed(site) is None
+
+
+def test_the_receipts_of_who_is_closed_are_written_also_if_the_service_dies_before(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(site)
+    assert closed(site) is None
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(receipts, "write", die)
+        send(site, OTHER, user("ann", "suspend", cause="security"))
+        site.service.clerk.catch_up()
+    site.spool.close()
+    site.system.journal.close()
+    site.start()
+    site.drain()
+    assert closed(site) == {"ann": "others"}
+
+
+def test_the_receipts_of_who_is_closed_are_written_when_the_disk_has_room_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(site)
+    write = receipts.write
+
+    def full(root: Any, writer: str, name: str, receipt: Any) -> None:
+        if name.startswith("portal-1"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(root, writer, name, receipt)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(receipts, "write", full)
+        send(site, OTHER, user("ann", "suspend", cause="security"))
+        site.service.clerk.catch_up()
+        assert list((site.config.spool / "active").iterdir()), "it is not over before"
+    site.service.clerk.catch_up()
+    assert closed(site) == {"ann": "others"}
 
 
 def test_a_receipt_names_the_cause_if_it_is_its_writers(site: Site) -> None:

@@ -76,3 +76,10 @@ def told_by(conn: Connection, over: Collection[RequestId]) -> set[RequestId]:
     for some in chunks(subjects):
         found.update(conn.scalars(_GIVING, {"b_ids": some}))
     return found
+
+
+def told_in(
+    conn: Connection, over: Collection[RequestId], receipts: Collection[RequestId]
+) -> list[RequestId]:
+    """List those of some requests that are over of whose closing or opening some receipts tell."""
+    return [request for request in over if not told_by(conn, [request]).isdisjoint(receipts)]
