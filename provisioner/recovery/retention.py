@@ -2,10 +2,10 @@
 
 Promises: nothing is removed of a request without an outcome. In `failed/`, only what `outsiders`
 finds excessive is removed, and a request's row stays as long as its file is there, or something
-rests on it (`anchors`). The highest number of an `order` is never forgotten. A person who is no
-longer a writer loses access to their receipts within a minute (`readers`). The journal is locked
-for one small portion at a time, so that the intake never waits long. Leaves out: giving room in the
-database back to the file system.
+rests on it (`anchors`), and until it expires. The highest number of an `order` is never forgotten.
+A person who is no longer a writer loses access to their receipts within a minute (`readers`). The
+journal is locked for one small portion at a time, so that the intake never waits long. Leaves out:
+giving room in the database back to the file system.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,6 +28,8 @@ from provisioner.outcome import receipts
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.readers import Readers
 from provisioner.outcome.results import moment
+from provisioner.request.documents import InvalidDocument
+from provisioner.request.request import parse_request
 from provisioner.spool.spool import Spool
 from provisioner.system import ulid as ulids
 from provisioner.system.ulid import RequestId
@@ -206,7 +209,8 @@ class Keeper:
             needed = needed or self._needed(before, end)
             with self._journal.reading() as conn:
                 kept = needed.files | needed.anchors.among(conn, old)
-            going = [request for request in old if request not in kept]
+                lasting = _unexpired(request_rows.load(conn, set(old) - kept), now)
+            going = [request for request in old if request not in kept | lasting]
             for start in range(0, len(going), _REQUESTS):
                 with self._journal.transaction() as conn:
                     gone = expiry.forget(conn, going[start : start + _REQUESTS])
@@ -272,3 +276,17 @@ def _outdated(directory: int, before: float, keep: int) -> list[str]:
 
 def _changed(directory: int, entry: str) -> float:
     return os.stat(entry, dir_fd=directory, follow_symlinks=False).st_ctime
+
+
+def _unexpired(records: Mapping[RequestId, request_rows.Record], now: float) -> set[RequestId]:
+    """Return the requests that do not expire before a time: who has the bytes of a signed one could
+    send it again, and only its row says that it was done. now: seconds since the epoch."""
+    lasting: set[RequestId] = set()
+    for name, record in records.items():
+        if b"expires" not in record.body:
+            continue
+        with suppress(InvalidDocument):
+            expires = parse_request(record.body).expires
+            if expires is not None and expires.timestamp() > now:
+                lasting.add(name)
+    return lasting

@@ -172,6 +172,17 @@ def test_a_note_that_cannot_be_made_keeps_no_change_back(
     assert "u0030" not in site.last("allocation.provision")["allocation"]["users"]
 
 
+def test_a_late_note_whose_request_cannot_be_made_holds_no_other_back(
+    site: Site, full: Allocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = outbox.note("allocation", full.pk, "told", "ann")
+    outbox.note("project", full.project.pk, "told", "ann")
+    grow_late()
+    monkeypatch.setattr(outbox, "allocation", lambda *_, **__: 1 / 0)
+    outbox.flush()
+    assert [row.number for row in site.rows(state="new", body="")] == [left]
+
+
 def test_late_notes_of_one_thing_are_one_for_each_person(site: Site, full: Allocation) -> None:
     numbers = [outbox.note("allocation", full.pk, "told", by) for by in ("ann", "bob", "ann")]
     grow_late()

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from handlers.ldap import ad_account, ad_group
+from handlers.ldap import ad_account, ad_group, adlds_account
 from provisioner.contract import Conflict, Fault, Handler, Key
 from provisioner.contract.abilities import Seeks
 from provisioner.contract.handler import Claim
 from provisioner.convergence.converge import Outcome, converge
 from provisioner.objects.items import Item
-from tests.support.ad_backends import Backend, backends, make
+from tests.support.ad_backends import Backend, backends, emulated, make
 
 
 @pytest.fixture(params=backends("ad"))
@@ -186,6 +186,28 @@ def test_a_member_of_a_renamed_group_is_removed_where_another_has_its_name(
     ad.directory().add(dn, {"objectClass": ["top", "group"], **given})
     [outcome] = bring(handler, closing(member))
     assert (outcome.fault, members(ad, now)) == (None, ())
+
+
+@pytest.mark.parametrize("closing", [suspended, withdrawn])
+@pytest.mark.parametrize("profile", ["user", "rfc2307"])
+def test_who_has_another_number_since_is_closed_and_not_who_was_given_theirs(
+    tmp_path: Path, profile: str, closing: Any
+) -> None:
+    """Without a SID a number says who somebody is only together with our mark."""
+    plain = profile == "rfc2307"
+    lds = emulated(tmp_path, "rfc2307" if plain else "adlds")
+    which = {"profile": profile} if plain else {"object_class": profile}
+    settings = lds.settings("people", ids=lds.ids(), gid=100, **which)
+    handler = adlds_account.build(lds.site("lds"), settings)
+    ann, bob = made(handler, {"name": "ann"}, {"name": "bob"})
+    assert ann.identity and bob.identity
+    for name, number in (("ann", 47_000), ("bob", ann.identity["uid"])):
+        [entry] = lds.directory().find("uid" if plain else "cn", [name], ["uidNumber"])
+        lds.directory().replace(entry.dn, {"uidNumber": str(number)})
+    [outcome] = bring(handler, closing(ann))
+    assert (outcome.fault, outcome.changed) == (None, ("disable the account",))
+    state = handler.observe([bob.key])[bob.key]
+    assert not isinstance(state, Fault) and state["enabled"]
 
 
 @pytest.mark.parametrize("closing", [suspended, withdrawn])

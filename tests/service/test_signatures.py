@@ -6,15 +6,18 @@ The files belong to `uid-4711`, as a forged or a squashed owner would have it.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from provisioner.admission.signature import lasting
+from provisioner.config.keeping import RetentionConfig
 from provisioner.contract import ConfigError
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import RequestState
+from provisioner.recovery.retention import Keeper
 from provisioner.spool.spool import Submission
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.mail_site import notify, project, queue, tell
@@ -182,6 +185,19 @@ def test_a_replay_is_the_same_request_under_whatever_name(site: Site, key: Path)
     assert (again.state, again.duplicate_of) == ("done", first.id)
     assert f"the same request as {first.id}, which is done" in why(again)
     assert site.first.rows == {}
+
+
+def test_a_replay_is_the_same_request_until_it_expires_however_soon_rows_are_removed(
+    site: Site, key: Path
+) -> None:
+    first = send(site, SIGNED, key)
+    for number in (1, 2):
+        send(site, f"# again\n{SIGNED}reason: {number}\n", key, name=f"{number}.yaml")
+    site.first.rows.clear()
+    settings = RetentionConfig(journal_days=1, journal_floor=1, done_days=1)
+    sum(Keeper(site.spool, site.system.journal, settings).portions(time.time() + 2 * 86400))
+    again = send(site, SIGNED, key, name="again.yaml")
+    assert (again.duplicate_of, site.first.rows) == (first.id, {})
 
 
 def test_a_replay_that_comes_with_its_original_is_the_same_request(site: Site, key: Path) -> None:

@@ -70,6 +70,9 @@ class Entries:
         for key, one in gone.items():
             states = [self._state(key, entry) for entry in entries]
             same = [s for s in states if is_that(one.identity, s["uid"], s["sid"])]
+            # A number may have been given to somebody else since: our mark says that it was not.
+            ours = mark_of(self._site.service, key)
+            same = [s for s in same if s["mark"] == ours or (s["sid"] and one.identity.get("sid"))]
             if len(same) == 1:
                 found[key] = {**same[0], "renamed": same[0]["name"]}
             elif same:

@@ -161,9 +161,13 @@ class Accounts:
 
     def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
         """Return accounts that somebody renamed, found by number or SID."""
-        lost = {key: one for key, one in gone.items() if is_gone(one)}
+        lost = {k: one for k, one in gone.items() if is_gone(one) and not self._ours(k, one.state)}
         found = self._entries.sought(lost) if lost else {}
         return unclaimed(found, self._site.instance, self._claimed)
+
+    def _ours(self, key: Key, state: State) -> bool:
+        """Return True if the entry of an account's name has our mark for it."""
+        return bool(state["present"]) and state["mark"] == mark_of(self._site.service, key)
 
     def last_used(self, since: float, now: float) -> Uses:
         """Return when people last logged on; the directory forgets none of it."""

@@ -381,14 +381,17 @@ def mark_written(row: Request) -> None:
 
 
 def finish_notes() -> None:
-    """Make the requests for late notes."""
+    """Make the requests for late notes. One that cannot be made keeps its notes, and no other."""
     for left in earlier.late():
-        with transaction.atomic():
-            if left.allocation is not None:
-                allocation(left.allocation, left.event, by=left.by)
-            elif left.project is not None:
-                project(left.project, left.event, by=left.by)
-            forget(left.numbers)
+        try:
+            with transaction.atomic():
+                if left.allocation is not None:
+                    allocation(left.allocation, left.event, by=left.by)
+                elif left.project is not None:
+                    project(left.project, left.event, by=left.by)
+                forget(left.numbers)
+        except Exception:
+            log.exception("provisioner: failed to make a request for %s; tried again later", left)
 
 
 def waiting() -> Collection[int]:
