@@ -14,6 +14,7 @@ from provisioner.contract import Key, Want
 from provisioner.controls import left_out
 from provisioner.controls.access import cause_of
 from provisioner.journal.journal import Connection
+from provisioner.journal.persons import words
 from provisioner.journal.queries import history, precedents, unmade
 from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
@@ -37,6 +38,7 @@ def undo(
     """
     unrouted = unmade.unrouted(conn, target.id)
     if target.action in _SUSPENDING:
+        words.forget(conn, target.id)
         heir = _asked_too(conn, target)
         if heir is not None and ledger.hand_on(conn, target.id, heir):
             return [f"{target.subject} stays suspended: {heir} asked for the same"]

@@ -273,6 +273,18 @@ def test_who_was_opened_by_a_request_is_closed_again_if_it_is_stopped(
     assert "0 suspended" in left_out(site, A)
 
 
+def test_a_leaving_out_that_its_portal_cancelled_does_not_come_back(site: Site) -> None:
+    ask(site, person(), A)
+    site.second.away = True
+    reconcile(site, uid=A, kinds=["user"])
+    [leaving] = [record for record in site.open() if record.action == "user.suspend"]
+    opening = waits(site)
+    send(site, A, control("request.cancel", leaving.id), "wrong.yaml")
+    send(site, B, control("request.cancel", opening.id), "stop.yaml")
+    finish(site)
+    assert is_open(site)
+
+
 def test_what_is_released_opens_the_person_once_more(site: Site) -> None:
     ask(site, person(), A)
     left_out(site, A)

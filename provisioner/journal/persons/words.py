@@ -53,6 +53,11 @@ def take_back(conn: Connection, subject: str, writer: str) -> None:
     conn.execute(delete(words).where(*here))
 
 
+def forget(conn: Connection, request: RequestId) -> None:
+    """Forget what a request said that is being cancelled or held."""
+    conn.execute(delete(words).where(words.c.request == request))
+
+
 def of(conn: Connection, subjects: Collection[str]) -> list[Word]:
     """List the words about some persons."""
     found: list[Word] = []
