@@ -30,6 +30,9 @@ _NAMED = 5
 _STRAYS = 1000
 """The most files that are not requests which are remembered: anybody may put more there."""
 
+_TOLD = 20
+"""The most files that cannot be taken which are logged within a minute."""
+
 _SETTLED = 60.0
 """Seconds after which a name no longer belongs to a file that a program is still writing."""
 
@@ -120,6 +123,31 @@ class Strays:
             self._logged |= set(new)
             self._again = now + _SETTLED
             log.warning("%s", never_taken([label(name) for name in new]))
+
+
+class Failures:
+    """Files that cannot be taken: a person who may drop files may make any number of these.
+
+    Some are logged in each minute, and the rest is counted.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._logged = 0
+        self._more = 0
+
+    def saw(self, name: str, why: str, now: float) -> None:
+        """Log why a file cannot be taken, unless many were logged within a minute. now: seconds of
+        a clock that does not jump."""
+        if now >= self._until:
+            if self._more:
+                log.error("%d more could not be taken from staging within a minute", self._more)
+            self._until, self._logged, self._more = now + _SETTLED, 0, 0
+        if self._logged == _TOLD:
+            self._more += 1
+            return
+        self._logged += 1
+        log.error("%s cannot be taken from staging: %s", label(name), why)
 
 
 def is_request(name: str) -> bool:

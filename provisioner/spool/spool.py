@@ -16,13 +16,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from provisioner.spool import layout, leftovers
 from provisioner.spool.attachments import Companions
 from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.spool.scan import Sweep
+from provisioner.spool.scan import Failures, Sweep
 from provisioner.spool.submission import (
     RESULT,
     SIGNATURE,
@@ -58,6 +59,7 @@ class Spool:
         self.root = root
         self._directories = directories
         self._lock: int | None = None
+        self._failures = Failures()
         self._sweep = Sweep(self.staging, directories[STAGING], self._open_staging)
         self.companions = Companions(directories[STAGING], directories["active"])
 
@@ -352,7 +354,7 @@ class Spool:
 
     def _pass_over(self, name: str, error: OSError) -> None:
         denied = error.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
-        log.error("%s cannot be taken from staging: %s", label(name), error.strerror)
+        self._failures.saw(name, error.strerror or str(error), time.monotonic())
         self._sweep.postpone(name, _DENIED if denied else _FAILED)
 
     def _open_staging(self) -> int:

@@ -270,3 +270,17 @@ def test_the_sweep_tells_what_is_no_request(
     monkeypatch.setattr(scan, "_SETTLED", 0.0)
     assert spool.waiting(10) == []
     assert "never taken from staging because of their names: request.txt" in caplog.text
+
+
+def test_any_number_of_files_that_cannot_be_taken_are_some_lines_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failures = scan.Failures()
+    for number in range(30_000):
+        failures.saw(f"{number}.yaml", "Is a directory", now=100.0)
+    assert len(caplog.messages) == 20
+    failures.saw("0.yaml", "Is a directory", now=161.0)
+    assert caplog.messages[20:] == [
+        "29980 more could not be taken from staging within a minute",
+        "0.yaml cannot be taken from staging: Is a directory",
+    ]
