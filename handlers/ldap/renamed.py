@@ -90,8 +90,9 @@ def is_called(key: Key, name: str) -> Conflict:
     and where it is."""
     return Conflict(
         f"{key}: somebody renamed it: it is {name} now",
-        advice="give it its former name in the directory, and retry; or ask for it by its new name "
-        "with `adopt: true`, and no longer by this one",
+        advice="give it its former name in the directory, and retry; to keep the new one, take the "
+        f"service's mark, which ends in {key}, out of its entry, and ask for it by that name with "
+        "`adopt: true`, and no longer by this one",
     )
 
 

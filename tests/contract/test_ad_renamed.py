@@ -63,6 +63,12 @@ def rename(ad: Backend, name: str, new: str) -> None:
     ad.directory().replace(entry.dn, {"sAMAccountName": new, **login})
 
 
+def unmark(ad: Backend, name: str) -> None:
+    """Take our mark out of an entry, as an admin does who keeps a new name."""
+    [entry] = ad.directory().find("sAMAccountName", [name], ["cn"])
+    ad.directory().replace(entry.dn, {"info": None})
+
+
 def claims(handler: Handler, *keys: Key) -> None:
     """Let somebody claim objects."""
     assert isinstance(handler, Seeks)
@@ -106,8 +112,32 @@ def test_an_account_that_somebody_claims_by_its_new_name_stays_open(ad: Backend)
     [item] = made(handler, {"name": name})
     rename(ad, name, new)
     claims(handler, f"ad/account/{new}")
+    unmark(ad, new)
     [outcome] = bring(handler, withdrawn(item))
     assert (outcome.fault, outcome.changed, control(ad, new)) == (None, (), 512)
+
+
+def test_an_account_with_our_mark_is_closed_though_a_request_waits_for_its_new_name(
+    ad: Backend,
+) -> None:
+    handler, name, new = accounts(ad), ad.name("ann"), ad.name("ann-m")
+    [item] = made(handler, {"name": name})
+    rename(ad, name, new)
+    claims(handler, f"ad/account/{new}")
+    bring(handler, suspended(item))
+    assert control(ad, new) == 514
+
+
+def test_the_advice_for_a_renamed_account_works(ad: Backend) -> None:
+    handler, name, new = accounts(ad), ad.name("ann"), ad.name("ann-m")
+    [item] = made(handler, {"name": name})
+    rename(ad, name, new)
+    fault = bring(handler, item)[0].fault
+    assert fault is not None and f"mark, which ends in ad/account/{name}" in fault.advice
+    unmark(ad, new)
+    [(key, want)] = handler.claims({"name": new, "adopt": True}).items()
+    [outcome] = bring(handler, Item(key, (Claim("user:x", want, False),)))
+    assert outcome.fault is None and outcome.changed[0] == "adopt: mark as ours"
 
 
 def test_another_account_with_a_former_name_is_not_that_account(ad: Backend) -> None:

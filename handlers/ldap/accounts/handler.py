@@ -163,7 +163,10 @@ class Accounts:
         """Return accounts that somebody renamed, found by number or SID."""
         lost = {k: one for k, one in gone.items() if is_gone(one) and not self._ours(k, one.state)}
         found = self._entries.sought(lost) if lost else {}
-        return unclaimed(found, self._site.instance, self._claimed)
+        # Whose it is, its mark says: a request for its new name may only wait for it.
+        ours = {k: s for k, s in found.items() if isinstance(s, Fault) or self._ours(k, s)}
+        rest = {key: state for key, state in found.items() if key not in ours}
+        return {**ours, **unclaimed(rest, self._site.instance, self._claimed)}
 
     def _ours(self, key: Key, state: State) -> bool:
         """Return True if the entry of an account's name has our mark for it."""
