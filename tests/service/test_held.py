@@ -313,3 +313,23 @@ def test_a_released_request_of_which_one_user_was_removed_since_is_done_for_the_
     assert "has since asked for something else: first/member/cf/ann" in str(result["problems"])
     assert set(site.first.rows) == {"first/account/cf", "first/member/cf/bob"}
     assert site.limit("first/account/cf") == "7"
+
+
+def test_what_was_made_before_a_retry_was_in_force_before_somebody_left_it_out(site: Site) -> None:
+    site.first.poison.add("bob")
+    site.request(allocation(1, "ann, bob", files=5), "first.yaml")
+    with site.system.journal.reading() as conn:
+        first = request_rows.newest(conn, "first.yaml", "")
+    assert first is not None
+    site.first.away = True
+    site.first.poison.clear()
+    site.drop(allocation(1, "bob", files=5), "leaves.yaml")
+    site.request(control("request.retry", first.id))
+    site.drop(allocation(1, "ann, bob", files=6), "again.yaml")
+    [leaves] = [record for record in site.open() if record.name == "leaves.yaml"]
+    site.request(control("request.hold", leaves.id))
+    site.first.poison.add("cf")
+    site.back(site.first)
+    site.request(user("ann", "suspend"))
+    site.request(user("ann", "resume"))
+    assert ANN in site.first.rows

@@ -42,7 +42,7 @@ class Mention:
     step: the step that claims it, '' if the request leaves the claim out; bound: that step has
     begun, so that its want is known; counts: the request is neither cancelled nor held, or had
     already made the object, or taken the claim away; generation: the object's when its step began
-    to claim it, or to withdraw from it, None if it has not.
+    to claim it, or to withdraw from it, None if it has not, or had made it before.
     """
 
     request: RequestId
@@ -141,7 +141,10 @@ def _place(mentions: Sequence[Mention], request: RequestId) -> int:
 def _mention(row: Any) -> Mention:
     counts = row.made or row.state not in STOPPED
     bound = row.generation is not None
-    return Mention(row.request, row.writer, row.step, bound, counts, row.generation)
+    # A retry begins it again, later: what it had made before was in force before.
+    had = row.read_back is not None and row.read_back.get("present")
+    since = None if had else row.generation
+    return Mention(row.request, row.writer, row.step, bound, counts, since)
 
 
 def _was_accepted(row: Any) -> bool:
@@ -172,6 +175,7 @@ _PARTS: Any = (
         step_objects.c.step,
         step_objects.c.generation,
         step_objects.c.state.label("over"),
+        step_objects.c.read_back,
         step_objects.c.read_back.is_not(None).label("made"),
         UNREAD.label("unread"),
         step_rows.c.routed,
