@@ -218,3 +218,13 @@ def test_a_range_that_is_used_up_says_so(directory: Backend) -> None:
     numbers.take(["account/a", "account/b"])
     with pytest.raises(Permanent, match="used up"):
         numbers.take(["account/c"])
+
+
+def test_numbers_far_apart_are_held_and_found_as_others_are(directory: Backend) -> None:
+    """So many names of entries would have to be asked for that all entries are read."""
+    numbers, apart = numbers_of(directory), range(10_063, 16_000, 128)
+    wanted = [named(f"u{number}", number) for number in apart]
+    assert numbers.hold(wanted) == {}
+    others = [named(f"v{number}", number) for number in apart]
+    assert numbers.hold(others).keys() == {want.key for want in others}
+    assert numbers.hold(wanted) == {}

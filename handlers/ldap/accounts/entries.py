@@ -7,6 +7,7 @@ Leaves out: writing (`handler`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import cast
 
 from handlers.ldap.accounts.dialect import Dialect
 from handlers.ldap.directory.client import Directory
@@ -21,6 +22,7 @@ from provisioner.contract import (
     InvalidRequest,
     Json,
     Key,
+    Scalar,
     Site,
     State,
     make_key,
@@ -65,10 +67,16 @@ class Entries:
         """Return the states of accounts with the numbers or SIDs of some that are gone; `renamed`
         is the name of each."""
         within, base = self._dialect.schema.filter, self._directory.settings.base
-        entries = bearing(self._directory, base, within, self._asked, gone.values())
+        by_identity: dict[Scalar, list[Entry]] = {}
+        for entry in bearing(self._directory, base, within, self._asked, gone.values()):
+            state = self._dialect.read(entry, "")
+            for value in (entry.number("uidNumber"), cast(Scalar, state["sid"])):
+                by_identity.setdefault(value, []).append(entry)
         found: dict[Key, State | Fault] = {}
         for key, one in gone.items():
-            states = [self._state(key, entry) for entry in entries]
+            known = {value for value in one.identity.values() if value is not None}
+            entries = {e.dn: e for value in known for e in by_identity.get(value, ())}
+            states = [self._state(key, entry) for entry in entries.values()]
             same = [s for s in states if is_that(one.identity, s["uid"], s["sid"])]
             # A number may have been given to somebody else since: our mark says that it was not.
             ours = mark_of(self._site.service, key)
