@@ -276,6 +276,18 @@ def test_a_member_whom_somebody_claims_by_the_new_name_stays(ad: Backend) -> Non
     assert (outcome.fault, outcome.changed, len(members(ad, group))) == (None, (), 1)
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_renamed_group_is_not_made_a_second_time(ad: Backend, numbered: bool) -> None:
+    more = {"ids": ad.ids(30_000, 40_000)} if numbered else {}
+    handler = ad_group.build(ad.site("g"), ad.settings("groups", **more))
+    [item] = made(handler, {"group": ad.name("g1")})
+    rename(ad, ad.name("g1"), ad.name("g1-old"))
+    [outcome] = bring(handler, item)
+    assert isinstance(outcome.fault, Conflict)
+    assert f"it is {ad.name('g1-old')} (" in outcome.fault.message
+    assert ad.directory().find("sAMAccountName", [ad.name("g1")], ["cn"]) == []
+
+
 def test_a_wanted_member_who_was_renamed_is_a_conflict_with_the_new_name(ad: Backend) -> None:
     handler, member, group, user = joined(ad)
     rename(ad, user, ad.name("ann-m"))

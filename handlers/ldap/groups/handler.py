@@ -48,6 +48,8 @@ from provisioner.contract import (
     split_key,
 )
 
+_KINDS = ("group", "member")
+
 
 class Groups:
     """Keys `INSTANCE/group/NAME` and `INSTANCE/member/GROUP/USER`."""
@@ -190,8 +192,25 @@ class Groups:
         self._claimed = claimed
 
     def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
-        """Return memberships in groups, or of people, that somebody renamed."""
-        names = {key: split_key(key)[2:] for key in gone if split_key(key)[1] == "member"}
+        """Return groups that somebody renamed, and memberships in these, or of renamed people."""
+        by_kind = {kind: [k for k in gone if split_key(k)[1] == kind] for kind in _KINDS}
+        away = [key for key in by_kind["group"] if not gone[key].state["present"]]
+        found = {**self._renamed(away), **self._members_of(by_kind["member"], gone)}
+        return unclaimed(found, self._site.instance, self._claimed)
+
+    def _renamed(self, keys: Collection[Key]) -> dict[Key, State | Fault]:
+        names = {key: split_key(key)[2] for key in keys}
+        groups = self._entries.marked(set(names.values())) if names else {}
+        found = {key: groups[name] for key, name in names.items() if name in groups}
+        return {
+            key: {**self._entries.state(entry), "renamed": self._entries.name(entry)}
+            for key, entry in found.items()
+        }
+
+    def _members_of(
+        self, keys: Collection[Key], gone: Mapping[Key, Gone]
+    ) -> dict[Key, State | Fault]:
+        names = {key: split_key(key)[2:] for key in keys}
         lost = {g for key, (g, _) in names.items() if not self._marked(g, gone[key].state)}
         away = {u: gone[key] for key, (_, u) in names.items() if is_gone(gone[key])}
         groups = {**self._entries.marked(lost)} if lost else {}
@@ -206,7 +225,7 @@ class Groups:
             if state["present"]:
                 new = f"{self._entries.name(groups[group])}/{people[user].name}"
                 found[key] = {**state, "renamed": new}
-        return unclaimed(found, self._site.instance, self._claimed)
+        return found
 
     def _marked(self, group: str, state: State) -> bool:
         """Return True if the group of a membership is there, and is not another of its name."""

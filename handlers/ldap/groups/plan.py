@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from handlers.ldap.fields import differences, in_words, keep_numbers
 from handlers.ldap.marks import existing, mark_of
 from handlers.ldap.numbers.kept import recalled, returning
+from handlers.ldap.renamed import is_called
 from provisioner.contract import Change, Json, Key, State, Want, owned
 
 
@@ -27,6 +28,8 @@ class GroupPlanner:
         """Return the changes to write. Raises Conflict."""
         if want["wanted"] != "open":
             return []
+        if state.get("renamed"):
+            raise is_called(key, f"{state['renamed']} ({state['dn']})")
         want = recalled(key, want, state)
         if not state["present"]:
             return [self._creation(key, want)]
