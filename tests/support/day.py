@@ -146,15 +146,16 @@ class Day:
                     raise TimeoutError(f"the day did not go on: {queue['counts']}")
                 time.sleep(0.2)
 
-    def send(self, name: str, *texts: str) -> None:
-        """Submit requests, each in a file of its own."""
+    def send(self, name: str, *texts: str, wait: bool = False) -> None:
+        """Submit requests, each in a file of its own. wait: until all are over."""
         files = [self.files / f"{name}{number or ''}.yaml" for number in range(len(texts))]
         for file, text in zip(files, texts, strict=True):
             file.write_text(text)
-        self.submit(*files)
+        self.submit(*files, wait=wait)
 
     def submit(self, *files: Path, wait: bool = False) -> None:
-        """Submit files, in this process."""
+        """Submit files, in this process. wait: until all are over, as an empty queue may be one
+        from which nothing was taken yet."""
         words = ["submit", *(["--wait"] if wait else []), *map(str, files)]
         done = call(*words, config=self.environment["PROVISIONER_CONFIG"])
         assert done.code == 0, done
@@ -205,8 +206,7 @@ def yesterday(day: Day) -> None:
     samples = ROOT / "templates/requests"
     for name in ("user-jdoe.yaml", "user-asmith.json"):  # in turn, as who is first has uid 20000
         day.submit(samples / name, wait=True)
-    day.submit(samples / "storage.yaml", samples / "compute.yaml")
-    day.until(lambda queue: not queue["requests"] and not queue["failed"])
+    day.submit(samples / "storage.yaml", samples / "compute.yaml", wait=True)
 
 
 def night(day: Day) -> None:
@@ -246,8 +246,7 @@ def resource_added(day: Day) -> None:
 
     Before that a course is asked for that ends soon: the service looks whom to warn as it starts.
     """
-    day.send("course-ends", course(time.time() + COURSE))
-    day.until(lambda queue: not queue["requests"])
+    day.send("course-ends", course(time.time() + COURSE), wait=True)
     with (day.root / "provisioner.yaml").open("a") as file:
         file.write("  cluster-gpu: {handlers: [slurm-a]}\n")
     day.stop()
