@@ -82,7 +82,7 @@ class Readers:
                 self._begin(len(everything) - len(self._readers))
                 return None
             return self._answers(ready, everything)
-        except Doubt:
+        except (Doubt, OSError, RuntimeError):  # also a host without a thread or a descriptor left
             self._end()
             self._not_before = time.monotonic() + REST
             return None
@@ -129,10 +129,10 @@ class Readers:
         """Let a timer end the sessions that nobody needs for some time."""
         if self._watched:
             return
-        self._watched = True
         timer = threading.Timer(self.idle, self._look_at_the_time)
         timer.daemon = True
         timer.start()
+        self._watched = True
 
     def _look_at_the_time(self) -> None:
         with self._lock:

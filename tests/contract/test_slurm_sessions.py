@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -314,6 +315,23 @@ def test_after_a_doubt_sessions_begin_again(
     centre.begin()
     assert centre.look() == centre.plain()
     assert centre.asked() == []
+    centre.readers.close()
+
+
+def test_where_the_host_has_no_thread_left_plain_calls_answer_and_sessions_begin_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    made = slurm_sites.emulated(tmp_path)
+    centre = Centre(replace(made, settings={**made.settings, "sacctmgr_idle": IDLE}), "cf1")
+    monkeypatch.setattr(readers, "REST", 0.0)
+    with monkeypatch.context() as host:
+        host.setattr(threading.Timer, "start", none_left)
+        assert centre.look() == centre.plain()
+    centre.begin()
+    assert centre.look() == centre.plain()
     centre.readers.close()
 
 
