@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from handlers.ldap.directory.client import NAMES, Directory
 from handlers.ldap.directory.sid import sid_bytes
-from handlers.ldap.directory.text import Entry, chunks, equals, holding
+from handlers.ldap.directory.text import Entry, any_holding, chunks, equals
 from provisioner.contract import (
     Claimed,
     Conflict,
@@ -52,11 +52,14 @@ def marked(
     marks: Collection[str],
     asked: Collection[str],
 ) -> list[Entry]:
-    """Return the entries in whose notes one of some marks is."""
+    """Return the entries in whose notes one of some marks is.
+
+    within: a filter that must also match; attribute: of the notes; asked: attributes to return.
+    """
     entries: list[Entry] = []
     for some in chunks(sorted(marks), NAMES):
-        terms = "".join(holding(attribute, mark) for mark in some)
-        entries += directory.search(directory.settings.base, f"(&{within}(|{terms}))", asked)
+        full = f"(&{within}{any_holding(attribute, some)})"
+        entries += directory.search(directory.settings.base, full, asked)
     return entries
 
 

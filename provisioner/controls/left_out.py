@@ -53,7 +53,7 @@ def _outlive(conn: Connection, asking: Mapping[str, RequestId]) -> None:
     held, or waited for its time."""
     before = [word for word in words.of(conn, asking.keys()) if word.request > asking[word.subject]]
     for word in before:
-        if word.writer in askers.whose(conn, asking[word.subject]):
+        if word.writer == askers.whose(conn, asking[word.subject]):
             words.take_back(conn, word.subject, word.writer)
 
 

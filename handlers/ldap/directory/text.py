@@ -85,9 +85,9 @@ def any_beginning(attribute: str, values: Iterable[str]) -> str:
     return f"(|{''.join(f'({attribute}={escape_filter_chars(one)}*)' for one in values)})"
 
 
-def holding(attribute: str, text: str) -> str:
-    """Return the filter for values in which a text is, escaped."""
-    return f"({attribute}=*{escape_filter_chars(text)}*)"
+def any_holding(attribute: str, texts: Iterable[str]) -> str:
+    """Return the filter for any value in which one of some texts is, each escaped."""
+    return f"(|{''.join(f'({attribute}=*{escape_filter_chars(one)}*)' for one in texts)})"
 
 
 def child(attribute: str, value: str, container: str) -> str:

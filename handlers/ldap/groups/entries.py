@@ -41,7 +41,9 @@ class GroupEntries:
 
     def marked(self, names: Collection[str]) -> dict[str, Entry]:
         """Return groups that have other names than the marks on them, by the names in the marks."""
-        marks = {self._mark(name): name for name in names}
+        if not names:
+            return {}
+        marks = {self.mark_of(name): name for name in names}
         asked = [*self._asked, self._dialect.member]
         entries = marked(
             self._directory, self._dialect.filter, self._dialect.note, marks.keys(), asked
@@ -60,9 +62,10 @@ class GroupEntries:
 
     def mark(self, entry: Entry) -> str:
         """Return the mark of a group: ours, another's or none."""
-        return find_mark(entry.texts(self._dialect.note), self._mark(self.name(entry)))
+        return find_mark(entry.texts(self._dialect.note), self.mark_of(self.name(entry)))
 
-    def _mark(self, name: str) -> str:
+    def mark_of(self, name: str) -> str:
+        """Return our mark of a group."""
         return mark_of(self._site.service, "/".join((self._site.instance, "group", name)))
 
     def state(self, entry: Entry) -> State:

@@ -23,7 +23,6 @@ from handlers.ldap.groups.membership import Membership, Person
 from handlers.ldap.groups.plan import GroupPlanner
 from handlers.ldap.groups.settings import Params, Settings
 from handlers.ldap.groups.writes import GroupWrites
-from handlers.ldap.marks import mark_of
 from handlers.ldap.names import NAME, check_name, group_name
 from handlers.ldap.numbers.kept import identity, numbers
 from handlers.ldap.renamed import is_gone, nobody_claims, unclaimed
@@ -47,8 +46,6 @@ from provisioner.contract import (
     read_params,
     split_key,
 )
-
-_KINDS = ("group", "member")
 
 
 class Groups:
@@ -119,8 +116,7 @@ class Groups:
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """Return the changes to write. Raises NotReady or Conflict."""
         if split_key(key)[1] == "member":
-            group = make_key(self._site.instance, "group", str(want["group"]))
-            return plan_member(key, want, state, mark_of(self._site.service, group))
+            return plan_member(key, want, state, self._entries.mark_of(str(want["group"])))
         return self._planner.plan(key, want, state)
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
@@ -193,29 +189,32 @@ class Groups:
 
     def sought(self, gone: Mapping[Key, Gone]) -> Mapping[Key, State | Fault]:
         """Return groups that somebody renamed, and memberships in these, or of renamed people."""
-        by_kind = {kind: [k for k in gone if split_key(k)[1] == kind] for kind in _KINDS}
-        away = [key for key in by_kind["group"] if not gone[key].state["present"]]
-        found = {**self._renamed(away), **self._members_of(by_kind["member"], gone)}
+        groups = self._entries.marked({g for k, g in _groups(gone) if self._lost(g, gone[k].state)})
+        found: dict[Key, State | Fault] = {
+            key: {**self._entries.state(groups[name]), "renamed": self._entries.name(groups[name])}
+            for key, name in _groups(gone)
+            if name in groups and split_key(key)[1] == "group" and not gone[key].state["present"]
+        }
+        found |= self._members_of(gone, groups)
         return unclaimed(found, self._site.instance, self._claimed)
 
-    def _renamed(self, keys: Collection[Key]) -> dict[Key, State | Fault]:
-        names = {key: split_key(key)[2] for key in keys}
-        groups = self._entries.marked(set(names.values())) if names else {}
-        found = {key: groups[name] for key, name in names.items() if name in groups}
-        return {
-            key: {**self._entries.state(entry), "renamed": self._entries.name(entry)}
-            for key, entry in found.items()
-        }
+    def _lost(self, group: str, state: State) -> bool:
+        """Return True if a group is gone, or another one has the name of a membership's group."""
+        if "group_dn" not in state:
+            return not state["present"]
+        return state["group_dn"] is None or state["mark"] != self._entries.mark_of(group)
 
     def _members_of(
-        self, keys: Collection[Key], gone: Mapping[Key, Gone]
+        self, gone: Mapping[Key, Gone], renamed: Mapping[str, Entry]
     ) -> dict[Key, State | Fault]:
-        names = {key: split_key(key)[2:] for key in keys}
-        lost = {g for key, (g, _) in names.items() if not self._marked(g, gone[key].state)}
-        away = {u: gone[key] for key, (_, u) in names.items() if is_gone(gone[key])}
-        groups = {**self._entries.marked(lost)} if lost else {}
-        people = self._membership.renamed(away) if away else {}
-        names = {key: (g, u) for key, (g, u) in names.items() if g in groups or u in people}
+        """Return memberships in renamed groups, by the names that these had, or of renamed
+        people."""
+        every = {key: split_key(key)[2:] for key in gone if split_key(key)[1] == "member"}
+        people = self._membership.renamed(
+            {user: gone[key] for key, (_, user) in every.items() if is_gone(gone[key])}
+        )
+        names = {key: (g, u) for key, (g, u) in every.items() if g in renamed or u in people}
+        groups = dict(renamed)
         groups |= self._entries.find_with_members({g for g, _ in names.values()} - groups.keys())
         people |= self._membership.find({u for _, u in names.values()} - people.keys())
         listed = self._membership.listed(groups.values())
@@ -226,12 +225,6 @@ class Groups:
                 new = f"{self._entries.name(groups[group])}/{people[user].name}"
                 found[key] = {**state, "renamed": new}
         return found
-
-    def _marked(self, group: str, state: State) -> bool:
-        """Return True if the group of a membership is there, and is not another of its name."""
-        key = make_key(self._site.instance, "group", group)
-        there = state["group_dn"] is not None
-        return there and state["mark"] == mark_of(self._site.service, key)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return the groups of our container, and their members that are users.
@@ -272,6 +265,11 @@ class Groups:
             change_members(self._directory, self._dialect.member, self._membership.read, changes)
         else:
             self._writes.apply(changes)
+
+
+def _groups(keys: Iterable[Key]) -> list[tuple[Key, str]]:
+    """Return the group of each group or membership."""
+    return [(key, split_key(key)[2]) for key in keys]
 
 
 def _given(params: Mapping[str, object]) -> Params:

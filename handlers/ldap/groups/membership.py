@@ -62,7 +62,7 @@ class Membership:
 
     def renamed(self, gone: Mapping[str, Gone]) -> dict[str, Person]:
         """Return users by the names that they had, found by number or SID."""
-        if self._dialect.names:
+        if self._dialect.names or not gone:
             return {}
         entries = bearing(self._directory, self._users, _USERS, self._asked, gone.values())
         people = [self._person(entry) for entry in entries]

@@ -184,14 +184,15 @@ class Numbers:
             self._next = tried.stop
         return free
 
-    def _bearing_any(self, numbers: Collection[int]) -> list[Entry]:
-        """Return what bears some numbers, with its name, wherever it is."""
+    def _bearing_any(self, numbers: Collection[int], within: str = "") -> list[Entry]:
+        """Return what bears some numbers, with its name. within: a filter that must also match."""
         attribute, name = self._bearing.attribute, self._bearing.name
         return self._directory.find(
             attribute,
             {str(number) for number in numbers},
             [attribute, name],
             base=self._bearing.base,
+            within=within,
         )
 
     def _known(self, numbers: Sequence[int]) -> set[int]:
@@ -235,13 +236,7 @@ class Numbers:
 
     def _faults(self, wanted: Sequence[Named], noted: Sequence[Note]) -> dict[Key, Fault]:
         bearing = self._bearing
-        seen = self._directory.find(
-            bearing.attribute,
-            {str(want.number) for want in wanted},
-            [bearing.attribute, bearing.name],
-            base=bearing.base,
-            within=bearing.within,
-        )
+        seen = self._bearing_any({want.number for want in wanted}, bearing.within)
         first: dict[int, str] = {}
         faults: dict[Key, Fault] = {}
         for want in wanted:
@@ -270,9 +265,11 @@ class Numbers:
         meanwhile = register.of_numbers({note.number for note in fresh.values()})
         faults: dict[Key, Fault] = {}
         for want in wanted:
-            beside = [n for n in meanwhile if n.number == want.number and want.key in fresh]
+            if (own_note := fresh.get(want.key)) is None:
+                continue
+            beside = [note for note in meanwhile if note.number == want.number]
             if others := strangers(beside, want.owner):
-                register.drop([fresh[want.key]])
+                register.drop([own_note])
                 faults[want.key] = self._another(want, others[0])
         return faults
 

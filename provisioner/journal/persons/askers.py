@@ -91,10 +91,10 @@ def of(
     return found
 
 
-def whose(conn: Connection, request: RequestId) -> set[str]:
-    """Return the writer for whom a request asks; nobody if it is unknown."""
+def whose(conn: Connection, request: RequestId) -> str | None:
+    """Return the writer for whom a request asks; None if it is unknown."""
     row = conn.execute(_REPLACED, {"b_id": request}).first()
-    return set() if row is None else {_for_whom(conn, row.writer, row.replaces)}
+    return None if row is None else _for_whom(conn, row.writer, row.replaces)
 
 
 def _for_whom(conn: Connection, writer: str, replaces: RequestId | None) -> str:
