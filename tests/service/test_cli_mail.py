@@ -65,6 +65,15 @@ def test_the_queue_says_what_waits_and_why(desk: Desk) -> None:
     assert any("tried in vain" in said for said in levels(desk, "mail"))
 
 
+def test_the_queue_says_that_an_address_got_its_mails_of_an_hour(desk: Desk) -> None:
+    desk.set("    directory: mail\n", "    directory: mail\n    per_recipient: 1\n")
+    desk.serve(user("jdoe"))
+    desk.serve(storage())
+    with desk.service():
+        out = desk("mail", "queue").out
+    assert "its address got 1 mail within an hour (per_recipient); room in" in out
+
+
 def test_what_was_sent_is_listed_when_asked_for(desk: Desk) -> None:
     desk.serve(user("jdoe"))
     assert "sent" in desk("mail", "queue", "--sent").out
