@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from provisioner.config.schema import Config
 from provisioner.contract import Finding, Level
@@ -39,7 +40,9 @@ def findings(config: Config, journal: str) -> Iterator[Finding]:
     else:
         yield Finding(Level.OK, "backup", f"{directory}: no copy yet")
     damaged = [copy for copy in found if not copy.whole and copy.journal in ("", journal)]
-    if damaged:
+    if locked := [copy.path for copy in damaged if not backup.may_read(copy.path)]:
+        yield _not_ours(locked)
+    elif damaged:
         yield _damaged(damaged)
     if text := backup.sharing(directory, config.journal):
         yield Finding(Level.OK, "backup", text)
@@ -53,6 +56,14 @@ def _newest(own: list[Copy], every: float) -> Finding:
         advice = "provisioner backup; the service's log says why it made no copy"
         return Finding(Level.WARNING, "backup", message, advice)
     return Finding(Level.OK, "backup", message)
+
+
+def _not_ours(paths: list[Path]) -> Finding:
+    message = f"not counted, as the service may not read it: {len(paths)} copies, {paths[-1]}"
+    if len(paths) == 1:
+        message = f"not counted, as the service may not read it: {paths[0]}"
+    advice = f"ls -l {shlex.quote(str(paths[-1]))}; give it to the service's user (chown)"
+    return Finding(Level.WARNING, "backup", message, advice)
 
 
 def _damaged(damaged: list[Copy]) -> Finding:

@@ -41,6 +41,7 @@ def backup(
 ) -> None:
     """Copy the journal, even while the service runs; the copy is complete and on disk."""
     from provisioner.recovery import backup as copies
+    from provisioner.system.ownership import check_user
 
     settings = site.config()
     site.journal(settings).close()
@@ -49,6 +50,7 @@ def backup(
         made = copies.look(Path(file))
     else:
         directory = settings.backup_directory
+        check_user(settings.journal)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = copies.back_up(settings.journal, directory, settings.backup.keep)
     site.say(f"{made.path}: complete and on disk, {made.size} bytes, position {made.position}")

@@ -34,7 +34,7 @@ from provisioner.recovery import redo_log
 from provisioner.recovery.lineage import trace
 from provisioner.recovery.redo_log import RedoLog
 from provisioner.recovery.reserve import Reserve
-from provisioner.system import ulid
+from provisioner.system import ulid, users
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +166,15 @@ def copy_to(journal: Path, target: Path) -> None:
         raise ConfigError(f"{journal} cannot be copied to {target}: {error}") from error
 
 
+def may_read(path: Path) -> bool:
+    """Return whether this process may read a file, if it is there at all."""
+    return not path.exists() or os.access(path, os.R_OK, effective_ids=True)
+
+
 def check(path: Path) -> None:
-    """Read a copy through. Raises ConfigError if it is damaged."""
+    """Read a copy through. Raises ConfigError if it is damaged, or not this process's to read."""
+    if not may_read(path):
+        raise ConfigError(f"{path} cannot be read by {users.user_name(os.geteuid())}")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             lines = db.execute("PRAGMA quick_check(1)").fetchall()

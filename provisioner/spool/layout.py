@@ -15,7 +15,7 @@ from pathlib import Path
 
 from provisioner.contract import ConfigError
 from provisioner.system import disks
-from provisioner.system.ownership import check_chain, check_directory, check_same_device
+from provisioner.system.ownership import check_chain, check_directory, check_same_device, check_user
 from provisioner.system.users import user_name
 
 STAGING = "staging"
@@ -57,6 +57,7 @@ def open_all(root: Path) -> dict[str, int]:
     """
     if not root.is_dir():
         raise ConfigError(f"{root} does not exist", advice="provisioner init")
+    check_user(root)
     check_chain(root)
     check_directory(root, root.stat(), door=False)
     directories: dict[str, int] = {}

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.contract import ConfigError
+from provisioner.system.users import user_name
 
 
 def check_chain(path: Path) -> None:
@@ -58,6 +59,20 @@ def exchangeable(uid: int, gid: int, mode: int) -> tuple[str, str] | None:
 
 def _above(at: str) -> str:
     return at.rpartition("/")[0] or "/"
+
+
+def check_user(path: Path) -> None:
+    """Check that root does not act in a service's directory, where its files would be root's.
+
+    path: a file or directory that is there. Raises ConfigError.
+    """
+    owner = path.stat().st_uid
+    if os.geteuid() == 0 != owner:
+        name = user_name(owner)
+        raise ConfigError(
+            f"{path} belongs to {name}, you are root: what you make there would be root's",
+            advice=f"type it as that user: sudo -u {name} provisioner ...",
+        )
 
 
 def _passed(path: Path) -> Iterator[tuple[str, os.stat_result]]:
