@@ -95,7 +95,7 @@ _ALL = select(events).order_by(events.c.seq)
 
 def head(conn: Connection) -> Head:
     """Return the last event; number 0 if there is none."""
-    row = conn.execute(_HEAD).first()
+    row = next(iter(bulk.rows(conn, _HEAD, {})), None)
     return Head(0, GENESIS) if row is None else Head(*row)
 
 

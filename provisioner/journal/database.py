@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.util import LRUCache
 
 from provisioner.contract import ConfigError
-from provisioner.journal import facts, migrations
+from provisioner.journal import bulk, facts, migrations
 from provisioner.journal.dialect import SCHEME, Dialect
 from provisioner.journal.schema import Spoilt, metadata
 from provisioner.system import ulid
@@ -163,4 +163,4 @@ def _prepare(connection: Any, _: object) -> None:
 def _begin(conn: Connection) -> None:
     # A writer that begins as a reader can be refused at its first write.
     reading = conn.get_execution_options().get("reading", False)
-    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    bulk.drive(conn, "BEGIN" if reading else "BEGIN IMMEDIATE", ())

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from provisioner.contract import ConfigError, Fault
-from provisioner.journal import cells, database, facts, migrations, sums
+from provisioner.journal import bulk, cells, database, facts, migrations, sums
 from provisioner.journal.schema import Spoilt
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -211,6 +211,7 @@ class Journal:
         if self._log is None:
             with self._engine.connect() as conn:
                 self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
+                bulk.watch(conn, self._note)
             event.listen(self._engine, "before_cursor_execute", self._capture)
         self._log, self._room = log, room
 
@@ -234,6 +235,10 @@ class Journal:
     def _capture(
         self, _: object, __: object, sql: str, values: Any, ___: object, ____: bool
     ) -> None:
+        self._note(sql, values)
+
+    def _note(self, sql: str, values: Any) -> None:
+        """Note for the redo log what was run."""
         if self._did is not None and sql.lstrip()[:6].upper() in _WRITES:
             self._did.append((sql, values))
 
@@ -249,7 +254,7 @@ class Journal:
         number = self._position + 1
         total = (self._total + self._sum.moved) % sums.MODULUS
         encoded = sums.encode(migrations.VERSION, number, total)
-        conn.exec_driver_sql(_PLACE, [(facts.POSITION, str(number)), (facts.SUM, encoded)])
+        bulk.drive(conn, _PLACE, [(facts.POSITION, str(number)), (facts.SUM, encoded)])
         try:
             self._log.append(number, did)
         except OSError as error:

@@ -7,12 +7,12 @@ Leaves out: requests, which say as much (`askers`), and what follows from it (`l
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import Connection, delete, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS, chunks, upsert
+from provisioner.journal.dialect import IDS, upsert
 from provisioner.journal.schema import words
 from provisioner.system.ulid import RequestId
 
@@ -39,7 +39,7 @@ _SAY = _INSERT.on_conflict_do_update(
     index_elements=["subject", "writer"],
     set_={name: _INSERT.excluded[name] for name in ("listed", "request", "since", "kept")},
 )
-_OF = select(words).where(words.c.subject.in_(IDS))
+_OF = select(*(words.c[field.name] for field in fields(Word))).where(words.c.subject.in_(IDS))
 
 
 def say(conn: Connection, some: Sequence[Word]) -> None:
@@ -60,7 +60,4 @@ def forget(conn: Connection, request: RequestId) -> None:
 
 def of(conn: Connection, subjects: Collection[str]) -> list[Word]:
     """List the words about some persons."""
-    found: list[Word] = []
-    for part in chunks(subjects):
-        found += [Word(**row._mapping) for row in conn.execute(_OF, {"b_ids": part})]
-    return found
+    return [Word(*row) for row in bulk.among(conn, _OF, subjects)]

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
+from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, folded, is_project, is_subject, lies_in
 from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record, asker
@@ -62,12 +63,11 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     """Return the newest request under each (writer, writer's id), without repetitions."""
     wanted = set(names)
     known: dict[tuple[str, str], Known] = {}
-    for part in chunks({writer_id for _, writer_id in wanted}):
-        for row in conn.execute(_EARLIER, {"b_ids": part}):
-            own = asker(row.writer, row.on_behalf_of)
-            by_another = not row.for_review and row.held_by != own
-            holder = row.held_by if by_another else None
-            known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest, holder)
+    for row in bulk.among(conn, _EARLIER, {writer_id for _, writer_id in wanted}):
+        own = asker(row.writer, row.on_behalf_of)
+        by_another = not row.for_review and row.held_by != own
+        holder = row.held_by if by_another else None
+        known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest, holder)
     return {name: request for name, request in known.items() if name in wanted}
 
 
@@ -129,11 +129,10 @@ def kept(
     projects = {subject for subject in subjects if subject.startswith("project:")}
     known: dict[tuple[str, str, str], Known] = {}
     for statement, some in ((_KEPT, subjects - projects), (_KEPT_PROJECTS, projects)):
-        for part in chunks(some):
-            for row in conn.execute(statement, {"b_ids": part}):
-                if row.held_by != asker(row.writer, row.on_behalf_of):
-                    about_one = row.writer, row.action, folded(row.subject)
-                    known[about_one] = Known(row.id, row.state, row.digest, row.held_by)
+        for row in bulk.among(conn, statement, some):
+            if row.held_by != asker(row.writer, row.on_behalf_of):
+                about_one = row.writer, row.action, folded(row.subject)
+                known[about_one] = Known(row.id, row.state, row.digest, row.held_by)
     folding = {one: (one[0], one[1], folded(one[2])) for one in wanted}
     return {one: known[name] for one, name in folding.items() if name in known}
 

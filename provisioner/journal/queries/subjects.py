@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
 from provisioner.contract import InvalidRequest, Key
+from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.queries import history
 from provisioner.journal.records.ledger import Held
@@ -114,12 +115,13 @@ class Suspension:
     since: float
 
 
+_SUSPENSIONS = select(suspensions).where(suspensions.c.subject.in_(IDS))
+
+
 def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspension]:
     """List the suspensions of subjects, oldest first."""
-    listed: list[Suspension] = []
-    for part in chunks(subjects):
-        rows = conn.execute(select(suspensions).where(suspensions.c.subject.in_(part)))
-        listed += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
+    rows = bulk.among(conn, _SUSPENSIONS, subjects)
+    listed = [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
     return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
 
 

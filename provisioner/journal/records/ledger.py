@@ -150,12 +150,10 @@ def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[
     whole = [subject for subject in subjects if "/" not in subject]
     leaves = [subject for subject in subjects if "/" in subject]
     pairs_of: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
-    for part in chunks(whole):
-        for key, claimant in conn.execute(_OF_ROOTS, {"b_ids": part}):
-            pairs_of[claimant.partition("/")[0]].add((key, claimant))
-    for part in chunks(leaves):
-        for key, claimant in conn.execute(_OF_CLAIMANTS, {"b_ids": part}):
-            pairs_of[claimant].add((key, claimant))
+    for key, claimant in bulk.among(conn, _OF_ROOTS, whole):
+        pairs_of[claimant.partition("/")[0]].add((key, claimant))
+    for key, claimant in bulk.among(conn, _OF_CLAIMANTS, leaves):
+        pairs_of[claimant].add((key, claimant))
     return pairs_of
 
 
@@ -348,10 +346,7 @@ def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim,
     An object that only steps not yet due claim has an empty tuple; one that nobody claims is left
     out.
     """
-    rows: list[Any] = []
-    for part in chunks(keys):
-        rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
-    return _counting(conn, rows)
+    return _counting(conn, bulk.among(conn, _CLAIMS_OF, keys))
 
 
 def claims_at(conn: Connection, instances: Collection[str]) -> dict[Key, tuple[Claim, ...]]:
@@ -380,7 +375,7 @@ def parts(claimant: str) -> tuple[str, ...]:
 def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
     """Return those subjects that are suspended and so close claims of some claimants."""
     suspended: set[str] = set()
-    if not claimants or conn.scalar(_ANY_SUSPENSION) is None:
+    if not claimants or not bulk.rows(conn, _ANY_SUSPENSION, {}):
         return suspended
     for part in chunks({name for claimant in claimants for name in parts(claimant)}):
         suspended.update(
