@@ -122,9 +122,12 @@ def drive(conn: Connection, sql: str, values: Any) -> sqlite3.Cursor:
         raise _translated(conn, sql, values, error) from error
 
 
-def among(conn: Connection, statement: Select[Any], ids: Collection[str]) -> list[Any]:
-    """Run a query with `IDS` for any number of values; return its rows, as `rows` does."""
-    return [row for part in chunks(ids) for row in rows(conn, statement, {IDS.key: part})]
+def among(
+    conn: Connection, statement: Select[Any], ids: Collection[str], **values: Any
+) -> list[Any]:
+    """Run a query with `IDS` for any number of them, as `rows` does. values: of the others."""
+    parts = chunks(ids)
+    return [row for part in parts for row in rows(conn, statement, {**values, IDS.key: part})]
 
 
 def rows(conn: Connection, statement: Select[Any], values: Mapping[str, Any]) -> list[Any]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func
+from sqlalchemy import BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.sql.operators import custom_op
 
 __all__ = [
     "IDS",
@@ -23,6 +24,7 @@ __all__ = [
     "is_project",
     "is_subject",
     "lies_in",
+    "unindexed",
     "upsert",  # an insert with `on_conflict_do_...`
 ]
 
@@ -56,6 +58,14 @@ def chunks(values: Collection[str]) -> Iterator[list[str]]:
     ordered = list(values)
     for start in range(0, len(ordered), _CHUNK):
         yield ordered[start : start + _CHUNK]
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column by which rows are matched, and not found: another one has fewer of a value.
+
+    SQLite knows how many rows a value has only if somebody counts them (ANALYZE).
+    """
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def lies_in(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, select
 
-from provisioner.journal.dialect import IDS, chunks, lies_in
+from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.records import ledger
 from provisioner.journal.schema import claims, objects, requests, suspensions
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
@@ -111,7 +112,7 @@ def states_of(conn: Connection, subject: str) -> list[tuple[str, dict[str, Any]]
     rows = conn.execute(
         select(objects.c.instance, objects.c.state)
         .join(claims, claims.c.key == objects.c.key)
-        .where(or_(claims.c.claimant == subject, lies_in(claims.c.claimant, subject)))
+        .where(ledger.nest(subject))
         .where(objects.c.state.is_not(None))
         .distinct()
     )

@@ -56,7 +56,7 @@ _OTHER = claims.alias()
 _SHARED: Any = (
     select(_OTHER.c.claimant)
     .join(claims, claims.c.key == _OTHER.c.key)
-    .where(claims.c.claimant.in_(IDS), _OTHER.c.claimant == _OTHER.c.root)
+    .where(ledger.of_claimants(claims), _OTHER.c.claimant == _OTHER.c.root)
     .where(~_OTHER.c.root.startswith("user:"))
     .distinct()
 )
@@ -121,7 +121,7 @@ def _beside(conn: Connection, lost: Collection[Pair], nature: Nature) -> set[str
     whole = {subject for key, subject in lost if person_of(subject) is None and nature.stores(key)}
     subjects: set[str] = set()
     for part in chunks(whole):
-        subjects.update(conn.scalars(_SHARED, {"b_ids": part}))
+        subjects.update(conn.scalars(_SHARED, ledger.named(part)))
     return {person for some in people_of(_had_by(conn, subjects)).values() for person in some}
 
 

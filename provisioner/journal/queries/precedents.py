@@ -10,10 +10,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, or_, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS, chunks, folded, is_project, is_subject, lies_in
+from provisioner.journal.dialect import (
+    IDS,
+    chunks,
+    folded,
+    is_project,
+    is_subject,
+    lies_in,
+    unindexed,
+)
 from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record, asker
 from provisioner.journal.schema import claims, requests, steps
@@ -41,7 +49,6 @@ _EARLIER = (
         requests.c.id,
         requests.c.state,
         requests.c.digest,
-        requests.c.writer,
         requests.c.writer_id,
         requests.c.held_by,
         requests.c.on_behalf_of,
@@ -50,6 +57,7 @@ _EARLIER = (
     # A refused repetition never hides the older request that was accepted. What was superseded
     # before it began changed nothing, so that it may be asked for again under its id.
     .where(
+        requests.c.writer == bindparam("b_writer"),
         requests.c.writer_id.in_(IDS),
         requests.c.state != RequestState.REFUSED,
         (requests.c.state != RequestState.SUPERSEDED) | _BEGUN,
@@ -61,14 +69,14 @@ _EARLIER = (
 
 def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
     """Return the newest request under each (writer, writer's id), without repetitions."""
-    wanted = set(names)
     known: dict[tuple[str, str], Known] = {}
-    for row in bulk.among(conn, _EARLIER, {writer_id for _, writer_id in wanted}):
-        own = asker(row.writer, row.on_behalf_of)
-        by_another = not row.for_review and row.held_by != own
-        holder = row.held_by if by_another else None
-        known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest, holder)
-    return {name: request for name, request in known.items() if name in wanted}
+    for writer, ids in by_writer(names).items():
+        for row in bulk.among(conn, _EARLIER, ids, b_writer=writer):
+            own = asker(writer, row.on_behalf_of)
+            by_another = not row.for_review and row.held_by != own
+            holder = row.held_by if by_another else None
+            known[writer, row.writer_id] = Known(row.id, row.state, row.digest, holder)
+    return known
 
 
 EVERYTHING = "site:"
@@ -89,7 +97,7 @@ def _kept(here: ColumnElement[bool], same: ColumnElement[bool]) -> Select[Any]:
         select(*(requests.c[name] for name in columns))
         .where(
             here,
-            requests.c.state.in_([RequestState.HELD, RequestState.CANCELLED]),
+            unindexed(requests.c.state).in_([RequestState.HELD, RequestState.CANCELLED]),
             requests.c.action.not_in(_TAKING),
             requests.c.held_by.is_not(None),
             requests.c.for_review.is_not(True),
@@ -98,7 +106,7 @@ def _kept(here: ColumnElement[bool], same: ColumnElement[bool]) -> Select[Any]:
             .where(
                 same,
                 _newer.c.id > requests.c.id,
-                _newer.c.writer == requests.c.writer,
+                unindexed(_newer.c.writer) == requests.c.writer,
                 _newer.c.action == requests.c.action,
                 _newer.c.held_by.is_(None),
                 _newer.c.duplicate_of.is_(None),
@@ -270,17 +278,31 @@ def undone_within(conn: Connection, record: Record) -> list[RequestId]:
     return [row.id for row in rows if row.id > last.get((row.subject, row.action), "")]
 
 
+_ORDERS = (
+    select(requests.c.order_key, func.max(requests.c.order_number))
+    .where(
+        requests.c.writer == bindparam("b_writer"),
+        requests.c.order_key.in_(IDS),
+        requests.c.state != RequestState.REFUSED,
+    )
+    .group_by(requests.c.order_key)
+)
+
+
 def highest_orders(
     conn: Connection, names: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
     """Return the highest order number accepted under each (writer, key)."""
-    wanted = set(names)
-    highest: dict[tuple[str, str], int] = {}
-    for part in chunks({key for _, key in wanted}):
-        rows = conn.execute(
-            select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
-            .where(requests.c.order_key.in_(part), requests.c.state != RequestState.REFUSED)
-            .group_by(requests.c.writer, requests.c.order_key)
-        )
-        highest.update({(writer, key): number for writer, key, number in rows})
-    return {name: number for name, number in highest.items() if name in wanted}
+    return {
+        (writer, key): number
+        for writer, keys in by_writer(names).items()
+        for key, number in bulk.among(conn, _ORDERS, keys, b_writer=writer)
+    }
+
+
+def by_writer(names: Collection[tuple[str, str]]) -> dict[str, set[str]]:
+    """Group names by their writers: of one writer they are found by an index."""
+    grouped: dict[str, set[str]] = {}
+    for writer, name in names:
+        grouped.setdefault(writer, set()).add(name)
+    return grouped

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, case, select, text, update
 
 from provisioner.contract import Key, Want
 from provisioner.journal import audit
-from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.dialect import IDS, chunks, unindexed
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import LEFT, UNFIXED, claims, objects, requests
@@ -328,7 +328,7 @@ _DONE = select(*_ASKED, requests.c.replaces).where(
 
 _REFUSED = (
     select(requests)
-    .where(requests.c.state == RequestState.REFUSED, requests.c.digest != "")
+    .where(unindexed(requests.c.state) == RequestState.REFUSED, requests.c.digest != "")
     .order_by(requests.c.id)
 )
 

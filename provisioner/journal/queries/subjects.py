@@ -351,7 +351,8 @@ def nearest(conn: Connection, subject: str, writer: str | None) -> str:
 def is_known(conn: Connection, subject: str) -> bool:
     """Return True if something is claimed for a subject, it is suspended, or was asked for."""
     root, slash, _ = subject.partition("/")
-    of_claims = claims.c.claimant == subject if slash else _names(root)
+    of_claims: Any = (claims.c.root == root) & (claims.c.claimant == subject)
+    of_claims = of_claims if slash else _names(root)
     statements = (
         select(claims.c.key).where(of_claims),
         select(suspensions.c.subject).where(suspensions.c.subject == subject),

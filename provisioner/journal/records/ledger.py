@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
+    FromClause,
     Row,
+    and_,
     bindparam,
     case,
     delete,
@@ -45,16 +48,28 @@ class Entry:
     want: Want | None
 
 
-def _nest(subject: str) -> Any:
+def nest(subject: str) -> Any:
     """Match the claims of a subject and of everything inside it."""
-    return or_(
-        claims.c.claimant == subject,
-        lies_in(claims.c.claimant, subject),
-    )
+    here = or_(claims.c.claimant == subject, lies_in(claims.c.claimant, subject))
+    # By claimants alone, the whole table would be read.
+    return and_(claims.c.root == subject.partition("/")[0], here)
 
+
+def of_claimants(table: FromClause) -> Any:
+    """Match the claims of some claimants; `named` has the values."""
+    # By claimants alone, the whole table would be read.
+    return and_(table.c.claimant.in_(IDS), table.c.leaf.in_(_LEAVES))
+
+
+def named(claimants: Sequence[str]) -> dict[str, list[str]]:
+    """Return the parameters of `of_claimants`. claimants: as many as `chunks` gives."""
+    leaves = list(dict.fromkeys(claimant.rpartition("/")[2] for claimant in claimants))
+    return {IDS.key: list(claimants), _LEAVES.key: leaves}
+
+
+_LEAVES: BindParameter[Any] = bindparam("b_leaves", expanding=True)
 
 _WRITE = upsert(claims)
-
 
 _CLAIM = _WRITE.on_conflict_do_update(
     index_elements=["key", "claimant"],
@@ -71,18 +86,13 @@ _CLAIM = _WRITE.on_conflict_do_update(
 
 _PAIRS = select(claims.c.key, claims.c.claimant)
 
-
 _OF_ROOTS = _PAIRS.where(claims.c.root.in_(IDS))
 
-
-_OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(IDS))
-
+_OF_CLAIMANTS = _PAIRS.where(of_claimants(claims))
 
 _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source, claims.c.request)
 
-
 _CLAIMS_OF = _CLAIMS.where(claims.c.key.in_(IDS))
-
 
 _BIND = (
     update(claims)
@@ -93,7 +103,6 @@ _BIND = (
     )
     .values(want=bindparam("b_want"))
 )
-
 
 _ANY_SUSPENSION = select(suspensions.c.subject).limit(1)
 
@@ -152,8 +161,9 @@ def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[
     pairs_of: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
     for key, claimant in bulk.among(conn, _OF_ROOTS, whole):
         pairs_of[claimant.partition("/")[0]].add((key, claimant))
-    for key, claimant in bulk.among(conn, _OF_CLAIMANTS, leaves):
-        pairs_of[claimant].add((key, claimant))
+    for part in chunks(leaves):
+        for key, claimant in bulk.rows(conn, _OF_CLAIMANTS, named(part)):
+            pairs_of[claimant].add((key, claimant))
     return pairs_of
 
 
@@ -287,7 +297,7 @@ def keys_of(conn: Connection, subject: str) -> list[Key]:
     """List the objects that a subject claims, wherever the claimant contains it."""
     rows = conn.scalars(
         select(claims.c.key)
-        .where(or_(claims.c.root == subject, claims.c.leaf == subject, _nest(subject)))
+        .where(or_(claims.c.root == subject, claims.c.leaf == subject, nest(subject)))
         .distinct()
     )
     return sorted(rows)
