@@ -8,6 +8,7 @@ INPUTS ?= 1000000
 MAN ?= build/man
 MINUTES ?= 10
 SEED ?= 1
+BENCH ?=
 
 .PHONY: help venv demo test oldest packages packages-check matrix fuzz soak fault check bench site man lab-up lab-down clean
 
@@ -59,8 +60,8 @@ check: venv  ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: venv  ## print the figures beside their aims; those of the lab need root
-	@deploy/bench $(BIN)
+bench: venv  ## print the figures beside floors, the last release and aims (BENCH="--only engine"); those of labs need root
+	@deploy/bench $(BIN) $(BENCH)
 
 site:  ## build the documentation as a site into build/site, with every link checked
 	@deploy/venv .venv-site $(PYTHON) '.[site]'

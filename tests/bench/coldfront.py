@@ -1,48 +1,24 @@
-"""A centre's whole manifest: written by ColdFront, made, answered, and compared again.
+"""A centre's ColdFront and the service's sandbox beside it, filled as a centre's are.
 
-Run where ColdFront is installed: python -m tests.bench.coldfront [--allocations N] [--people N].
-ColdFront is on SQLite, the service in a sandbox: its backends are emulated, the rest is real. Each
-allocation has four users; three of four allocations are on a cluster, the others on storage.
+Where ColdFront is installed. ColdFront is on SQLite, the service in a sandbox: its backends are
+emulated, the rest is real. Each allocation has four users; three of four allocations are on a
+cluster, the others on storage.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from provisioner.system.users import user_name
-from tests.coldfront.environment import environment
-
 PROVISIONER = Path(sys.executable).with_name("provisioner")
 USERS = 4
 """Users in an allocation."""
-
-
-@contextmanager
-def timed(what: str, aim: str = "") -> Iterator[list[str]]:
-    """Print how long something took; what it says of itself goes into the list."""
-    said: list[str] = []
-    began, busy = time.perf_counter(), _processors()
-    yield said
-    took, busy = time.perf_counter() - began, _processors() - busy
-    aims = f"   (aim {aim} s)" if aim else ""
-    print(f"{what + ':':32}{took:7.1f} s, {busy:.1f} s of a processor{aims}; {' '.join(said)}",
-          flush=True)  # fmt: skip
-
-
-def _processors() -> float:
-    """Return the seconds that this process and those it waited for have computed."""
-    return sum(os.times()[:4])
 
 
 def fill(allocations: int, people: int) -> None:
@@ -122,16 +98,13 @@ def _attributes(made: Sequence[Any]) -> None:
     )
 
 
-def write_manifest() -> tuple[int, str]:
-    """Reconcile as the timer does; return the number of queries, and what it said."""
+def write_manifest() -> str:
+    """Reconcile as the timer does; return what it said."""
     from django.core.management import call_command
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
 
     said = StringIO()
-    with CaptureQueriesContext(connection) as captured:
-        call_command("provisioner_reconcile", stdout=said, stderr=said)
-    return len(captured), said.getvalue().strip()
+    call_command("provisioner_reconcile", stdout=said, stderr=said)
+    return said.getvalue().strip()
 
 
 def run(site: Path, *words: object) -> None:
@@ -151,19 +124,6 @@ def serve(site: Path, said: str) -> str:
     return found[0].strip("\"'")
 
 
-def bring_home() -> str:
-    """Read the answers as the timer does; return how many users are ready, which must be all."""
-    from django.core.management import call_command
-
-    from provisioner.coldfront.models import Standing
-
-    call_command("provisioner_sync", stdout=StringIO())
-    ready, known = Standing.objects.filter(state="ready").count(), Standing.objects.count()
-    if ready != known:
-        raise SystemExit(f"{known - ready} of {known} users of allocations are not ready")
-    return f"{ready} users of allocations are ready"
-
-
 def make_site(site: Path) -> None:
     """Make a sandbox with room for all the numbers."""
     run(site, "sandbox", site)
@@ -173,49 +133,3 @@ def make_site(site: Path) -> None:
         assert old in text
         text = text.replace(old, new)
     config.write_text(text)
-
-
-def main() -> None:
-    """Print the figures beside their aims."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--allocations", type=int, default=5000)
-    parser.add_argument("--people", type=int, default=5000)
-    parser.add_argument("--keep", type=Path, help="a new directory to work in, which is left")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="provisioner-bench.") as made:
-        top = options.keep or Path(made)
-        top.mkdir(exist_ok=True)
-        site = top / "site"
-        make_site(site)
-        os.environ.update(environment(f"sqlite:///{top / 'coldfront.db'}"))
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-        from django.test import override_settings
-
-        with redirect_stdout(StringIO()):
-            call_command("initial_setup", "-f", verbosity=0)
-        fill(options.allocations, options.people)
-        places: Mapping[str, object] = {
-            "PROVISIONER_STAGING": str(site / "spool/staging"),
-            "PROVISIONER_RECEIPTS": str(site / "spool/receipts" / user_name(os.geteuid())),
-            "PROVISIONER_INSTANCE": "bench",
-        }
-        with override_settings(**places):
-            with timed("ColdFront's manifest", "30") as notes:
-                queries, said = write_manifest()
-                notes.append(f"{queries} queries; {said}")
-            with timed("all of it asked for, and made") as notes:
-                notes.append(serve(site, said))
-            with timed("answers brought home") as notes:
-                notes.append(bring_home())
-            with timed("ColdFront's manifest, no news", "30") as notes:
-                queries, said = write_manifest()
-                notes.append(f"{queries} queries")
-            with timed("reconciled without drift", "60") as notes:
-                notes.append(serve(site, said))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,30 +1,37 @@
 """A manifest of the documented size through the service's own process: time, memory, silence.
 
-Run: python -m tests.bench.manifest [--size MIB] [--line BYTES] [--memory MIB]. The handler does
-nothing; lines name accounts. Meanwhile somebody else sends a request each second. The service has
-the memory of the shipped unit and no more, by RLIMIT_DATA.
+The handler does nothing; lines name accounts. Meanwhile somebody else sends a request each second.
+The service has the memory of the shipped unit and no more, by RLIMIT_DATA.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import multiprocessing
 import os
 import resource
 import socket
-import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 from provisioner.service import Service
 from provisioner.spool.submit import drop, drop_companion
 from provisioner.system.sd_notify import Notifier
-from tests.bench.engine import body, site
+from tests.bench.figure import Aim, Figure, Run, Setting
+from tests.bench.place import fresh
+from tests.bench.requests import body, site
 
 MIB = 1024 * 1024
+SIZE = 8 * MIB
+LINE = 300
+MEMORY = 2048
+"""MiB of the shipped unit."""
 AIM_SILENCE = 90.0
 """Seconds of the shipped unit's watchdog."""
 
@@ -107,40 +114,72 @@ def _heard(manager: socket.socket) -> bool:
         return False
 
 
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--size", type=float, default=64.0, help="MiB of the manifest")
-    parser.add_argument("--line", type=int, default=300, help="bytes of a line")
-    parser.add_argument("--memory", type=int, default=2048, help="MiB that the service may use")
-    given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as where,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
-    ):
-        root = Path(where)
+@contextmanager
+def service(root: Path, memory: int) -> Iterator[tuple[int, socket.socket]]:
+    """Start a service that has said that it is ready; yield its pid, and where it says so."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(root / "notify"))
         manager.setblocking(False)
-        arguments = (root, manager.getsockname(), given.memory)
-        service = multiprocessing.get_context("spawn").Process(target=serve, args=arguments)
-        service.start()
-        while not _heard(manager):
-            time.sleep(0.01)
-        manifest = lines(int(given.size * MIB), given.line)
-        count = manifest.count(b"\n")
-        print(f"a manifest of {len(manifest) / MIB:.1f} MiB, {count} lines")
-        assert service.pid is not None
-        for name in ("new", "same"):
-            seen = watch(root, manager, service.pid, manifest, name)
-            print(
-                f"{name:5} {seen.took:7.1f} s  peak {seen.peak} MiB of {given.memory}  "
-                f"silent {seen.silence:.2f} s of {AIM_SILENCE:g}  others' requests: "
-                f"{len(seen.latencies)}, slowest {max(seen.latencies, default=0.0):.2f} s",
-                flush=True,
-            )
-        service.terminate()
-        service.join()
+        arguments = (root, manager.getsockname(), memory)
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=arguments)
+        process.start()
+        try:
+            while not _heard(manager):
+                time.sleep(0.01)
+            assert process.pid is not None
+            yield process.pid, manager
+        finally:
+            process.terminate()
+            process.join()
 
 
-if __name__ == "__main__":
-    main()
+def parsed(manifest: bytes) -> float:
+    """Return the seconds to parse a manifest and no more."""
+    began = time.monotonic()
+    for line in manifest.splitlines():
+        json.loads(line)
+    return time.monotonic() - began
+
+
+def rounds(pick: Callable[[Seen, bytes], Run], setting: Setting) -> Iterator[Run]:
+    """Yield what is picked of a manifest whose lines the service has had before."""
+    manifest = lines(setting.size(SIZE), LINE)
+    with fresh(setting.top) as root, service(root, MEMORY) as (pid, manager):
+        watch(root, manager, pid, manifest, "new")
+        for n in count():
+            yield pick(watch(root, manager, pid, manifest, f"same{n}"), manifest)
+
+
+FIGURES = (
+    Figure(
+        "manifest",
+        "a manifest of 8 MiB, lines of 300 bytes, none of them new, while somebody else sends a "
+        "request each second",
+        "parsing it",
+        "s",
+        partial(rounds, lambda seen, manifest: Run(seen.took, parsed(manifest))),
+    ),
+    Figure(
+        "manifest-silence",
+        "the longest that the service tells its watchdog nothing meanwhile",
+        "all of its time",
+        "s",
+        partial(rounds, lambda seen, _: Run(seen.silence, seen.took)),
+        (Aim("value", AIM_SILENCE, most=True),),
+    ),
+    Figure(
+        "manifest-memory",
+        "the most memory of the service meanwhile",
+        "the manifest",
+        "MiB",
+        partial(rounds, lambda seen, manifest: Run(seen.peak, len(manifest) / MIB)),
+        (Aim("value", MEMORY, most=True),),
+    ),
+    Figure(
+        "manifest-others",
+        "the longest that the others' requests wait for their acceptance meanwhile",
+        "all of its time",
+        "s",
+        partial(rounds, lambda seen, _: Run(max(seen.latencies, default=0.0), seen.took)),
+    ),
+)

@@ -1,0 +1,27 @@
+"""All figures of the bench, by name, in the order of the table."""
+
+from __future__ import annotations
+
+from tests.bench import (
+    account,
+    approving,
+    drift,
+    drops,
+    engine,
+    everywhere,
+    manifest,
+    memory,
+    one_user,
+    reconciling,
+    suite,
+    waiting,
+)
+from tests.bench.figure import Figure
+
+MODULES = (
+    *(one_user, account, everywhere, engine, drops, waiting, memory),
+    *(reconciling, manifest, drift, approving, suite),
+)
+FIGURES: dict[str, Figure] = {
+    figure.name: figure for module in MODULES for figure in module.FIGURES
+}

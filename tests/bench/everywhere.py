@@ -1,0 +1,129 @@
+"""Many new users in all backends, a request each, beside raw adds into Active Directory alone.
+
+A raw add is what the handler sends for one person, sent again for another, by ldap3 alone.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ldap3
+
+from provisioner.contract import Handler
+from provisioner.service import Service
+from provisioner.spool.spool import Spool
+from provisioner.wiring import System
+from tests.bench.figure import Aim, Figure, Run, Setting
+from tests.bench.lab import make, system_in
+from tests.bench.place import fresh
+
+USERS = 1000
+
+
+@dataclass(frozen=True)
+class Added:
+    """One add of an account, as ldap3 was given it. connection: that it went over; idle again."""
+
+    connection: Any
+    dn: str
+    attributes: Mapping[str, Any]
+    name: str
+    uid: int
+
+    def again(self, name: str, uid: int) -> None:
+        """Add the same for another person. Ends if the directory refuses it."""
+        new = {self.name: name, str(self.uid): str(uid)}
+        attributes = {key: renamed(values, new) for key, values in self.attributes.items()}
+        if not self.connection.add(renamed(self.dn, new), attributes=attributes):
+            raise SystemExit(f"{name}: {self.connection.result}")
+
+
+def renamed(value: Any, new: Mapping[str, str]) -> Any:
+    """Replace words in a text, or in each of some; other values stay as they are."""
+    if isinstance(value, list):
+        return [renamed(each, new) for each in value]
+    if not isinstance(value, str):
+        return value
+    for old, word in new.items():
+        value = value.replace(old, word)
+    return value
+
+
+def one_add(handler: Handler, name: str, uid: int) -> Added:
+    """Make an account by the handler; return its add."""
+    seen: list[Added] = []
+    connections: Any = ldap3.Connection
+    add = connections.add
+
+    def noted(self: Any, dn: str, *words: Any, **options: Any) -> Any:
+        seen.append(Added(self, dn, options["attributes"], name, uid))
+        return add(self, dn, *words, **options)
+
+    connections.add = noted
+    try:
+        make(handler, {"name": name, "surname": name, "uid": uid, "gid": 10000})
+    finally:
+        connections.add = add
+    return next(each for each in seen if name in each.dn)
+
+
+def raw_adds(handler: Handler, stem: str, first: int, number: int) -> float:
+    """Return the seconds of so many accounts by one raw add each. first: the first's uid."""
+    one = one_add(handler, f"{stem}x", first)
+    began = time.perf_counter()
+    for n in range(number):
+        one.again(f"{stem}a{n}", first + 1 + n)
+    return time.perf_counter() - began
+
+
+def by_requests(system: System, spool: Spool, stem: str, first: int, number: int) -> float:
+    """Return the seconds of so many users by a request each, all of which wait. Ends if some are
+    not done."""
+    for n in range(number):
+        path = spool.staging / f"{stem}r{n}.yaml"
+        who = f"{{name: {stem}r{n}, surname: s, uid: {first + n}, gid: 10000}}"
+        path.write_text(f"provisioner: 1\naction: user.provision\nuser: {who}\n")
+        path.chmod(0o600)
+    service = Service(system, spool)
+    began = time.perf_counter()
+    service.drain(120)
+    seconds = time.perf_counter() - began
+    done = len(list((spool.root / "done").glob(f"*-{stem}r*.yaml.result.yaml")))
+    if done != number:
+        raise SystemExit(f"{done} of {number} users are done")
+    return seconds
+
+
+def rounds(setting: Setting) -> Iterator[Run]:
+    """Yield the seconds of new users by requests, and of the raw adds."""
+    assert setting.lab is not None
+    number = setting.size(USERS)
+    # Of the directory's own range, and each number once.
+    first = random.randrange(20000, 25000)
+    while True:
+        stem = "e" + uuid.uuid4().hex[:6]
+        with fresh(setting.top) as top:
+            system, spool = system_in(setting.lab, top)
+            make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
+            floor = raw_adds(system.handlers["ad"], stem, first, number)
+            first += number + 1
+            yield Run(by_requests(system, spool, stem, first, number), floor)
+            first += number
+
+
+FIGURES = (
+    Figure(
+        "everywhere",
+        "1,000 new users in AD, AD LDS, homes and Slurm, a request each",
+        "raw adds into AD alone, one a person",
+        "s",
+        rounds,
+        (Aim("ratio", 1.1, most=True),),
+        needs="lab",
+    ),
+)
