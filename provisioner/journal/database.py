@@ -32,6 +32,11 @@ REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy an
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
+def _written(value: Any) -> str:
+    """Return a value as JSON; most lists of steps and objects are empty."""
+    return "[]" if value == [] else _compact(value)
+
+
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
 """Statements as SQL: with a cache of its own, each journal would compile them again."""
 
@@ -51,7 +56,7 @@ def connect(path: Path) -> Engine:
         execution_options={"compiled_cache": _COMPILED},
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "timeout": 30},
-        json_serializer=_compact,
+        json_serializer=_written,
         json_deserializer=_parsed,
     )
     event.listen(engine, "connect", _prepare)

@@ -139,7 +139,8 @@ class Review:
             crowd = hit | case.beside | self._lately(case.uid, now) if hit else hit
             left = self._left(case, changes)
             approved = _approved(case.seen, losers, left, few=len(crowd) <= self._rules.harmless)
-            question = replace(question, approved=approved, hit=len(crowd), left=left)
+            if crowd or left or approved:
+                question = replace(question, approved=approved, hit=len(crowd), left=left)
             if len(crowd) > self._rules.harmless:
                 question = replace(question, known=len(holdings.people(conn) | crowd))
             if not self._rules.trusts(submitter.uid):

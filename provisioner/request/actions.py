@@ -8,6 +8,7 @@ project or an allocation (`subjects`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, WithJsonSchema, model_validator
@@ -89,7 +90,12 @@ class Envelope(Part):
     def places(self) -> Mapping[str, tuple[str, ...]]:
         """Return the key of the file for each name of an expression; `users`: the key of the
         users."""
-        return {name: (name,) for name in type(self).model_fields}
+        return _at_top(type(self))
+
+
+@cache
+def _at_top(model: type[Envelope]) -> Mapping[str, tuple[str, ...]]:
+    return {name: (name,) for name in model.model_fields}
 
 
 class _OfUser(Envelope):
@@ -102,7 +108,7 @@ class _OfUser(Envelope):
         return (self.user.name,)
 
     def expressions(self) -> Mapping[str, Any]:
-        return {"user": self.user.model_dump(), "cause": getattr(self, "cause", None)}
+        return {"user": self.user.model_dump(), "cause": vars(self).get("cause")}
 
 
 class _Ending(Envelope):
@@ -197,7 +203,7 @@ class _OfAllocation(Envelope):
 
     def expressions(self) -> Mapping[str, Any]:
         allocation = self.allocation.model_dump()
-        cause = getattr(self, "cause", None)
+        cause = vars(self).get("cause")
         return {"allocation": allocation, "project": allocation["project"], "cause": cause}
 
 

@@ -105,7 +105,9 @@ def parse_request(data: bytes) -> Request:
     except ValidationError as error:
         found = problems_of(error, document, model)
         raise InvalidFile(in_order([*problems, *found]), _rest(document, model, found)) from None
-    request = replace(_request(body, document), notes=_notes(document, changed))
+    request = _request(body, document)
+    if changed:
+        request = replace(request, notes=_notes(document, changed))
     if problems:
         raise InvalidFile(in_order(problems), request)
     return request
@@ -113,8 +115,6 @@ def parse_request(data: bytes) -> Request:
 
 def _notes(document: Document, changed: Changed) -> tuple[Problem, ...]:
     """Return what was changed in a file's texts, each with its key and line."""
-    if not changed:
-        return ()
     problems = []
     for path, line in document.lines.items():
         value: Any = document.value
@@ -128,9 +128,9 @@ def _notes(document: Document, changed: Changed) -> tuple[Problem, ...]:
 def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
     """Return version and action as they were probably meant, so that the rest can be read."""
     action = document.value.get("action")
-    actions = model.model_fields["action"].annotation.__args__  # type: ignore[union-attr]
-    if action in actions:
+    if isinstance(action, str) and ACTIONS.get(action) is model:
         return {"provisioner": "1"}
+    actions = [name for name, other in ACTIONS.items() if other is model]
     return {"provisioner": "1", "action": get_close_matches(str(action), actions, 1, 0.0)[0]}
 
 
@@ -233,7 +233,7 @@ def _request(body: Envelope, document: Document) -> Request:
         reason=body.reason,
         expires=body.expires,
         not_before=body.not_before,
-        ends=getattr(body, "ends", None),
+        ends=vars(body).get("ends"),
         adopt=body.adopt,
         replaces=body.replaces,
         resource=body.resource_name(),

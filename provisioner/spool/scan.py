@@ -256,6 +256,10 @@ class Sweep:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     name = entry.name
+                    if name in self._turns:  # most of a large backlog is, at each listing
+                        if self._later:
+                            present.add(name)
+                        continue
                     if not is_request(name):
                         if len(strays) < _STRAYS and _is_stray(name):
                             strays.add(name)
@@ -264,8 +268,7 @@ class Sweep:
                         present.add(name)
                         if name in self._later and self._later[name][0] > now:
                             continue
-                    if name not in self._turns:
-                        listed.append((entry.inode(), name))
+                    listed.append((entry.inode(), name))
             for name in self._later.keys() - present:
                 del self._later[name]
             self._strays.saw(strays, now)

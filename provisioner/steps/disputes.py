@@ -12,7 +12,7 @@ from typing import Any
 
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import replaced
+from provisioner.journal.queries import holdings, replaced
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.merging import disputed
 from provisioner.steps.binding import Progress
@@ -30,7 +30,7 @@ def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[RequestId
     """Return the settings of each request's objects that stay unchanged by a dispute, as texts."""
     instances = {key: instance for keys in claimed.values() for key, instance in keys.items()}
     wants: dict[Key, tuple[Want, Mapping[str, RequestId]]] = {}
-    for key, claims in ledger.claims_of(conn, instances).items():
+    for key, claims in ledger.claims_of(conn, holdings.contested(conn, instances)).items():
         if len(claims) < 2:
             continue
         try:

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from provisioner.contract import Key, split_key
+from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
 from provisioner.journal.schema import claims, objects, step_objects, steps, suspensions
@@ -52,6 +53,12 @@ _OF_ROUTES: Any = _WAS.join(
 ).where(steps.c.routed)
 """Without those who only had an object looked at, closed or opened."""
 _HAD_OF = _HAD.where(claims.c.key.in_(IDS))
+_CONTESTED: Any = (
+    select(claims.c.key)
+    .where(claims.c.key.in_(IDS))
+    .group_by(claims.c.key)
+    .having(func.count() > 1)
+)
 _OTHER = claims.alias()
 _SHARED: Any = (
     select(_OTHER.c.claimant)
@@ -60,6 +67,11 @@ _SHARED: Any = (
     .where(~_OTHER.c.root.startswith("user:"))
     .distinct()
 )
+
+
+def contested(conn: Connection, keys: Collection[Key]) -> list[Key]:
+    """List the objects that several claims are on."""
+    return [key for (key,) in bulk.among(conn, _CONTESTED, keys)]
 
 
 def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
