@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,10 @@ from coldfront.core.allocation.models import Allocation, AllocationAttribute
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from provisioner.coldfront.answering import stands
+from provisioner.coldfront.asking.manifest import KEY
 from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.site import Site
 
@@ -256,6 +259,17 @@ def test_what_a_killed_command_reserved_is_said_by_itself(site: Site, silent: Al
     Request.objects.filter(pk=row.pk).update(created="2026-01-01T00:00:00Z")
     call_command("provisioner_flush")
     assert [one.action for one in of(silent)] == ["allocation.provision"]
+
+
+@pytest.mark.parametrize(("minutes", "left"), [(50, 1), (70, 0)])
+def test_a_manifest_that_takes_long_to_read_keeps_its_row_and_a_killed_one_does_not(
+    site: Site, minutes: int, left: int
+) -> None:
+    row = Request.objects.create(event="x", key=KEY, subject="site:", action="reconcile")
+    began = timezone.now() - datetime.timedelta(minutes=minutes)
+    Request.objects.filter(pk=row.pk).update(created=began)
+    call_command("provisioner_flush")
+    assert Request.objects.filter(pk=row.pk).count() == left
 
 
 def test_access_that_goes_and_comes_in_silence_is_seen_on_the_pages(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -132,6 +132,9 @@ def allocations_of(project: int) -> Sequence[int]:
 LATE = datetime.timedelta(minutes=1)
 """The age from which a note has probably been left by a process that was killed."""
 
+_READ = datetime.timedelta(hours=1)
+"""The same of a manifest's row, which is no request before ColdFront has read everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Late:
@@ -150,9 +153,13 @@ class Late:
 def late() -> list[Late]:
     """Return the notes older than a minute: of a killed process, or of many changes of one thing.
 
-    A thing that two people changed is there twice, because each request names one of them.
+    The row of a manifest counts after an hour. A thing that two people changed is there twice,
+    because each request names one of them.
     """
-    rows = Request.objects.filter(state=NEW, body="", created__lt=timezone.now() - LATE)
+    now = timezone.now()
+    manifests = Q(allocation=None, project=None)
+    old = Q(created__lt=now - LATE) & ~manifests | Q(created__lt=now - _READ)
+    rows = Request.objects.filter(old, state=NEW, body="")
     by_thing: dict[tuple[str, str], list[Request]] = {}
     for row in rows:
         by_thing.setdefault((row.key, row.by), []).append(row)
