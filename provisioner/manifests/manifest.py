@@ -2,11 +2,11 @@
 
 Promises: pure. Whatever the manifest lists and the ledger lacks, or has differently, is requested.
 Whatever the ledger has from the same writer and the manifest leaves out is suspended, never
-deleted. Whatever was claimed after the manifest's time, or by another writer, is left alone. A
-person is closed by the last writer who asks for them and leaves them out. Only kinds of subjects
-that the manifest lists can be left out of it. A line with an `id` is a request of its own, and
-always gets an answer. Leaves out: reading the file (`spool`), how much of it is judged at once
-(`portions`), and accepting what follows from the comparison (`acceptance`).
+deleted. Whatever was claimed, closed or opened after the manifest's time, or is another writer's,
+is left alone. A person is closed by the last writer who asks for them and leaves them out. Only
+kinds of subjects that the manifest lists can be left out of it. A line with an `id` is a request of
+its own, and always gets an answer. Leaves out: reading the file (`spool`), how much of it is judged
+at once (`portions`), and accepting what follows from the comparison (`acceptance`).
 """
 
 from __future__ import annotations
@@ -168,19 +168,20 @@ class Standing:
     ends: float | None = None
     left_out: bool = False
     askers: Mapping[str, Asker] = field(default_factory=dict)
+    said: tuple[RequestId, ...] = ()
 
     @property
     def fingerprint(self) -> int:
         """A number that changes when somebody claims, asks for, suspends or holds it."""
         claims = frozenset((c.key, c.claimant, c.request) for c in self.claims)
         asking = frozenset(self.askers.values())
-        return hash((self.suspension, self.left_out, self.held, claims, self.placed_by, asking))
+        own = (self.suspension, self.left_out, self.held, self.said)
+        return hash((own, claims, self.placed_by, asking))
 
     def newer(self, moment: Moment) -> bool:
-        """Return True if it was claimed or suspended after a manifest."""
-        if self.suspension is not None and moment.is_later(self.suspension):
-            return True
-        return any(moment.is_later(claim.request) for claim in self.claims)
+        """Return True if it was claimed, suspended or resumed after a manifest."""
+        later = map(moment.is_later, (*self.said, *(claim.request for claim in self.claims)))
+        return any(later)
 
     def strangers(self, source: str) -> list[str]:
         """Return the other writers who claim for it, and have not left it out."""

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from provisioner.journal.dialect import folded
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import askers
+from provisioner.journal.queries import spoken
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import request_rows
 from provisioner.manifests.manifest import CAUSE, Standing
@@ -26,6 +27,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
     held = claiming.claims_of(conn, subjects)
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
+    said = spoken.of(conn, subjects, writer)
     asking = askers.of(conn, subjects)
     left_out = {
         suspension.subject
@@ -52,6 +54,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
             ends.get(subject),
             subject in left_out,
             asking[subject],
+            said.get(subject, ()),
         )
         for subject, some in held.items()
     }

@@ -9,6 +9,7 @@ __all__ = [
     "lookup",
     "precedents",
     "replaced",
+    "spoken",
     "subjects",
     "unmade",
 ]

@@ -35,7 +35,7 @@ _PLACED = (
 )
 
 _KINDS = ("user", "project", "allocation")
-_CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
+CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
 
 _NEAR = 0.7
 """How alike two names are, from 0 to 1, of which one is taken for the other."""
@@ -359,7 +359,7 @@ def is_known(conn: Connection, subject: str) -> bool:
         select(requests.c.id).where(
             requests.c.subject == subject,
             requests.c.state.in_([*OPEN, RequestState.DONE, RequestState.FAILED]),
-            requests.c.action.not_in(_CLOSING),
+            requests.c.action.not_in(CLOSING),
         ),
     )
     return any(conn.scalar(statement.limit(1)) is not None for statement in statements)

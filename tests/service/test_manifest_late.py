@@ -1,0 +1,87 @@
+"""What a writer said of access after their manifest was read counts more than the manifest."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_site import Site, control
+from tests.support.manifest_site import POLICY, Line, entry, members, reconcile, told
+from tests.support.policy_site import PORTAL, send
+
+ANN: Line = {"action": "user.provision", "user": {"name": "ann"}}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a site with a portal, which has listed an allocation and its user."""
+    site = Site(tmp_path, POLICY)
+    reconcile(site, entry(1, "ann"), ANN)
+    return site
+
+
+def say(site: Site, subject: str, verb: str, cause: str = "reconcile") -> str:
+    """Let the portal close or open a subject; return the request's id."""
+    part = {"allocation": "allocation: {id: 1}", "user": "user: {name: ann}"}[subject]
+    text = f"provisioner: 1\naction: {subject}.{verb}\ncause: {cause}\n{part}\n"
+    if verb == "suspend":
+        text += f"reason: said at {time.time()}\n"
+    record = send(site, PORTAL, text, "said.yaml")
+    assert record.state == "done", record.problems
+    return record.id
+
+
+def read() -> datetime:
+    """Return a moment at which a portal reads its manifest: what follows is later."""
+    moment = datetime.now(UTC)
+    time.sleep(0.002)
+    return moment
+
+
+@pytest.mark.parametrize("line", [entry(1, "ann"), entry(1, "ann", files=6)])
+def test_an_allocation_that_was_closed_again_after_the_manifest_stays_closed(
+    site: Site, line: Line
+) -> None:
+    say(site, "allocation", "suspend")
+    moment = read()
+    say(site, "allocation", "suspend")
+    found = told(reconcile(site, line, ANN, as_of=moment))
+    assert "0 resumed" in found and "1 claimed later" in found
+    assert members(site) == set()
+    assert "1 resumed" in told(reconcile(site, line, ANN))
+    assert members(site) == {"cf1/ann"}
+
+
+def test_a_person_who_was_closed_again_after_the_manifest_stays_closed(site: Site) -> None:
+    say(site, "user", "suspend")
+    moment = read()
+    say(site, "user", "suspend")
+    assert "0 resumed" in told(reconcile(site, entry(1, "ann"), ANN, as_of=moment))
+    assert "1 resumed" in told(reconcile(site, entry(1, "ann"), ANN))
+
+
+def test_what_was_resumed_after_the_manifest_that_leaves_it_out_stays_open(site: Site) -> None:
+    say(site, "allocation", "suspend", "unpaid")
+    moment = read()
+    say(site, "allocation", "resume", "unpaid")
+    found = told(reconcile(site, ANN, kinds=["allocation"], as_of=moment))
+    assert "0 suspended" in found and "1 claimed later" in found
+    assert members(site) == {"cf1/ann"}
+    assert "1 suspended" in told(reconcile(site, ANN, kinds=["allocation"]))
+
+
+def test_a_suspension_that_was_cancelled_does_not_count_as_later(site: Site) -> None:
+    site.first.away = True
+    send(site, PORTAL, _CLOSE, "first.yaml")
+    moment = read()
+    again = send(site, PORTAL, _CLOSE, "again.yaml")
+    assert again.state == "deferred"
+    send(site, 0, control("request.cancel", again.id), "cancel.yaml")
+    site.first.away = False
+    assert "1 resumed" in told(reconcile(site, entry(1, "ann"), ANN, as_of=moment))
+
+
+_CLOSE = "provisioner: 1\naction: allocation.suspend\ncause: reconcile\nallocation: {id: 1}\n"
