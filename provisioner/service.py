@@ -383,7 +383,7 @@ class Service:
 
     def _observe(self, observing: bool) -> None:
         """Let lanes write nothing, or write again."""
-        self._finisher.observing = observing
+        self._finisher.teller.observing = observing
         for lane in self.lanes.values():
             lane.observing = observing
 

@@ -10,5 +10,6 @@ __all__ = [
     "receipts",
     "refusals",
     "results",
+    "telling",
     "uses",
 ]

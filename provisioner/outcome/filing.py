@@ -18,7 +18,7 @@ from provisioner.journal.persons import closed
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
-from provisioner.outcome import outcomes, receipts, results
+from provisioner.outcome import outcomes, results, telling
 from provisioner.outcome.outcomes import OutputsOf
 from provisioner.outcome.refusals import Refusals
 from provisioner.outcome.uses import NO_USES, Uses
@@ -85,12 +85,10 @@ class Finisher:
     ) -> None:
         self._spool = spool
         self._journal = book
-        self._outputs_of = outputs_of
-        self._uses = uses
+        self.teller = telling.Teller(spool.receipts, outputs_of, uses)
         self._write_results = write_results
         self._complaints: dict[RequestId, str] = {}
         self.strikes = strikes.Strikes(spool.root)
-        self.observing = False
         self.refusals = Refusals(lambda uid: False)
         """Decides which refusals get an event."""
 
@@ -112,20 +110,23 @@ class Finisher:
             loaded.update(request_rows.load(conn, fixed))
             detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
-            renewed = closed.told_by(conn, list(loaded)).difference(loaded)
+            told = telling.read(conn, loaded, steps)
+            moved = {r.id: r.subject for r in loaded.values() if _moves(r)}
+            renewed = closed.told_by(conn, moved.values()).difference(loaded)
         # Before any file moves: a request whose file has moved is not settled again after a kill.
         if stale := self.renew(renewed):
             with self._journal.reading() as conn:
-                failed += closed.told_in(conn, list(loaded), stale)
+                failed += closed.told_in(conn, moved, stale)
             loaded = {ulid: record for ulid, record in loaded.items() if ulid not in failed}
-        for ulid, record in loaded.items():
-            listed = steps.get(ulid, ())
-            with self._apart(ulid, failed):
-                self._settle_one(record, listed)
-                new = record.state in ENDED and record.fixed_by is None
-                if new and log.isEnabledFor(logging.INFO):
-                    about = {"request": record.id, "subject": record.subject}
-                    log.info("%s", outcomes.outcome_line(record, listed), extra=about)
+        with self.teller.telling(told) as tell:
+            for record in telling.by_writer(loaded):
+                listed = steps.get(record.id, ())
+                with self._apart(record.id, failed):
+                    self._settle_one(record, listed, tell)
+                    new = record.state in ENDED and record.fixed_by is None
+                    if new and log.isEnabledFor(logging.INFO):
+                        about = {"request": record.id, "subject": record.subject}
+                        log.info("%s", outcomes.outcome_line(record, listed), extra=about)
         return failed
 
     @contextmanager
@@ -150,19 +151,28 @@ class Finisher:
         log.error(text, ulid, error, exc_info=trace)
 
     def announce(self, ids: Collection[RequestId]) -> list[RequestId]:
-        """Write the receipts of requests that were accepted; return those that it could not."""
+        """Write the receipts of requests that were accepted; return those that it could not.
+
+        What is over or waits by now gets none: who wrote that asks for its receipt, with its steps.
+        """
         failed: list[RequestId] = []
         if not ids or not self._write_results:
             return failed
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
-        for ulid, record in loaded.items():
-            with self._apart(ulid, failed):
-                self._write_receipt(record)
+            told = telling.read(conn, loaded, {})
+        with self.teller.telling(told) as tell:
+            for record in telling.by_writer(loaded):
+                if record.state not in _DETAILED:
+                    with self._apart(record.id, failed):
+                        tell(record, ())
         return failed
 
     def _settle_one(
-        self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
+        self,
+        record: request_rows.Record,
+        listed: Sequence[step_rows.StepRecord],
+        tell: telling.Tell,
     ) -> None:
         place = place_of(record)
         ended = record.state in ENDED
@@ -179,7 +189,7 @@ class Finisher:
         if (ended and self._write_results) or not record.digest:
             self._write_result(place, record, listed)
         if self._write_results or not record.digest:
-            self._write_receipt(record, listed)
+            tell(record, listed)
         for source in _MOVING:
             if source != place and self._spool.move(record.id, source, place, record.name):
                 return
@@ -196,27 +206,6 @@ class Finisher:
         text = results.render(outcomes.result_of(record, listed, again=again))
         self._spool.write_result(place, record.id, record.name, text)
 
-    def _write_receipt(
-        self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()
-    ) -> None:
-        name, by, shut = outcomes.receipt_name(record), "", {}
-        if listed or record.fixed_by is not None:
-            with self._journal.reading() as conn:
-                by = replaced.name_for(conn, record) if record.fixed_by is not None else ""
-                shut = closed.of(conn, step_rows.claimants_of(listed), record.writer)
-        if record.fixed_by is not None:
-            # The request that put it right may have the same own id, and so the same receipt. If
-            # its writer may not know of that, not even the time of the receipt may tell them.
-            there = receipts.path(self._spool.receipts, record.writer, name)
-            if there.exists() and (not by or receipts.request_of(there) != record.id):
-                return
-        uses = self._uses.of(listed) if record.state == RequestState.DONE else None
-        receipt = outcomes.receipt_of(
-            record, listed, self._outputs_of, uses=uses, observing=self.observing, closed_by=by
-        )
-        told = {**receipt, "closed": shut} if shut else receipt
-        receipts.write(self._spool.receipts, record.writer, name, told)
-
     def renew(self, ids: Collection[RequestId]) -> list[RequestId]:
         """Write receipts of done requests again, where they still are; return those that failed."""
         failed: list[RequestId] = []
@@ -225,14 +214,12 @@ class Finisher:
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
             steps = step_rows.steps_of(conn, ids)
-        for ulid, record in loaded.items():
-            name = outcomes.receipt_name(record)
-            there = receipts.path(self._spool.receipts, record.writer, name)
-            with self._apart(ulid, failed):
-                # A newer request may have the same own id, and so the same receipt.
-                mine = there.exists() and receipts.request_of(there) == ulid
-                if mine and record.state == RequestState.DONE:
-                    self._write_receipt(record, steps[ulid])
+            told = telling.read(conn, loaded, steps)
+        with self.teller.telling(told) as tell:
+            for record in telling.by_writer(loaded):
+                with self._apart(record.id, failed):
+                    if self.teller.is_newest(record) and record.state == RequestState.DONE:
+                        tell(record, steps[record.id])
         return failed
 
     def has_file(self, record: request_rows.Record) -> bool:
@@ -358,14 +345,16 @@ class Finisher:
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids).values()
             no_result = [record for record in loaded if self._lacks_result(record)]
-            no_receipt = [r for r in loaded if r.id in latest and self._lacks_receipt(r)]
-            steps = step_rows.steps_of(conn, [record.id for record in (*no_result, *no_receipt)])
+            no_receipt = {r.id: r for r in loaded if r.id in latest and self._lacks_receipt(r)}
+            steps = step_rows.steps_of(conn, [*(record.id for record in no_result), *no_receipt])
+            told = telling.read(conn, no_receipt, steps)
         for record in no_result:
             with self._apart(record.id, failed):
                 self._write_result(place_of(record), record, steps[record.id])
-        for record in no_receipt:
-            with self._apart(record.id, failed):
-                self._write_receipt(record, steps[record.id])
+        with self.teller.telling(told) as tell:
+            for record in telling.by_writer(no_receipt):
+                with self._apart(record.id, failed):
+                    tell(record, steps[record.id])
         return failed
 
     def _lacks_result(self, record: request_rows.Record) -> bool:
@@ -385,8 +374,11 @@ class Finisher:
         return not self._spool.has_result(place, record.id, record.name)
 
     def _lacks_receipt(self, record: request_rows.Record) -> bool:
-        root, name = self._spool.receipts, outcomes.receipt_name(record)
-        return self._write_results and not receipts.is_there(root, record.writer, name)
+        return self._write_results and self.teller.lacks(record)
+
+
+def _moves(record: request_rows.Record) -> bool:
+    return closed.moves(record.action, record.state, record.problems)
 
 
 def place_of(record: request_rows.Record) -> str:

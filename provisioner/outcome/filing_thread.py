@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 
 from provisioner.journal import journal
 from provisioner.outcome.filing import Finisher
@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 0.1
 """Seconds before an accepted request without an outcome gets a receipt of its acceptance."""
+
+_PATIENCE_OF_MANY = 2.0
+"""The same seconds while more than a portion of requests wait for one: lanes take a backlog as a
+whole, and what they end soon needs no other receipt."""
 
 _PORTION = 256
 _AFTER_TROUBLE = 1.0
@@ -101,9 +105,8 @@ class Clerk:
     def announce(self, ids: Collection[RequestId]) -> None:
         """Ask for receipts of requests that were accepted."""
         if ids:
-            when = time.monotonic() + _PATIENCE
             with self._turn:
-                self._accepted.update(dict.fromkeys(ids, when))
+                self._accepted.update(dict.fromkeys(ids, time.monotonic()))
                 self._turn.notify()
 
     def renew(self, ids: Collection[RequestId]) -> None:
@@ -127,7 +130,7 @@ class Clerk:
     def _run(self) -> None:
         while True:
             with self._turn:
-                while not (self._stopping or self.busy or self._ripe()):
+                while not (self._stopping or self.busy or self._ripe(time.monotonic())):
                     self._turn.wait(_PATIENCE if self._accepted else None)
                 stopping = self._stopping
             worked = self.work(math.inf if stopping else time.monotonic())
@@ -136,20 +139,23 @@ class Clerk:
             if self._trouble:
                 time.sleep(_AFTER_TROUBLE)
 
-    def _ripe(self) -> bool:
-        return bool(self._accepted) and next(iter(self._accepted.values())) <= time.monotonic()
+    def _ripe(self, now: float) -> dict[RequestId, None]:
+        """Return the accepted requests that have waited long enough for their outcomes."""
+        many = len(self._accepted) > _PORTION
+        since = now - (_PATIENCE_OF_MANY if many else _PATIENCE)
+        first = takewhile(lambda one: one[1] <= since, self._accepted.items())
+        return {ulid: None for ulid, _ in first}
 
     def work(self, until: float) -> bool:
         """Do a portion of what was asked for. Return False if there was nothing.
 
-        until: monotonic time; acceptances that are due by then are announced.
+        until: monotonic time; acceptances that have waited long enough by then are announced.
         """
         with self._turn:
             waiting = portion(self._changed, _PORTION)
             arrived = [RequestId(ulid) for ulid in self._arrived.take(_PORTION)]
             changed = list(dict.fromkeys([*waiting, *arrived]))
-            ripe = dict.fromkeys(ulid for ulid, when in self._accepted.items() if when <= until)
-            accepted = portion(ripe, _PORTION)
+            accepted = portion(self._ripe(until), _PORTION)
             refused = self._refused[:_PORTION]
             for done in changed:
                 self._changed.pop(done, None)

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,7 +35,7 @@ _AT_CWD = -100  # from fcntl.h: names are paths
 
 def path(receipts: Path, writer: str, name: str) -> Path:
     """Return the path of the receipt of a writer's request, by its id or ULID."""
-    return receipts / safe(writer) / f"{safe(name)}.yaml"
+    return receipts / safe(writer) / f"{safe(name)}{ENDING}"
 
 
 def is_there(receipts: Path, writer: str, name: str) -> bool:
@@ -45,24 +46,39 @@ def is_there(receipts: Path, writer: str, name: str) -> bool:
         return False
 
 
-def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
-    """Write a receipt, in place of an earlier one.
+class Desk:
+    """Writes receipts, and keeps the directory of the last writer open until another one's.
 
-    receipts: a directory that only the service can write to; name: the request's id or ULID. Raises
-    OSError if it cannot be written.
+    Who writes many does so writer by writer.
     """
-    home, entry = receipts / safe(writer), f"{safe(name)}.yaml"
-    body = dump(receipt).encode("utf-8", "backslashreplace")
-    try:
-        directory = os.open(home, readers.DIRECTORY)
-    except FileNotFoundError:
-        _make(home, writer)
-        directory = os.open(home, readers.DIRECTORY)
-    try:
-        readers.admit(directory, writer)
-        _replace(directory, entry, body)
-    finally:
-        os.close(directory)
+
+    def __init__(self, receipts: Path) -> None:
+        """receipts: a directory that only the service can write to."""
+        self._receipts = receipts
+        self._writer, self._home = "", -1
+
+    def write(self, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
+        """Write a receipt, in place of an earlier one.
+
+        name: the request's id or ULID. Raises OSError if it cannot be written.
+        """
+        body = dump(receipt).encode("utf-8", "backslashreplace")
+        if self._home < 0 or writer != self._writer:
+            self.close()
+            self._home, self._writer = _open(self._receipts / safe(writer), writer), writer
+        _replace(self._home, f"{safe(name)}{ENDING}", body)
+
+    def close(self) -> None:
+        """Close the directory that is open."""
+        if self._home >= 0:
+            os.close(self._home)
+            self._home = -1
+
+
+def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
+    """Write one receipt, as a `Desk` does."""
+    with closing(Desk(receipts)) as desk:
+        desk.write(writer, name, receipt)
 
 
 def entries(receipts: Path, before: float) -> Iterator[Path]:
@@ -101,6 +117,21 @@ def safe(text: str) -> str:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         name = f"{name[:_LONGEST]}%~{digest}"
     return name
+
+
+def _open(home: Path, writer: str) -> int:
+    """Open a writer's directory, which the writer and nobody else may enter."""
+    try:
+        directory = os.open(home, readers.DIRECTORY)
+    except FileNotFoundError:
+        _make(home, writer)
+        directory = os.open(home, readers.DIRECTORY)
+    try:
+        readers.admit(directory, writer)
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory
 
 
 def _replace(directory: int, name: str, body: bytes) -> None:

@@ -307,6 +307,7 @@ class _Builder:
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.+@-]*(?: [A-Za-z0-9_/.+@(-][A-Za-z0-9_/.+@()-]*)*\Z")
 _NOT_ASCII = re.compile(r"[^ -~]")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
@@ -341,7 +342,10 @@ def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
             first = ""
         for key, inner in value.items():
             head = f"{first} " if first else indent
-            _emit(inner, indent + "  ", lines, f"{head}{_string(str(key))}:")
+            if type(inner) is str:  # as most are
+                lines.append(f"{head}{_string(str(key))}: {_string(inner)}")
+            else:
+                _emit(inner, indent + "  ", lines, f"{head}{_string(str(key))}:")
             first = ""
     elif isinstance(value, list | tuple) and value:
         if lead:
@@ -366,7 +370,7 @@ def _escaped(found: re.Match[str]) -> str:
 def _string(value: str) -> str:
     if _PLAIN.match(value) and value.lower() not in _RESERVED:
         return value
-    return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False))
+    return _NOT_ASCII.sub(_escaped, _quoted(value))
 
 
 def _scalar(value: object) -> str:

@@ -61,7 +61,7 @@ def test_the_receipts_of_who_is_closed_are_written_also_if_the_service_dies_befo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(receipts, "write", die)
+        killed.setattr(receipts.Desk, "write", die)
         send(site, OTHER, user("ann", "suspend", cause="security"))
         site.service.clerk.catch_up()
     site.spool.close()
@@ -75,15 +75,15 @@ def test_the_receipts_of_who_is_closed_are_written_when_the_disk_has_room_again(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served(site)
-    write = receipts.write
+    write = receipts.Desk.write
 
-    def full(root: Any, writer: str, name: str, receipt: Any) -> None:
+    def full(desk: receipts.Desk, writer: str, name: str, receipt: Any) -> None:
         if name.startswith("portal-1"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(root, writer, name, receipt)
+        write(desk, writer, name, receipt)
 
     with monkeypatch.context() as disk:
-        disk.setattr(receipts, "write", full)
+        disk.setattr(receipts.Desk, "write", full)
         send(site, OTHER, user("ann", "suspend", cause="security"))
         site.service.clerk.catch_up()
         assert list((site.config.spool / "active").iterdir()), "it is not over before"

@@ -6,14 +6,14 @@ somebody, not who and why. Leaves out: what a writer closed of an allocation its
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, or_, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.persons.askers import PROVISION
-from provisioner.journal.schema import claims, requests, suspensions
-from provisioner.objects.states import ENDED
+from provisioner.journal.schema import claims, suspensions
+from provisioner.objects.states import ENDED, RequestState
 from provisioner.system.ulid import RequestId
 
 _MOVING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
@@ -23,13 +23,6 @@ _USER = "user:"
 _SUSPENDED = select(suspensions.c.subject, suspensions.c.source, suspensions.c.cause).where(
     suspensions.c.subject.in_(IDS)
 )
-_MOVED = select(requests.c.subject).where(
-    requests.c.id.in_(IDS),
-    requests.c.state.in_(ENDED),
-    # A provision that opened somebody has a note of it.
-    requests.c.action.in_(_MOVING)
-    | ((requests.c.action == PROVISION) & requests.c.problems.is_not(None)),
-)
 _ANY = select(suspensions.c.subject).limit(1)
 _GIVING = (
     select(claims.c.request)
@@ -38,48 +31,89 @@ _GIVING = (
 )
 
 
-def of(conn: Connection, claimants: Collection[str], writer: str) -> dict[str, str]:
-    """Return the users among claimants who are suspended, each with the causes.
+def of(
+    conn: Connection,
+    claimants: Mapping[RequestId, Collection[str]],
+    writers: Mapping[RequestId, str],
+) -> dict[RequestId, dict[str, str]]:
+    """Return the users among the claimants of requests who are suspended, each with the causes.
 
-    claimants: such as `allocation:42/user:jdoe`; writer: whose own causes are named. Those of
-    others are `others`.
+    claimants: such as `allocation:42/user:jdoe`; writers: whose own causes are named. Those of
+    others are `others`. Requests none of whose users is suspended are left out.
     """
-    users = {name: name.rpartition("/")[2] for name in claimants if f"/{_USER}" in name}
-    if not users or conn.scalar(_ANY) is None:
-        return {}
-    parts = {part for name, user in users.items() for part in (name, user, name.partition("/")[0])}
-    causes: dict[str, set[str]] = {}
-    for some in chunks(parts):
-        for subject, source, cause in conn.execute(_SUSPENDED, {"b_ids": some}):
-            if source != writer:
-                causes.setdefault(subject, set()).add("others")
-            elif not subject.startswith("allocation:") or "/" in subject:
-                causes.setdefault(subject, set()).add(cause)
-    found = {
-        user.removeprefix(_USER): {
-            cause for part in (name, user, name.partition("/")[0]) for cause in causes.get(part, ())
-        }
-        for name, user in users.items()
+    listed = {
+        request: users
+        for request, names in claimants.items()
+        if (users := {name: name.rpartition("/")[2] for name in names if f"/{_USER}" in name})
     }
-    return {user: ", ".join(sorted(why)) for user, why in sorted(found.items()) if why}
+    if not listed or conn.scalar(_ANY) is None:
+        return {}
+    subjects = {
+        part for users in listed.values() for pair in users.items() for part in _about(pair)
+    }
+    standing: dict[str, list[tuple[str, str]]] = {}
+    for some in chunks(subjects):
+        for subject, source, cause in conn.execute(_SUSPENDED, {"b_ids": some}):
+            standing.setdefault(subject, []).append((source, cause))
+    shut = {
+        request: _causes(users, standing, writers[request]) for request, users in listed.items()
+    }
+    return {request: causes for request, causes in shut.items() if causes}
 
 
-def told_by(conn: Connection, over: Collection[RequestId]) -> set[RequestId]:
-    """Return the requests whose receipts tell of whom some requests that are over closed or opened.
+def _about(pair: tuple[str, str]) -> tuple[str, str, str]:
+    """Return the subjects whose suspension closes a claimant, given with its user."""
+    name, user = pair
+    return name, user, name.partition("/")[0]
+
+
+def _causes(
+    users: Mapping[str, str], standing: Mapping[str, Sequence[tuple[str, str]]], writer: str
+) -> dict[str, str]:
+    """Return the causes for which users are closed, as a writer may read them.
+
+    users: by claimant; standing: the suspensions of each subject, as source and cause.
+    """
+    causes: dict[str, set[str]] = {}
+    for pair in users.items():
+        for subject in _about(pair):
+            for source, cause in standing.get(subject, ()):
+                if source != writer:
+                    causes.setdefault(pair[1], set()).add("others")
+                elif not subject.startswith("allocation:") or "/" in subject:
+                    causes.setdefault(pair[1], set()).add(cause)
+    return {
+        user.removeprefix(_USER): ", ".join(sorted(why)) for user, why in sorted(causes.items())
+    }
+
+
+def moves(action: str, state: RequestState, problems: object) -> bool:
+    """Return True if a request may have closed or opened somebody: it is over.
+
+    problems: what is worth knowing of it. A provision that opened somebody has a note of it.
+    """
+    moving = action in _MOVING or (action == PROVISION and problems is not None)
+    return moving and state in ENDED
+
+
+def told_by(conn: Connection, subjects: Collection[str]) -> set[RequestId]:
+    """Return the requests whose receipts tell of some persons or allocations that a request closed
+    or opened.
 
     Those give something to these persons, in allocations and projects, or to whole allocations.
     """
-    subjects: set[str] = set()
-    for some in chunks(over):
-        subjects.update(conn.scalars(_MOVED, {"b_ids": some}))
     found: set[RequestId] = set()
-    for some in chunks(subjects):
+    for some in chunks(set(subjects)):
         found.update(conn.scalars(_GIVING, {"b_ids": some}))
     return found
 
 
 def told_in(
-    conn: Connection, over: Collection[RequestId], receipts: Collection[RequestId]
+    conn: Connection, moved: Mapping[RequestId, str], receipts: Collection[RequestId]
 ) -> list[RequestId]:
-    """List those of some requests that are over of whose closing or opening some receipts tell."""
-    return [request for request in over if not told_by(conn, [request]).isdisjoint(receipts)]
+    """List the requests of whose closing or opening some receipts tell. moved: their subjects."""
+    return [
+        request
+        for request, subject in moved.items()
+        if not told_by(conn, [subject]).isdisjoint(receipts)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import RequestState
@@ -31,7 +32,7 @@ def spoilt(site: Site) -> RequestId:
     ulid = RequestId("01JGT0V9Q3M4R5S6T7V8W9X0Y1")
     row = {
         **{"id": ulid, "name": "x.yaml", "writer": "root", "uid": 0, "digest": "d", "body": b""},
-        **{"action": "", "subject": "", "state": RequestState.REFUSED, "problems": []},
+        **{"action": "", "subject": "", "state": RequestState.ACCEPTED, "problems": []},
         **{"accepted": 1e13, "ended": 1e13, "set_aside": False},
     }
     with site.system.journal.transaction() as conn:
@@ -56,3 +57,24 @@ def test_a_request_that_cannot_be_filed_does_not_keep_the_service_from_starting(
     (site.config.spool / f"active/{spoilt}-x").touch()
     site.start()
     assert site.states()["done"] == ["r.yaml"]
+
+
+def test_what_is_over_before_its_acceptance_was_told_gets_no_receipt_of_that(site: Site) -> None:
+    [receipt] = (site.config.spool / "receipts").rglob("*.yaml")
+    receipt.unlink()
+    assert site.service._finisher.announce([done_id(site)]) == []
+    assert not receipt.exists(), "it would say that nothing was made"
+
+
+def test_many_are_filed_with_as_many_statements_as_one(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    for number in range(5):
+        site.request(allocation(number + 1, f"user{number}"), f"r{number}.yaml")
+    ids = [RequestId(result["id"]) for result in site.results("done")]
+    seen: list[str] = []
+    engine = site.system.journal._engine
+    event.listen(engine, "before_cursor_execute", lambda *each: seen.append(each[2]))
+    site.service._finisher.settle(ids[:1])
+    one = len(seen)
+    site.service._finisher.settle(ids)
+    assert len(seen) == 2 * one
