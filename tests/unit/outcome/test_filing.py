@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import RequestState
@@ -72,8 +72,10 @@ def test_many_are_filed_with_as_many_statements_as_one(tmp_path: Path) -> None:
         site.request(allocation(number + 1, f"user{number}"), f"r{number}.yaml")
     ids = [RequestId(result["id"]) for result in site.results("done")]
     seen: list[str] = []
-    engine = site.system.journal._engine
-    event.listen(engine, "before_cursor_execute", lambda *each: seen.append(each[2]))
+    with site.system.journal.reading() as conn:
+        driver: Any = conn.connection.driver_connection
+        driver.set_trace_callback(seen.append)
+    seen.clear()
     site.service._finisher.settle(ids[:1])
     one = len(seen)
     site.service._finisher.settle(ids)
