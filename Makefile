@@ -34,8 +34,9 @@ packages: venv  ## build the packages for Debian 12 and 13, EL 9 and 10 into bui
 	@rm -rf build/packages
 	@deploy/packages/build $(BIN) build/packages
 
-packages-check: packages  ## install, upgrade and remove them in bare Debians; needs root
-	@command -v debootstrap > /dev/null || apt-get install --yes --quiet=2 debootstrap
+packages-check:  ## build, install, upgrade and remove them in bare Debians; needs root
+	@{ command -v debootstrap && command -v rpmbuild; } > /dev/null || apt-get install --yes --quiet=2 debootstrap rpm
+	@$(MAKE) packages
 	deploy/packages/check bookworm build/packages/*+deb12_*.deb
 	deploy/packages/check trixie build/packages/*+deb13_*.deb
 	deploy/packages/check here build/packages/*.el9.*.rpm
