@@ -17,7 +17,7 @@ from typing import Any
 
 from provisioner.contract import InvalidRequest
 from provisioner.request.documents import dump, parse
-from provisioner.request.syntax import decoded
+from provisioner.request.encodings import decoded
 
 SIZE = 16 * 1024 * 1024
 """The most bytes of a table."""

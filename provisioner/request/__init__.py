@@ -4,10 +4,10 @@ __all__ = [
     "actions",
     "crowds",
     "documents",
+    "encodings",
     "fields",
     "places",
     "request",
     "subjects",
-    "syntax",
     "values",
 ]

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from provisioner.contract import InvalidRequest
-from provisioner.request import plain, syntax
+from provisioner.request import encodings, syntax
 from provisioner.request.places import Path, dotted
 
 SIZE = 64 * 1024
@@ -99,8 +99,6 @@ def parse(
     InvalidDocument for anything else, or for a dangerous document.
     """
     text = _text(data, size, expected)
-    if (simple := plain.read(text)) is not None:
-        return Document(*simple)
     try:
         document = _build(text)
     except InvalidDocument as error:
@@ -139,7 +137,7 @@ def _text(data: bytes, size: int, expected: str) -> str:
         raise _refuse(None, f"the file has more than {size} bytes", f"at most {size}")
     if not data.strip():
         raise _refuse(1, "the file is empty", expected)
-    wrong = syntax.wrong(data)
+    wrong = encodings.wrong(data)
     if wrong is not None:
         raise _refuse(*wrong)
     return data.decode("utf-8-sig")

@@ -7,7 +7,7 @@ import codecs
 import pytest
 
 from provisioner.contract import InvalidRequest
-from provisioner.request.syntax import decoded
+from provisioner.request.encodings import decoded
 
 TEXT = "name: jürgen\ncity: Köln\n"
 
