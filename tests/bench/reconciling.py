@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+from provisioner.config import schema
 from provisioner.system.users import user_name
 from tests.bench.coldfront import fill, make_site, serve, write_manifest
 from tests.bench.figure import Aim, Figure, Run, Setting
@@ -57,7 +58,7 @@ def read_all(site: Path) -> float:
     with manifest.open("rb") as lines:
         for line in lines:
             json.loads(line)
-    with sqlite3.connect(site / "journal.db") as journal:
+    with sqlite3.connect(schema.load(site / "provisioner.yaml").journal) as journal:
         for table in ("claims", "objects"):
             journal.execute(f"SELECT * FROM {table}").fetchall()
     return time.perf_counter() - began
