@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from provisioner.inspection import drift
 from provisioner.service import Service
+from provisioner.spool.spool import Spool
 from tests.bench.drops import running
 from tests.bench.figure import Aim, Figure, Run, Setting
 from tests.bench.place import fresh
@@ -24,25 +26,31 @@ from tests.bench.requests import fill, site
 WAITING = 100_000
 BURST = 5_000
 """Requests that wait together; four of them are 20,000."""
+QUIET = "drift: {others: 0}\n"
+"""No look for drift by itself: it would come after a minute, whatever is done then."""
 IDLE = 60.0
 """Seconds that a service is looked at with nothing to do."""
 WAKES = "import time\nwhile True: time.sleep(1)"
 
 
 def serve(top: Path, ask: Connection) -> None:
-    """Serve, and answer each question when it is so: (all or done, how many requests)."""
-    system, spool = site(top)
+    """Serve, and answer each question when it is so: accepted or done, how many requests; or, when
+    it is over, the question for a look at all objects, as the service looks for drift."""
+    system, spool = site(top, QUIET)
     service = Service(system, spool)
     with running(service):
         ask.send("started")
         while (question := ask.recv()) is not None:
-            while not so(service, *question):
+            state, number = question
+            if state == "looked":
+                assert drift.known(system).nothing
+            while not so(service, state, number):
                 time.sleep(0.2)
             ask.send("so")
 
 
 def so(service: Service, state: str, number: int) -> bool:
-    """Return True if so many requests are accepted, or are done and filed. state: of the two."""
+    """Return True if so many requests are accepted, or are done and filed."""
     counts = service.counts()
     if state == "accepted":
         return sum(counts.values()) >= number
@@ -55,13 +63,16 @@ class Served:
     def __init__(self, pid: int, top: Path, ask: Connection, filled: int) -> None:
         self.pid, self._top, self._ask, self._filled = pid, top, ask, filled
 
-    def fill(self, number: int) -> None:
-        """Drop more requests."""
-        fill(self._top / "spool/staging", number, self._filled)
+    def fill(self, number: int, users: int | None = None) -> None:
+        """Drop more requests. users: how many they are about; a new one each if None."""
+        fill(self._top / "spool/staging", number, self._filled, users)
         self._filled += number
 
     def until(self, state: str) -> None:
-        """Return when all that it was given are accepted, or done. state: one of these words."""
+        """Return when all that it was given are accepted, or done, or these objects looked at.
+
+        state: one of these words.
+        """
         self._ask.send((state, self._filled))
         self._ask.recv()
 
@@ -77,9 +88,8 @@ def served(place: Path, waiting: int = 0) -> Iterator[Served]:
     context = multiprocessing.get_context("spawn")
     ask, answer = context.Pipe()
     with fresh(place) as top:
-        _, spool = site(top)
-        fill(spool.staging, waiting)
-        spool.close()
+        Spool.create(top / "spool").close()
+        fill(top / "spool/staging", waiting)
         process = context.Process(target=serve, args=(top, answer))
         process.start()
         assert process.pid is not None
@@ -103,15 +113,28 @@ def with_many(setting: Setting) -> Iterator[Run]:
 
 
 def after_many(setting: Setting) -> Iterator[Run]:
-    """Yield the peak after four bursts, beside that after the first."""
+    """Yield the peak after four bursts about the same users, beside that after the first."""
     burst = setting.size(BURST)
     while True:
         with served(setting.top, burst) as one:
             one.until("done")
             floor = one.peak()
             for _ in range(3):
+                one.fill(burst, users=burst)
+                one.until("done")
+            yield Run(one.peak(), floor)
+
+
+def with_look(setting: Setting) -> Iterator[Run]:
+    """Yield the peak after a look at all that four bursts made, beside that before it."""
+    burst = setting.size(BURST)
+    while True:
+        with served(setting.top) as one:
+            for _ in range(4):
                 one.fill(burst)
                 one.until("done")
+            floor = one.peak()
+            one.until("looked")
             yield Run(one.peak(), floor)
 
 
@@ -154,15 +177,22 @@ FIGURES = (
     ),
     Figure(
         "memory-done",
-        "the most memory after 20,000 requests, of which 5,000 waited at a time",
+        "the most memory after 20,000 requests about 5,000 users, of which 5,000 waited at a time",
         "the same service after the first 5,000",
         "MiB",
         after_many,
         (Aim("ratio", 1.05, most=True),),
     ),
     Figure(
+        "memory-look",
+        "the most memory after 20,000 requests about 20,000 users and a look for drift at them",
+        "the same service before the look",
+        "MiB",
+        with_look,
+    ),
+    Figure(
         "idle",
-        "a service with nothing to do, for a minute, after 1,000 requests",
+        "a service with nothing to do, for a minute, after 1,000 requests, no look for drift in it",
         "a Python that wakes once a second",
         "% of a core",
         idle,

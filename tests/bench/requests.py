@@ -22,10 +22,10 @@ routes:
 """
 
 
-def site(root: Path) -> tuple[System, Spool]:
-    """Make a site with one handler that does nothing."""
+def site(root: Path, more: str = "") -> tuple[System, Spool]:
+    """Make a site with one handler that does nothing. more: lines of its configuration."""
     path = root / "provisioner.yaml"
-    path.write_text(CONFIG)
+    path.write_text(CONFIG + more)
     config = configuration.load(path)
     handlers = {"nothing": Nothing()}
     kinds = {"nothing": "nothing"}
@@ -35,19 +35,22 @@ def site(root: Path) -> tuple[System, Spool]:
     )
 
 
-def body(number: int) -> bytes:
-    """Make one small request."""
+def body(number: int, user: int | None = None) -> bytes:
+    """Make one small request. user: whom it is about, by number; somebody new if None."""
+    user = number if user is None else user
     return (
         f"provisioner: 1\naction: user.provision\nid: bench-{number}\n"
-        f"user:\n  name: u{number}\n  full_name: User {number}\n"
+        f"user:\n  name: u{user}\n  full_name: User {user}\n"
     ).encode()
 
 
-def fill(staging: Path, number: int, first: int = 0) -> None:
-    """Put requests into staging, each whole, as if they had waited there. first: the number of the
-    first."""
+def fill(staging: Path, number: int, first: int = 0, users: int | None = None) -> None:
+    """Put requests into staging, each whole, as if they had waited there.
+
+    first: the number of the first; users: how many users they are about; a new one each if None.
+    """
     for n in range(first, first + number):
         path = staging / f".r{n:06}.yaml"
-        path.write_bytes(body(n))
+        path.write_bytes(body(n, None if users is None else n % users))
         path.chmod(0o600)
         path.rename(staging / f"r{n:06}.yaml")
