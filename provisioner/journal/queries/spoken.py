@@ -12,7 +12,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.dialect import IDS, chunks, unindexed
 from provisioner.journal.queries import subjects
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RequestState
@@ -20,7 +20,7 @@ from provisioner.system.ulid import RequestId
 
 _SPOKEN = select(requests.c.subject, requests.c.id).where(
     requests.c.subject.in_(IDS),
-    requests.c.writer == bindparam("b_writer"),
+    unindexed(requests.c.writer) == bindparam("b_writer"),
     requests.c.action.in_(subjects.CLOSING),
     requests.c.state.not_in([RequestState.REFUSED, RequestState.CANCELLED]),
     ~requests.c.name.startswith(subjects.ENDED, autoescape=True),

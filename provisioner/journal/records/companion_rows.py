@@ -28,8 +28,10 @@ def has_companion(conn: Connection, request: RequestId) -> bool:
 def kept_by(conn: Connection, uid: int) -> int:
     """Return the total bytes of a submitter's stored manifests."""
     size = func.coalesce(func.sum(func.length(companions.c.body)), 0)
-    mine = select(requests.c.id).where(requests.c.uid == uid)
-    return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
+    # Found by the few companions, not by all requests of a uid.
+    of_request = requests.c.id == companions.c.request
+    mine = select(requests.c.uid).where(of_request).scalar_subquery() == uid
+    return int(conn.scalar(select(size).where(mine)) or 0)
 
 
 def with_companion(conn: Connection) -> dict[RequestId, int]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from provisioner.journal import audit, bulk
-from provisioner.journal.dialect import IDS, chunks, folded, lies_in
+from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
@@ -159,7 +159,7 @@ def older_open(
             .where(
                 requests.c.state.in_(list(states)),
                 requests.c.action == action,
-                requests.c.writer == writer,
+                unindexed(requests.c.writer) == writer,
                 requests.c.id < request,
             )
             .order_by(requests.c.id)
@@ -333,7 +333,7 @@ def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:
     """Return the newest held request of a writer for each `folded` subject, or inside one."""
     rows = conn.execute(
         select(requests.c.subject, requests.c.id)
-        .where(requests.c.state == RequestState.HELD, requests.c.writer == writer)
+        .where(requests.c.state == RequestState.HELD, unindexed(requests.c.writer) == writer)
         .order_by(requests.c.id)
     )
     return {folded(row.subject.partition("/")[0]): row.id for row in rows}
