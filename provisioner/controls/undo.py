@@ -9,6 +9,7 @@ stopping steps (`interventions`), and writing outcomes (`verbs`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from provisioner.contract import Key, Want
 from provisioner.controls import left_out
@@ -193,9 +194,10 @@ def _wants(
     """Return the wants of steps of earlier requests."""
     ids = {asker.request for asker in askers}
     loaded, listed = request_rows.load(conn, ids), step_rows.steps_of(conn, ids)
+    states = partial(object_rows.states, conn)
     return {
         asker: binding.wants_of(
-            conn, loaded[asker.request], listed[asker.request], asker.step, progress
+            states, loaded[asker.request], listed[asker.request], asker.step, progress
         )
         for asker in askers
     }

@@ -8,10 +8,11 @@ out: deciding what moves (`moves`, pure), files and lanes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from provisioner.contract import Fault, Key, Want
+from provisioner.contract import Fault, Key, State, Want
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
@@ -39,17 +40,20 @@ def advance(
     split = step_rows.with_users_waiting(conn, ids)
     # A split request can have tens of thousands of objects: most times they need not be read.
     moving = {
-        request
+        request: listed
         for request, listed in outlines.items()
         if loaded[request].state in RUNNING and moves.may_move(listed, split=request in split)
     }
-    steps_by_id = step_rows.steps_of(conn, moving - split)
-    steps_by_id.update(step_rows.standings_of(conn, moving & split))
+    steps_by_id = {
+        **step_rows.filled(conn, {r: moving[r] for r in moving if r not in split}),
+        **step_rows.standing(conn, {r: moving[r] for r in moving if r in split}),
+    }
     outcomes: dict[RequestId, RequestState] = {}
     events: list[audit.Event] = []
+    states = _read_ahead(conn, [steps for r, steps in steps_by_id.items() if r not in split])
     for request, listed in steps_by_id.items():
         steps = {step.name: step for step in listed}
-        walk = _Walk(conn, loaded[request], steps, progress, now, events)
+        walk = _Walk(conn, loaded[request], steps, progress, now, events, states)
         walk.go()
         outcome = moves.outcome(walk.steps.values())
         if outcome is not None:
@@ -69,6 +73,21 @@ def advance(
     return outcomes
 
 
+def _read_ahead(conn: Connection, some: Iterable[Sequence[step_rows.StepRecord]]) -> binding.States:
+    """Read the states of the objects of requests in which a step waits, which may now begin.
+
+    Return what gives them, and reads those of others.
+    """
+    waiting = [steps for steps in some if any(step.state == StepState.WAITING for step in steps)]
+    keys = {part.key for steps in waiting for step in steps for part in step.objects}
+    read = object_rows.states(conn, keys)
+
+    def states(wanted: Collection[Key]) -> Mapping[Key, State]:
+        return read if keys.issuperset(wanted) else object_rows.states(conn, wanted)
+
+    return states
+
+
 def bind_again(conn: Connection, opened: Collection[Key], progress: Progress, now: float) -> None:
     """Bind what was bound to values that objects had while a suspension closed them.
 
@@ -80,9 +99,10 @@ def bind_again(conn: Connection, opened: Collection[Key], progress: Progress, no
     owners = {held.request for held in ledger.held_on(conn, opened)}
     loaded = request_rows.load(conn, owners)
     wanted: dict[tuple[Key, str], tuple[RequestId, Want]] = {}
+    states = partial(object_rows.states, conn)
     for request, listed in step_rows.steps_of(conn, loaded.keys()).items():
         for step in _reading(listed, opened):
-            wants = binding.wants_of(conn, loaded[request], listed, step.name, progress)
+            wants = binding.wants_of(states, loaded[request], listed, step.name, progress)
             wanted |= {pair: (request, want) for pair, want in wants.items() if want is not None}
     changed: dict[RequestId, list[ledger.Entry]] = {}
     for held in ledger.held_on(conn, {key for key, _ in wanted}):
@@ -117,15 +137,18 @@ def _remark(
 ) -> None:
     """Write remarks on requests that are done; those that a newer one replaced are superseded."""
 
+    states = partial(object_rows.states, conn)
+
     def wants_of(request: RequestId, name: str) -> Mapping[tuple[Key, str], Want | None]:
-        return binding.wants_of(conn, loaded[request], steps_by_id[request], name, progress)
+        return binding.wants_of(states, loaded[request], steps_by_id[request], name, progress)
 
     done = {
         request: steps_by_id[request]
         for request, outcome in outcomes.items()
         if outcome == RequestState.DONE
     }
-    by_request = remarks.remarks(conn, done, wants_of)
+    held = replaced.claims_now(conn, _routed_keys(done.values()))
+    by_request = remarks.remarks(conn, done, held, wants_of)
     claimed = {
         request: {
             part.key: step.instance for step in listed if step.routed for part in step.objects
@@ -135,7 +158,11 @@ def _remark(
     # Without routed steps, the request is a verb, and its own notes stay.
     claimed = {request: keys for request, keys in claimed.items() if keys}
     of_handlers = asides.of(conn, claimed, progress)
-    for request, texts in disputes.of(conn, claimed, progress).items():
+    shared = {
+        request: {key: one for key, one in keys.items() if len(held.get(key, ())) > 1}
+        for request, keys in claimed.items()
+    }
+    for request, texts in disputes.of(conn, shared, progress).items():
         remark = by_request.get(request, remarks.Remark())
         if remark.newer:
             outcomes[request] = RequestState.SUPERSEDED
@@ -148,6 +175,10 @@ def _remark(
     _remark_on_overtaken(conn, done, outcomes, loaded)
     stand = {r: listed for r, listed in done.items() if outcomes[r] == RequestState.DONE}
     _remark_on_closed(conn, stand, loaded, progress)
+
+
+def _routed_keys(listed: Iterable[Sequence[step_rows.StepRecord]]) -> set[Key]:
+    return {part.key for steps in listed for step in steps if step.routed for part in step.objects}
 
 
 def _remark_on_overtaken(
@@ -193,7 +224,7 @@ def _remark_on_closed(
 class _Walk:
     """One request, whose steps begin when they may.
 
-    steps: by name, in the route's order; events: gets what happens.
+    steps: by name, in the route's order; events: gets what happens; states: of objects.
     """
 
     conn: Connection
@@ -202,6 +233,7 @@ class _Walk:
     progress: Progress
     now: float
     events: list[audit.Event]
+    states: binding.States
 
     def go(self) -> None:
         """Make moves until nothing moves any more."""
@@ -232,7 +264,7 @@ class _Walk:
         step = self.steps[move.step]
         try:
             listed = list(self.steps.values())
-            made = binding.bound(self.conn, self.record, step, listed, move.parts, self.progress)
+            made = binding.bound(self.states, self.record, step, listed, move.parts, self.progress)
         except Fault as fault:
             for each in moves.by_user(move):
                 self._make(each)

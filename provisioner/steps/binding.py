@@ -10,8 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioner.contract import Claim, Fault, InvalidRequest, Key, Scalar, State, Want
-from provisioner.journal.journal import Connection
-from provisioner.journal.records import object_rows, request_rows
+from provisioner.journal.records import request_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.states import StepState
 from provisioner.request.documents import InvalidDocument
@@ -56,8 +55,12 @@ class Progress:
     remember: Callable[[RequestId, Request], None]
 
 
+States = Callable[[Collection[Key]], Mapping[Key, State]]
+"""Returns the states of objects as last read."""
+
+
 def bound(
-    conn: Connection,
+    states: States,
     record: request_rows.Record,
     step: StepRecord,
     listed: Sequence[StepRecord],
@@ -70,7 +73,7 @@ def bound(
     Fault if the parameters are wrong or unknown, or name other objects.
     """
     users = {part.item for part in parts} or None
-    given = _outputs(conn, step, listed, progress.outputs_of, users)
+    given = _outputs(states, step, listed, progress.outputs_of, users)
     made = progress.bind(record, step.name, given, users)
     if made.late or any(claim.want is None for claim in made.claims):
         raise InvalidRequest(
@@ -89,7 +92,7 @@ def bound(
 
 
 def wants_of(
-    conn: Connection,
+    states: States,
     record: request_rows.Record,
     listed: Sequence[StepRecord],
     name: str,
@@ -98,7 +101,7 @@ def wants_of(
     """Return the wants of one step of a request, by (key, claimant); empty if they are unknown."""
     step = next(step for step in listed if step.name == name)
     try:
-        given = _outputs(conn, step, listed, progress.outputs_of, None)
+        given = _outputs(states, step, listed, progress.outputs_of, None)
         made = progress.bind(record, name, given, None)
     except (Fault, InvalidDocument):  # or the request is in an older format
         return {}
@@ -106,7 +109,7 @@ def wants_of(
 
 
 def _outputs(
-    conn: Connection,
+    states: States,
     step: StepRecord,
     listed: Sequence[StepRecord],
     outputs_of: OutputsOf,
@@ -120,7 +123,7 @@ def _outputs(
         for part in other.objects
         if users is None or not part.item or part.item in users
     ]
-    read = object_rows.states(conn, {part.key for _, part in before})
+    read = states({part.key for _, part in before})
     outputs: dict[tuple[str, str], dict[str, Scalar]] = {}
     for other, part in before:
         state = read.get(part.key)

@@ -24,6 +24,9 @@ from provisioner.system.ulid import RequestId
 WantsOf = Callable[[RequestId, str], Mapping[tuple[Key, str], Want | None]]
 """Returns the wants of a step by (key, claimant): (request, step) -> wants."""
 
+Held = Mapping[Key, Mapping[str, tuple[Want | None, RequestId]]]
+"""The want and request of each claim on objects, by claimant (`replaced.claims_now`)."""
+
 _MOST = 20
 """The most remarks of one kind on one request: an allocation can have thousands of users."""
 
@@ -41,18 +44,21 @@ Part = tuple[str, ObjectRecord]
 
 
 def remarks(
-    conn: Connection, done: Mapping[RequestId, Sequence[StepRecord]], wants_of: WantsOf
+    conn: Connection,
+    done: Mapping[RequestId, Sequence[StepRecord]],
+    held: Held,
+    wants_of: WantsOf,
 ) -> dict[RequestId, Remark]:
     """Return the remarks on requests whose steps are all done; those without any are left out.
 
-    done: the steps of each, in the route's order.
+    done: the steps of each, in the route's order; held: the claims on the objects of those that the
+    route made.
     """
     own = {
         request: [(step.name, part) for step in listed if step.routed for part in step.objects]
         for request, listed in done.items()
     }
     every = [part for parts in own.values() for _, part in parts]
-    held = replaced.claims_now(conn, {part.key for part in every})
     closed = ledger.suspended_parts(conn, {part.claimant for part in every})
     every_remark = {
         request: _of(conn, request, parts, held, closed, wants_of) for request, parts in own.items()
@@ -69,7 +75,7 @@ def _of(
     conn: Connection,
     request: RequestId,
     parts: Collection[Part],
-    held: Mapping[Key, Mapping[str, tuple[Want | None, RequestId]]],
+    held: Held,
     closed: Collection[str],
     wants_of: WantsOf,
 ) -> Remark:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, case, select, text, update
 
 from provisioner.contract import Key, Want
-from provisioner.journal import audit
+from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, unindexed
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records.request_rows import Record
@@ -90,7 +90,7 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     one's file, moved into staging by hand. It also does if it is that file, corrected
     (`_of_files`).
     """
-    if not done or conn.scalar(_ANY) is None:
+    if not done or not bulk.rows(conn, _ANY, {}):
         return
     fixed: dict[RequestId, RequestId] = {}
     for part in chunks(done):
@@ -379,9 +379,8 @@ def claims_now(
 ) -> dict[Key, dict[str, tuple[Want | None, RequestId]]]:
     """Return the want and request of each claim on some objects, by claimant."""
     held: dict[Key, dict[str, tuple[Want | None, RequestId]]] = {}
-    for part in chunks(keys):
-        for row in conn.execute(_CLAIMS, {"b_ids": part}).all():
-            held.setdefault(row.key, {})[row.claimant] = (row.want, row.request)
+    for key, claimant, want, request in bulk.among(conn, _CLAIMS, keys):
+        held.setdefault(key, {})[claimant] = (want, request)
     return held
 
 

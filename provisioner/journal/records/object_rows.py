@@ -214,9 +214,11 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
 
 def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float | None:
     """Return when the lane's next object is due. shut: instances whose objects are ignored."""
-    if not shut:
-        return conn.scalar(_NEXT_DUE, {"b_lane": lane})
-    return conn.scalar(_NEXT_DUE_NOT_SHUT, {"b_lane": lane, "b_shut": list(shut)})
+    if shut:
+        rows = bulk.rows(conn, _NEXT_DUE_NOT_SHUT, {"b_lane": lane, "b_shut": list(shut)})
+    else:
+        rows = bulk.rows(conn, _NEXT_DUE, {"b_lane": lane})
+    return next((due for (due,) in rows), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,11 +334,8 @@ def adopted_among(conn: Connection, keys: Collection[Key], *adoptions: Adoption)
 
 def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
     """Return the states that were last read."""
-    read: dict[Key, State] = {}
-    for part in chunks(keys):
-        rows = conn.execute(_STATES, {"b_ids": part})
-        read.update({key: state for key, state in rows if state is not None})
-    return read
+    rows = bulk.among(conn, _STATES, keys)
+    return {key: state for key, state in rows if state is not None}
 
 
 def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:

@@ -341,12 +341,7 @@ def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:
 
 def load(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, Record]:
     """Load requests by id."""
-    records: dict[RequestId, Record] = {}
-    for part in chunks(ids):
-        records.update(
-            {row.id: Record.from_row(row) for row in conn.execute(_LOAD, {"b_ids": part}).all()}
-        )
-    return records
+    return {row[0]: Record.from_row(row) for row in bulk.among(conn, _LOAD, ids)}
 
 
 def states_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, RequestState]:

@@ -166,12 +166,10 @@ _AGAIN_STEP = (
 
 def close_steps(conn: Connection, ids: Collection[RequestId], now: float) -> None:
     """End the due steps whose objects are all over."""
-    ended: list[dict[str, Any]] = []
-    for part in chunks(ids):
-        ended += [
-            {"b_request": request, "b_name": step, "b_state": state, "b_now": now}
-            for request, step, state in conn.execute(_ENDING, {"b_ids": part}).all()
-        ]
+    ended = [
+        {"b_request": request, "b_name": step, "b_state": state, "b_now": now}
+        for request, step, state in bulk.among(conn, _ENDING, ids)
+    ]
     if ended:
         bulk.run(conn, _CLOSE, ended)
 
@@ -182,10 +180,7 @@ def awaiting(conn: Connection, keys: Collection[Key]) -> list[Any]:
     Each has request, step, key, item, claimant, generation, changed, routed, and the request's
     action.
     """
-    rows: list[Any] = []
-    for part in chunks(keys):
-        rows += conn.execute(_AWAITING, {"b_ids": part}).all()
-    return rows
+    return bulk.among(conn, _AWAITING, keys)
 
 
 def write_parts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

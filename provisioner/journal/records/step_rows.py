@@ -50,6 +50,12 @@ class ObjectRecord:
     claimant: str = ""
 
 
+Outlines = Mapping[RequestId, Sequence[StepRecord]]
+"""The steps of requests, without their objects."""
+
+Parts = dict[tuple[RequestId, str], list[ObjectRecord]]
+"""Objects by request and step."""
+
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 _INSERT_STEPS = insert(steps)
 
@@ -135,16 +141,37 @@ def forget_steps(conn: Connection, request: RequestId) -> None:
 
 def outlines_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
     """Load the steps of requests in the route's order, without their objects."""
-    return _load(conn, ids, {})
+    outlines: dict[RequestId, list[StepRecord]] = {request: [] for request in ids}
+    for row in bulk.among(conn, _STEPS_OF, ids):
+        request, name, _, instance, needs, routed, state, started, ended, error, withdraws = row
+        outlines[request].append(
+            StepRecord(
+                request=request,
+                name=name,
+                instance=instance,
+                needs=tuple(needs),
+                routed=routed,
+                state=state,
+                started=started,
+                ended=ended,
+                error=error,
+                withdraws=withdraws,
+            )
+        )
+    return outlines
 
 
 def steps_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
     """Load the steps of requests in the route's order, with their objects."""
-    parts: dict[tuple[RequestId, str], list[ObjectRecord]] = {}
-    for some in chunks(ids):
-        for row in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
-            parts.setdefault((row.request, row.step), []).append(_object(row))
-    return _load(conn, ids, parts)
+    return filled(conn, outlines_of(conn, ids))
+
+
+def filled(conn: Connection, outlines: Outlines) -> dict[RequestId, list[StepRecord]]:
+    """Load the objects of requests' steps, and return these with them."""
+    parts: Parts = {}
+    for row in bulk.among(conn, _OBJECTS_OF, outlines):
+        parts.setdefault((row[0], row[1]), []).append(_object(row))
+    return _with(outlines, parts)
 
 
 def standings_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
@@ -152,14 +179,16 @@ def standings_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId
 
     An allocation with thousands of users is read again each time that some of them progress.
     """
-    parts: dict[tuple[RequestId, str], list[ObjectRecord]] = {}
-    for some in chunks(ids):
-        for request, step, key, item, state, claimant in conn.execute(
-            _STANDINGS_OF, {"b_ids": some}
-        ):
-            record = ObjectRecord(key=key, item=item, state=state, claimant=claimant)
-            parts.setdefault((request, step), []).append(record)
-    return _load(conn, ids, parts)
+    return standing(conn, outlines_of(conn, ids))
+
+
+def standing(conn: Connection, outlines: Outlines) -> dict[RequestId, list[StepRecord]]:
+    """Load the states of the objects of requests' steps, and return these with them."""
+    parts: Parts = {}
+    for request, step, key, item, state, claimant in bulk.among(conn, _STANDINGS_OF, outlines):
+        record = ObjectRecord(key=key, item=item, state=state, claimant=claimant)
+        parts.setdefault((request, step), []).append(record)
+    return _with(outlines, parts)
 
 
 def whole(conn: Connection, step: StepRecord) -> StepRecord:
@@ -182,48 +211,30 @@ def wholes(conn: Connection, some: Sequence[StepRecord]) -> list[StepRecord]:
 
 def with_users_waiting(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
     """Return those of some requests in which a user's part of a step waits."""
-    requests: set[RequestId] = set()
-    for part in chunks(ids):
-        requests.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
-    return requests
+    return {request for (request,) in bulk.among(conn, _USERS_WAITING, ids)}
 
 
 def _object(row: Any) -> ObjectRecord:
+    _, _, key, item, state, changed, error, read_back, claimant = row
     return ObjectRecord(
-        key=row.key,
-        item=row.item,
-        state=row.state,
-        changed=tuple(row.changed),
-        error=row.error,
-        read_back=row.read_back,
-        claimant=row.claimant,
+        key=key,
+        item=item,
+        state=state,
+        changed=tuple(changed),
+        error=error,
+        read_back=read_back,
+        claimant=claimant,
     )
 
 
-def _load(
-    conn: Connection,
-    ids: Collection[RequestId],
-    parts: Mapping[tuple[RequestId, str], list[ObjectRecord]],
-) -> dict[RequestId, list[StepRecord]]:
-    steps_by_id: dict[RequestId, list[StepRecord]] = {request: [] for request in ids}
-    for some in chunks(ids):
-        for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
-            steps_by_id[row.request].append(
-                StepRecord(
-                    request=row.request,
-                    name=row.name,
-                    instance=row.instance,
-                    needs=tuple(row.needs),
-                    routed=row.routed,
-                    state=row.state,
-                    started=row.started,
-                    ended=row.ended,
-                    error=row.error,
-                    objects=tuple(parts.get((row.request, row.name), ())),
-                    withdraws=row.withdraws,
-                )
-            )
-    return steps_by_id
+def _with(outlines: Outlines, parts: Parts) -> dict[RequestId, list[StepRecord]]:
+    return {
+        request: [
+            replace(step, objects=tuple(own)) if (own := parts.get((request, step.name))) else step
+            for step in listed
+        ]
+        for request, listed in outlines.items()
+    }
 
 
 def waiting_for(

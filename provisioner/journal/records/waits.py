@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from provisioner.contract import Claim, Key
+from provisioner.journal import bulk
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.journal.schema import lanes, objects
 from provisioner.objects.items import Item
@@ -55,9 +56,9 @@ def due(
     """
     parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit}
     if shut:
-        rows = conn.execute(_DUE_NOT_SHUT, {**parameters, "b_shut": list(shut)}).all()
+        rows = bulk.rows(conn, _DUE_NOT_SHUT, {**parameters, "b_shut": list(shut)})
     else:
-        rows = conn.execute(_DUE, parameters).all()
+        rows = bulk.rows(conn, _DUE, parameters)
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])

@@ -1,0 +1,50 @@
+"""What the journal is asked while a batch of results is recorded: the same for one request as for
+many, and nothing twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engine_site import Site, user
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def asked(site: Site, requests: int) -> list[Counter[str]]:
+    """Let two lanes do what some new requests ask for; return what each read, by table.
+
+    With what the first one does, their second steps begin, and with that of the second they are
+    over.
+    """
+    for number in range(requests):
+        site.drop(user(f"u{requests}n{number}", uid=1000 * requests + number), f"r{number}.yaml")
+    with site.system.journal.reading() as conn:
+        driver: Any = conn.connection.driver_connection
+    read = []
+    for lane in ("first", "second"):
+        seen: list[str] = []
+        driver.set_trace_callback(seen.append)
+        assert site.service.lanes[lane].drain() == requests
+        driver.set_trace_callback(None)
+        tables = [text.partition(".")[0] for text in seen if text.startswith("SELECT ")]
+        read.append(Counter(table.removeprefix("SELECT ") for table in tables))
+    return read
+
+
+def test_a_batch_asks_for_many_requests_what_it_asks_for_one(site: Site) -> None:
+    assert asked(site, 1) == asked(site, 7)
+
+
+def test_what_a_request_is_made_of_is_read_once_when_an_outcome_is_recorded(site: Site) -> None:
+    [_, last] = asked(site, 3)
+    # Steps: which of them end, and what they are. Their parts: those that wait for the objects, and
+    # what they are. Claims: what is wanted, and what stands when it is done.
+    kinds = ("steps", "step_objects", "claims")
+    assert {kind: last[kind] for kind in kinds} == {"steps": 2, "step_objects": 2, "claims": 2}
