@@ -62,7 +62,7 @@ check: venv  ## lint and types
 	$(BIN)/mypy
 
 bench: venv  ## print the figures beside floors, the last release and aims (BENCH="--only engine"); those of labs need root
-	@deploy/bench $(BIN) $(BENCH)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 site:  ## build the documentation as a site into build/site, with every link checked
 	@deploy/venv .venv-site $(PYTHON) '.[site]'

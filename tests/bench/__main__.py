@@ -2,7 +2,7 @@
 
 Run: python -m tests.bench [--only NAME]... [--on PLACE]... [--suite DEBIAN]... [--quick]. Promises:
 each figure has a process of its own; what could not be measured is named, and ends the run with 1.
-Figures of labs need root; those of ColdFront need .venv-coldfront, which `make bench` makes.
+Figures of labs need root, and install what a lab needs; those of ColdFront make .venv-coldfront.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
@@ -83,6 +83,15 @@ def measured(figure: Figure, place: str, begin: Sequence[object], work: Work) ->
         words = [*begin, "--place", place, *rounds, "--out", out, figure.name]
         done = subprocess.run([*map(str, words)], cwd=ROOT, check=False, stdout=sys.stderr)
         return Row(**json.loads(out.read_text())) if done.returncode == 0 else None
+
+
+def prepare(needs: Collection[str]) -> None:
+    """Make what figures need and may not have yet. needs: as of `Figure`."""
+    if "coldfront" in needs:
+        venv = [str(ROOT / "deploy/venv"), ".venv-coldfront", sys.executable, ".[test,coldfront]"]
+        subprocess.run(venv, check=True, stdout=sys.stderr)
+    if "lab" in needs:
+        subprocess.run([str(ROOT / "deploy/lab/install"), "debootstrap"], check=True)
 
 
 def here(work: Work) -> Iterator[tuple[str, Row | None]]:
@@ -156,7 +165,9 @@ def main() -> None:
     work = asked()
     if os.geteuid() != 0 and any(figure.needs == "lab" for figure in work.figures):
         print("the figures of labs need root: they are left out", file=sys.stderr)
-        work = replace(work, suites=())
+        without = [figure for figure in work.figures if figure.needs != "lab"]
+        work = replace(work, figures=without)
+    prepare({figure.needs for figure in work.figures})
     rows, missing = earlier(work.keep), []
     for name, row in chain(here(work), in_labs(work)):
         if row is None:
