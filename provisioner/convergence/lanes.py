@@ -180,12 +180,13 @@ class Lane:
         if self.observing:
             return observe(handler, items, self._moment)
         outcomes: list[Outcome] = []
-        mine = [item for item in items if not guarded(handler, item)]
+        others = [item for item in items if guarded(handler, item)]
+        theirs = {item.key for item in others}
+        mine = [item for item in items if item.key not in theirs] if others else items
         allowed = weighed(handler, mine, self.weigh, self._moment)
         outcomes += allowed.outcomes
         if allowed.items:
             outcomes += take(handler, allowed.items, self._save, self._moment)
-        others = [item for item in items if guarded(handler, item)]
         if others:
             outcomes += [
                 replace(seen.outcome, adoption=seen.adoption)

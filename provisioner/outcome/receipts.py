@@ -56,6 +56,7 @@ class Desk:
         """receipts: a directory that only the service can write to."""
         self._receipts = receipts
         self._writer, self._home = "", -1
+        self._temporary = f".{ulid.new()}"
 
     def write(self, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
         """Write a receipt, in place of an earlier one.
@@ -66,7 +67,7 @@ class Desk:
         if self._home < 0 or writer != self._writer:
             self.close()
             self._home, self._writer = _open(self._receipts / safe(writer), writer), writer
-        _replace(self._home, f"{safe(name)}{ENDING}", body)
+        _replace(self._home, f"{safe(name)}{ENDING}", body, self._temporary)
 
     def close(self) -> None:
         """Close the directory that is open."""
@@ -134,8 +135,8 @@ def _open(home: Path, writer: str) -> int:
     return directory
 
 
-def _replace(directory: int, name: str, body: bytes) -> None:
-    temporary = f".{ulid.new()}"
+def _replace(directory: int, name: str, body: bytes, temporary: str) -> None:
+    """Write a file, whole, in place of an earlier one. temporary: its name until then."""
     file = os.open(temporary, _CREATE, 0o644, dir_fd=directory)
     try:
         # Independent of the umask: the directory keeps others out.

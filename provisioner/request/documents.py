@@ -340,7 +340,7 @@ def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
             first = ""
         for key, inner in value.items():
             head = f"{first} " if first else indent
-            if type(inner) is str:  # as most are
+            if isinstance(inner, str):  # as most are
                 lines.append(f"{head}{_string(str(key))}: {_string(inner)}")
             else:
                 _emit(inner, indent + "  ", lines, f"{head}{_string(str(key))}:")
