@@ -154,10 +154,10 @@ def earlier(keep: Path | None) -> dict[tuple[str, str], Row]:
 def report(rows: Sequence[Row]) -> str:
     """Write the table, what its figures are, and the versions."""
     last = table.kept(PAGE.read_text(encoding="utf-8"))
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    machine = f"{os.cpu_count()} cores; processes that wait for them (1, 5, 15 minutes): {load}"
     versions = programs.told(row.versions for row in rows)
-    return "\n".join([*table.lines(rows, FIGURES, last), "", f"{versions}; {machine}."])
+    return "\n".join(
+        [*table.lines(rows, FIGURES, last), "", f"{versions}; {os.cpu_count()} cores."]
+    )
 
 
 def main() -> None:

@@ -71,7 +71,8 @@ class Row:
     """What was measured of a figure at one place.
 
     value, floor: medians, in the figure's unit; ratio: the median of the rounds' ratios; low,
-    high: the smallest and the largest of these; scale: of the setting; versions: of the programs.
+    high: the smallest and the largest of these; scale: of the setting; versions: of the programs;
+    load: processes that waited for the cores or had them, in the last minute.
     """
 
     figure: str
@@ -84,6 +85,7 @@ class Row:
     rounds: int
     scale: float
     versions: Mapping[str, str] = field(default_factory=dict)
+    load: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from provisioner.spool.spool import Spool
@@ -33,6 +33,7 @@ RECEIPT = b"r" * 200
 BATCH = 500
 """Requests of a commit."""
 Rows = Sequence[tuple[str, int, int]]
+Clock = Callable[[], float]
 
 
 def database(path: Path, rows: Rows) -> sqlite3.Connection:
@@ -89,16 +90,19 @@ class Waiting:
         os.close(target)
 
 
-def engine(top: Path, number: int, *, files: bool) -> float:
-    """Return requests a second: each renamed, read and recorded. files: with its two files."""
+def engine(top: Path, number: int, clock: Clock, *, files: bool) -> float:
+    """Return requests a second: each renamed, read and recorded.
+
+    clock: tells the seconds; files: with its two files.
+    """
     waiting, journal = Waiting(top, number), database(top / "floor.db", DONE)
-    began = time.perf_counter()
+    began = clock()
     for names in waiting.batches(BATCH):
         waiting.take(names, "done")
         insert(journal, DONE, names)
         if files:
             two(waiting.root, names)
-    took = time.perf_counter() - began
+    took = clock() - began
     journal.close()
     return number / took
 
@@ -110,14 +114,15 @@ def two(root: Path, names: Sequence[str]) -> None:
         create(f"{root}/receipts/{name}", RECEIPT)
 
 
-def two_files(top: Path, number: int) -> float:
-    """Return requests a second where each is no more than two new files."""
+def two_files(top: Path, number: int, clock: Clock) -> float:
+    """Return requests a second where each is no more than two new files. clock: tells the
+    seconds."""
     root = top / "spool"
     Spool.create(root).close()
     names = [f"r{each:06}.yaml" for each in range(number)]
-    began = time.perf_counter()
+    began = clock()
     two(root, names)
-    return number / (time.perf_counter() - began)
+    return number / (clock() - began)
 
 
 def accept(top: Path, number: int, batch: int = BATCH) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def main() -> None:
     with fresh(given.top) as top:
         setting = Setting(top, given.lab, given.scale)
         measured = measure(FIGURES[given.figure], given.place, setting, given.rounds)
-    row = replace(measured, versions=programs.versions(given.lab))
+    row = replace(measured, versions=programs.versions(given.lab), load=os.getloadavg()[0])
     given.out.write_text(json.dumps(asdict(row)) + "\n", encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from tests.bench.figure import Aim, Figure, Row
 
 LAST = "Last release: "
 """How the heading of the kept table begins; what follows names the release."""
-COLUMNS = ("Figure", "On", "Today", "Floor", "Ratio")
+COLUMNS = ("Figure", "On", "Load", "Today", "Floor", "Ratio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ def _shown(row: Row, figure: Figure, last: Kept) -> list[str]:
     return [
         f"`{row.figure}`",
         row.place,
+        f"{row.load:.0f}",
         f"{number(row.value)} {figure.unit}",
         f"{number(row.floor)} {figure.unit}",
         f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})",

@@ -29,8 +29,8 @@ def a_row(value: float, floor: float) -> Row:
 
 
 def test_value_floor_and_ratio_are_medians_of_their_own() -> None:
-    row = summed_up("walk", "disk", [Run(1, 1), Run(9, 3), Run(4, 2)])
-    assert (row.value, row.floor, row.ratio, row.low, row.high, row.rounds) == (4, 2, 2, 1, 3, 3)
+    row = summed_up("walk", "disk", [Run(1, 1), Run(9, 3), Run(4, 4)])
+    assert (row.value, row.floor, row.ratio, row.low, row.high, row.rounds) == (4, 3, 1, 1, 3, 3)
 
 
 def test_no_more_rounds_are_measured_than_asked() -> None:

@@ -15,7 +15,7 @@ from tests.bench.programs import told as versions_told
 
 ROOT = Path(__file__).parents[3]
 LAST = table.Kept("1.0", {("walk", "memory"): 0.25})
-ROW = summed_up("walk", "memory", [Run(1234, 2468)] * 5)
+ROW = replace(summed_up("walk", "memory", [Run(1234, 2468)] * 5), load=1.6)
 PAGE = """\
 # Speed
 
@@ -49,9 +49,8 @@ def cells(*aims: Aim, scale: float = 1.0) -> list[str]:
 
 
 def test_a_row_has_its_figures_and_the_last_release_s_ratio() -> None:
-    assert cells() == [
-        "`walk`", "memory", "1,234 steps", "2,468 steps", "0.50 (0.50 to 0.50)", "0.25", "", "",
-    ]  # fmt: skip
+    measured = ["2", "1,234 steps", "2,468 steps", "0.50 (0.50 to 0.50)"]
+    assert cells() == ["`walk`", "memory", *measured, "0.25", "", ""]
 
 
 @pytest.mark.parametrize(
