@@ -27,13 +27,17 @@ def main() -> None:
     parser.add_argument("--lab", type=Path, help="a lab that this runs in")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="of the full work")
-    parser.add_argument("--out", type=Path, default="/dev/stdout", help="the file of the row")
+    parser.add_argument("--out", type=Path, help="the file of the row; printed without")
     given = parser.parse_args()
     with fresh(given.top) as top:
         setting = Setting(top, given.lab, given.scale)
         measured = measure(FIGURES[given.figure], given.place, setting, given.rounds)
     row = replace(measured, versions=programs.versions(given.lab), load=os.getloadavg()[0])
-    given.out.write_text(json.dumps(asdict(row)) + "\n", encoding="utf-8")
+    line = json.dumps(asdict(row))
+    if given.out is None:
+        print(line)
+    else:
+        given.out.write_text(line, encoding="utf-8")
 
 
 if __name__ == "__main__":
