@@ -50,7 +50,7 @@ def _cells(line: str) -> list[str]:
 
 def _ratio(cell: str) -> float:
     """Read '0.58 (0.55 to 0.63)', or the first part of it."""
-    return float(cell.partition(" ")[0])
+    return float(cell.partition(" ")[0].replace(",", ""))
 
 
 def lines(rows: Sequence[Row], figures: Mapping[str, Figure], last: Kept) -> Iterator[str]:
@@ -78,8 +78,8 @@ def _shown(row: Row, figure: Figure, last: Kept) -> list[str]:
         f"{row.load:.0f}",
         f"{number(row.value)} {figure.unit}",
         f"{number(row.floor)} {figure.unit}",
-        f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})",
-        "" if before is None else f"{before:.2f}",
+        f"{ratio(row.ratio)} ({ratio(row.low)} to {ratio(row.high)})",
+        "" if before is None else ratio(before),
         "" if aim is None else told(aim, figure.unit, last.name),
         "" if aim is None else verdict(row, aim, before),
     ]
@@ -88,6 +88,11 @@ def _shown(row: Row, figure: Figure, last: Kept) -> list[str]:
 def number(value: float) -> str:
     """Write a number with three digits that count, or all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def ratio(value: float) -> str:
+    """Write a ratio with two digits after the point, or with two that count if it is small."""
+    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def told(aim: Aim, unit: str, release: str) -> str:

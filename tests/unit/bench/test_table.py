@@ -116,6 +116,15 @@ def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
     assert table.number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.58, "0.58"), (0.0441, "0.044"), (1.0, "1.00"), (2637.9, "2,637.90")]
+)
+def test_a_ratio_has_two_digits_and_is_read_again(value: float, text: str) -> None:
+    page = f"## Last release: 1\n\n| Figure | On | Ratio |\n|---|---|---|\n| `a` | b | {text} |\n"
+    assert table.ratio(value) == text
+    assert table.kept(page).ratios["a", "b"] == pytest.approx(value, rel=0.01)
+
+
 def test_a_program_is_named_once_with_all_its_versions() -> None:
     several = [{"Python": "3.11.7", "Slurm": "22.05.8"}, {"Python": "3.11.7", "Slurm": "24.11.5"}]
     assert versions_told(several) == "Python 3.11.7; Slurm 22.05.8, 24.11.5"
