@@ -79,7 +79,9 @@ class Adoption:
         for some in self._errand.listing.portions():
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
-                now = standings.of(conn, [r.subject for r in requests], self._source)
+                now = standings.of(
+                    conn, [r.subject for r in requests], self._source, self._errand.moment
+                )
             shifts = []
             for candidate in some:
                 if candidate.request is not None:
@@ -138,7 +140,9 @@ class Adoption:
     def _unchanged(self, conn: Connection, some: Sequence[Candidate]) -> Iterator[Candidate]:
         """Leave out subjects that somebody has claimed since the comparison."""
         named = [(c, c.request.subject) for c in some if c.request is not None]
-        now = standings.of(conn, [subject for _, subject in named], self._source)
+        now = standings.of(
+            conn, [subject for _, subject in named], self._source, self._errand.moment
+        )
         for candidate, subject in named:
             if (
                 now[subject].fingerprint

@@ -156,7 +156,8 @@ class Standing:
     who ask for them, or did; held: that writer's newest held request for it or something
     inside it; over: it claims for a step that will never be due; placed_by: the other writers in
     whose allocations or projects it is a user; waiting: its open requests that have claims, by
-    id; ends: when its access ends, None if it does not.
+    id; ends: when its access ends, None if it does not; said: that writer's requests for it, or for
+    something in it, that came after the manifest, whatever they left.
     """
 
     claims: Sequence[Held] = ()
@@ -179,9 +180,10 @@ class Standing:
         return hash((own, claims, self.placed_by, asking))
 
     def newer(self, moment: Moment) -> bool:
-        """Return True if it was claimed, suspended or resumed after a manifest."""
-        later = map(moment.is_later, (*self.said, *(claim.request for claim in self.claims)))
-        return any(later)
+        """Return True if it was claimed, suspended or asked for after a manifest."""
+        if self.said or (self.suspension is not None and moment.is_later(self.suspension)):
+            return True
+        return any(moment.is_later(claim.request) for claim in self.claims)
 
     def strangers(self, source: str) -> list[str]:
         """Return the other writers who claim for it, and have not left it out."""

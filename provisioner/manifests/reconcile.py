@@ -83,7 +83,9 @@ class Reconcile:
         for some in self._listing.portions():
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
-                now = standings.of(conn, [r.subject for r in requests], self._writer)
+                now = standings.of(
+                    conn, [r.subject for r in requests], self._writer, self._errand.moment
+                )
             shifts = []
             for candidate in some:
                 if candidate.request is not None:
@@ -168,7 +170,7 @@ class Reconcile:
                 with self._follower.reading() as conn:
                     names = claiming.subjects_after(conn, kind, last, _AT_ONCE)
                     missed = [name for name in names if name not in self._listing.subjects]
-                    now = standings.of(conn, missed, self._writer)
+                    now = standings.of(conn, missed, self._writer, self._errand.moment)
                     self._toll.going |= holdings.claimed(conn, self._missed(now))
                 if not names:
                     break
@@ -210,7 +212,7 @@ class Reconcile:
         for some in self._listing.again(self._acting):
             with self._follower.commit(self._errand) as commit:
                 subjects = [c.request.subject for c in some if c.request is not None]
-                now = standings.of(commit.conn, subjects, self._writer)
+                now = standings.of(commit.conn, subjects, self._writer, self._errand.moment)
                 following = [
                     line
                     for candidate in some
@@ -250,7 +252,7 @@ class Reconcile:
     def _suspend(self) -> Iterator[None]:
         for some in portions(self._leaving):
             with self._follower.commit(self._errand) as commit:
-                now = standings.of(commit.conn, some, self._writer)
+                now = standings.of(commit.conn, some, self._writer, self._errand.moment)
                 commit.follow(list(self._suspended(some, now)))
             yield
 
@@ -267,7 +269,7 @@ class Reconcile:
         """Record whom it lists and leaves out of those for whom another writer asks."""
         for some in portions(self._words):
             with self._follower.commit(self._errand) as commit:
-                now = standings.of(commit.conn, some, self._writer)
+                now = standings.of(commit.conn, some, self._writer, self._errand.moment)
                 words.say(
                     commit.conn,
                     [

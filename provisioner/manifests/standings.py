@@ -14,20 +14,27 @@ from provisioner.journal.persons import askers
 from provisioner.journal.queries import spoken
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import request_rows
-from provisioner.manifests.manifest import CAUSE, Standing
+from provisioner.manifests.manifest import CAUSE, Moment, Standing
 from provisioner.objects.states import OPEN
 from provisioner.request import crowds
+from provisioner.system.ulid import RequestId
 
 
-def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, Standing]:
+def of(
+    conn: Connection, subjects: Collection[str], writer: str, moment: Moment
+) -> dict[str, Standing]:
     """Return how each of some subjects stands.
 
-    writer: the manifest's, whose suspensions count; all others are other writers.
+    writer: the manifest's, whose suspensions count; all others are other writers; moment: from
+    which the manifest counts.
     """
     held = claiming.claims_of(conn, subjects)
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
-    said = spoken.of(conn, subjects, writer)
+    said: dict[str, tuple[RequestId, ...]] = {}
+    for request, subject in spoken.since(conn, writer, moment.least):
+        if moment.is_later(request) and moment.followed.get(request) != moment.id:
+            said[subject] = (*said.get(subject, ()), request)
     asking = askers.of(conn, subjects)
     left_out = {
         suspension.subject
@@ -54,7 +61,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
             ends.get(subject),
             subject in left_out,
             asking[subject],
-            said.get(subject, ()),
+            said.get(folded(subject), ()),
         )
         for subject, some in held.items()
     }

@@ -1,4 +1,4 @@
-"""What a writer said of access after their manifest was read counts more than the manifest."""
+"""What a writer asked for after their manifest was read counts more than the manifest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_site import Site, control
+from tests.support import portions_site
+from tests.support.engine_site import CONFIG, Site, control, membership
 from tests.support.manifest_site import POLICY, Line, entry, members, reconcile, told
-from tests.support.policy_site import PORTAL, send
+from tests.support.policy_site import PORTAL, now, send
 
 ANN: Line = {"action": "user.provision", "user": {"name": "ann"}}
+
+WITH_PROJECTS = CONFIG.replace(
+    "  project.provision: []\n",
+    """\
+  project.provision:
+    - {name: group, handler: first, with: {account: "g{{ project.code }}", limit: "7"}}
+    - {name: member, handler: first, each: user, needs: [group], with: {account: "g{{ project.code
+       }}", user: "{{ user }}"}}
+""",
+)
 
 
 @pytest.fixture
@@ -73,6 +84,39 @@ def test_what_was_resumed_after_the_manifest_that_leaves_it_out_stays_open(site:
     assert "1 suspended" in told(reconcile(site, ANN, kinds=["allocation"]))
 
 
+def test_a_member_who_was_removed_after_the_manifest_stays_out(site: Site) -> None:
+    reconcile(site, entry(1, "ann", "bob"), ANN)
+    moment = read()
+    assert (
+        send(site, PORTAL, membership(1, "bob", "remove").replace("code: cf}", "code: cf1}")).state
+        == "done"
+    )
+    found = told(reconcile(site, entry(1, "ann", "bob"), ANN, as_of=moment))
+    assert "0 requested" in found and "1 claimed later" in found
+    assert members(site) == {"cf1/ann"}
+    reconcile(site, entry(1, "ann", "bob"), ANN)
+    assert members(site) == {"cf1/ann", "cf1/bob"}
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["read before", "accepted before"])
+def test_a_project_that_was_archived_after_the_manifest_stays_archived(
+    tmp_path: Path, together: bool
+) -> None:
+    site = Site(tmp_path, POLICY, text=WITH_PROJECTS)
+    line: Line = {"action": "project.provision", "project": {"code": "cf1", "users": ["ann"]}}
+    reconcile(site, line)
+    assert members(site) == {"gcf1/ann"}
+    if together:
+        portions_site.send(site, line)
+        archive = send(site, PORTAL, ARCHIVE, "z-archive.yaml")
+    else:
+        moment = read()
+        archive = send(site, PORTAL, ARCHIVE, "z-archive.yaml")
+        reconcile(site, line, as_of=moment)
+    assert now(site, archive).state == "done"
+    assert members(site) == set()
+
+
 def test_a_suspension_that_was_cancelled_does_not_count_as_later(site: Site) -> None:
     site.first.away = True
     send(site, PORTAL, _CLOSE, "first.yaml")
@@ -85,3 +129,4 @@ def test_a_suspension_that_was_cancelled_does_not_count_as_later(site: Site) -> 
 
 
 _CLOSE = "provisioner: 1\naction: allocation.suspend\ncause: reconcile\nallocation: {id: 1}\n"
+ARCHIVE = "provisioner: 1\naction: project.archive\nproject: {code: cf1}\n"

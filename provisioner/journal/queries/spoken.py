@@ -1,36 +1,34 @@
-"""Spoken: which requests of a writer closed or opened subjects, however these stand now.
+"""Spoken: what a writer asked for since some moment, also where no claim or suspension shows it.
 
-Promises: reads only, inside the caller's transaction, and only what is asked for. Leaves out: the
-suspensions that are in force (`subjects`), and requests that the service makes because a date has
-come.
+Promises: reads only, inside the caller's transaction, and only requests since that moment. Leaves
+out: requests that the service makes because a date has come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from sqlalchemy import Connection, bindparam, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS, chunks, unindexed
-from provisioner.journal.queries import subjects
+from provisioner.journal.dialect import folded, unindexed
+from provisioner.journal.queries import history, subjects
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
 
-_SPOKEN = select(requests.c.subject, requests.c.id).where(
-    requests.c.subject.in_(IDS),
+_SPOKEN = select(requests.c.id, requests.c.subject).where(
+    requests.c.id >= bindparam("b_since"),
     unindexed(requests.c.writer) == bindparam("b_writer"),
-    requests.c.action.in_(subjects.CLOSING),
-    requests.c.state.not_in([RequestState.REFUSED, RequestState.CANCELLED]),
+    requests.c.action.in_(sorted({*history.CLAIMING, *subjects.CLOSING})),
+    unindexed(requests.c.state).not_in([RequestState.REFUSED, RequestState.CANCELLED]),
+    requests.c.duplicate_of.is_(None),
     ~requests.c.name.startswith(subjects.ENDED, autoescape=True),
 )
 
 
-def of(conn: Connection, some: Collection[str], writer: str) -> dict[str, tuple[RequestId, ...]]:
-    """Return the suspensions and resumes that a writer asked for, by subject."""
-    found: dict[str, tuple[RequestId, ...]] = {}
-    for part in chunks(some):
-        for subject, request in bulk.rows(conn, _SPOKEN, {IDS.key: part, "b_writer": writer}):
-            found[subject] = (*found.get(subject, ()), request)
-    return found
+def since(conn: Connection, writer: str, least: RequestId) -> list[tuple[RequestId, str]]:
+    """List a writer's requests for something, each with the subject that is or has it, `folded`.
+
+    least: the id of the first one that counts.
+    """
+    rows = bulk.rows(conn, _SPOKEN, {"b_since": least, "b_writer": writer})
+    return [(request, folded(subject.partition("/")[0])) for request, subject in rows]
