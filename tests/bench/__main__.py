@@ -23,7 +23,7 @@ from deploy.lab import inside
 from deploy.lab.bringup import down, up
 from deploy.lab.matrix import SUITES, own_suite
 from deploy.lab.place import LabError
-from tests.bench import programs, table
+from tests.bench import programs, table, waldur
 from tests.bench.catalogue import FIGURES
 from tests.bench.figure import Figure, Row
 from tests.bench.place import PLACES, fresh
@@ -92,6 +92,7 @@ def prepare(needs: Collection[str]) -> None:
         subprocess.run(venv, check=True, stdout=sys.stderr)
     if "lab" in needs:
         subprocess.run([str(ROOT / "deploy/lab/install"), "debootstrap"], check=True)
+        waldur.environment()
 
 
 def here(work: Work) -> Iterator[tuple[str, Row | None]]:

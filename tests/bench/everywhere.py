@@ -103,7 +103,7 @@ def rounds(setting: Setting) -> Iterator[Run]:
     """Yield the seconds of new users by requests, and of the raw adds."""
     assert setting.lab is not None
     number = setting.size(USERS)
-    # Of the directory's own range, and each number once.
+    # Of the directory's own range, each once; `one_user` takes those above 36,000.
     first = random.randrange(20000, 25000)
     while True:
         stem = "e" + uuid.uuid4().hex[:6]

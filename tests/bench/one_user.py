@@ -65,7 +65,7 @@ def rounds(setting: Setting) -> Iterator[Run]:
         make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
         stem = "b" + uuid.uuid4().hex[:6]
         # Of the directory's own range; what earlier runs took is most likely elsewhere.
-        first = random.randrange(30000, 49000)
+        first = random.randrange(36000, 49000)
         service = Service(system, spool)
         with running(service):
             time.sleep(0.5)
