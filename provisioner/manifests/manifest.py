@@ -229,6 +229,15 @@ def of_listed(
 
     waiting: what the subject's open requests ask for, by id; ends: when access ends, as listed.
     """
+    verdict = of_alike(now, source, moment, ends)
+    return "ask" if verdict == "same" and _differs(wanted, waiting, now) else verdict
+
+
+def of_alike(now: Standing, source: str, moment: Moment, ends: float | None = None) -> Verdict:
+    """Return what to do about a subject that claims what is listed; the rest is as in `of_listed`.
+
+    It may have been claimed later, or by others, or be held; and its access may end elsewhen.
+    """
     if now.newer(moment):
         return "newer"
     if now.strangers(source):
@@ -238,8 +247,7 @@ def of_listed(
         return "held"
     # Whom another writer has left out is asked for, to be opened and to be had.
     taken_over = now.left_out or (now.claims and not now.own(source))
-    anew = now.over or taken_over or ends != now.ends
-    return "ask" if anew or _differs(wanted, waiting, now) else "same"
+    return "ask" if now.over or taken_over or ends != now.ends else "same"
 
 
 def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:

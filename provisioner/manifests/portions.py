@@ -29,6 +29,7 @@ from provisioner.manifests.adoption import Adoption
 from provisioner.manifests.following import Errand, Follower, Stopped
 from provisioner.manifests.listing import Listing, Rights
 from provisioner.manifests.manifest import Moment
+from provisioner.manifests.matches import Matches
 from provisioner.manifests.reconcile import Reconcile
 from provisioner.objects.states import RequestState
 from provisioner.policy.review import Review, Ruling
@@ -85,6 +86,7 @@ class Portions:
         self._lanes = router.lanes
         self._budget = enclosures.budget
         self._strikes = judging
+        self._matches = Matches()
         self._waiting: dict[int, dict[RequestId, None]] = {}
         self._begun: OrderedDict[int, _Begun] = OrderedDict()
         self._resting: dict[RequestId, float] = {}
@@ -200,11 +202,15 @@ class Portions:
         adopting = request.action == "adopt"
         as_of = request.values["as_of"]
         claimed_moment = ulids.first(as_of.timestamp()) if as_of is not None else record.id
-        rights = None if adopting else Rights(partial(self._foresee, submission), self._meant)
+        rights = None if adopting else (self._rights_of(submission), self._matches)
         also = {"adopt": True} if adopting and request.values["differing"] else None
         listing = Listing(whose, file, body, self._router, rights, also)
         moment = Moment(min(claimed_moment, record.id), record.id, self._follower.followed)
         return Errand(submission, request, listing, moment)
+
+    def _rights_of(self, sender: Submission) -> Rights:
+        now = partial(self._review.rights, sender.uid, sender.writer)
+        return Rights(partial(self._foresee, sender), self._meant, now)
 
     def _foresee(self, sender: Submission, request: Request) -> Ruling | None:
         return self._review.foresee(sender.uid, sender.writer, request)

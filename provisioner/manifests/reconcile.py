@@ -10,7 +10,7 @@ whose turn it is (`portions`).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,15 +18,17 @@ from provisioner.admission.candidates import Candidate, judge
 from provisioner.contract import Fault, Key, Want
 from provisioner.controls.effects import Effect
 from provisioner.controls.verbs import look_again
+from provisioner.journal.journal import Connection
 from provisioner.journal.persons import words
 from provisioner.journal.persons.words import Word
 from provisioner.journal.queries import holdings
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import ledger, object_rows
-from provisioner.manifests import manifest, standings, weighing
+from provisioner.manifests import manifest, matches, standings, weighing
 from provisioner.manifests.following import Commit, Errand, Follower, left_alone
-from provisioner.manifests.listing import child, portions
+from provisioner.manifests.listing import Known, child, portions
 from provisioner.manifests.manifest import Standing, Verdict
+from provisioner.manifests.matches import Match
 from provisioner.manifests.weighing import Toll
 from provisioner.objects.losses import Pair, Shift
 from provisioner.policy.review import Review, outlines
@@ -80,20 +82,46 @@ class Reconcile:
     # The first pass: nothing is written.
 
     def _compare(self) -> Iterator[None]:
-        for some in self._listing.portions():
-            requests = [c.request for c in some if c.request is not None]
+        moved: list[int] = []
+        for some in self._listing.unread():
+            known = [line for line in some if isinstance(line, Known)]
+            judged = [line for line in some if isinstance(line, Candidate)]
+            subjects = [*(line.match.subject for line in known), *_subjects(judged)]
             with self._follower.reading() as conn:
-                now = standings.of(
-                    conn, [r.subject for r in requests], self._writer, self._errand.moment
-                )
-            shifts = []
-            for candidate in some:
-                if candidate.request is not None:
-                    stands = now[candidate.request.subject]
-                    meant = self._meant(candidate, stands)
-                    shifts.append(self._note(meant, candidate.request, stands))
-            self._toll.add(self._follower, shifts)
+                now = self._standing(conn, subjects)
+            moved += [line.number for line in known if not self._recognize(line, now)]
+            self._judge(judged, now)
             yield
+        for judged in self._listing.read(moved):
+            with self._follower.reading() as conn:
+                now = self._standing(conn, _subjects(judged))
+            self._judge(judged, now)
+            yield
+        self._acting.sort()
+
+    def _standing(self, conn: Connection, subjects: Collection[str]) -> Mapping[str, Standing]:
+        return standings.of(conn, subjects, self._writer, self._errand.moment)
+
+    def _recognize(self, line: Known, standing: Mapping[str, Standing]) -> bool:
+        """Record a line that matched before, unless it has to be read: more follows from it."""
+        match, now = line.match, standing[line.match.subject]
+        if not match.holds(now):
+            return False
+        verdict = manifest.of_alike(now, self._writer, self._errand.moment, match.ends)
+        if verdict == "ask":
+            return False
+        self._note(match.subject, verdict, now)
+        self._note_word(match.subject, verdict, now)
+        return True
+
+    def _judge(self, some: Sequence[Candidate], standing: Mapping[str, Standing]) -> None:
+        """Compare lines with how their subjects stand."""
+        shifts = []
+        for candidate in some:
+            if candidate.request is not None:
+                now = standing[candidate.request.subject]
+                shifts.append(self._compared(self._meant(candidate, now), candidate.request, now))
+        self._toll.add(self._follower, shifts)
 
     def _meant(self, candidate: Candidate, now: Standing) -> Candidate:
         """Route a refused line if the writer has its subject: it may ask for nothing new."""
@@ -101,39 +129,64 @@ class Reconcile:
             return candidate
         return self._listing.routed(candidate)
 
-    def _note(self, candidate: Candidate, request: Request, now: Standing) -> Shift:
-        """Record what to do about a line, and how its subject stands.
+    def _compared(self, candidate: Candidate, request: Request, now: Standing) -> Shift:
+        """Record what to do about a line.
 
         Return the claims that would go with it, and those that would come or change.
         """
-        number = len(self._verdicts)
         verdict: Verdict = "wrong"
+        allowed = candidate.forbidden is None
         wanted = manifest.wanted_by(candidate.planned)
+        ends = request.ends.timestamp() if request.ends is not None else None
+        seen = self._less_protected(now, wanted)
         if not candidate.problems:
             waiting = self._waiting(request, now)
-            ends = request.ends.timestamp() if request.ends is not None else None
             moment = self._errand.moment
-            seen = self._less_protected(now, wanted)
             verdict = manifest.of_listed(wanted, waiting, seen, self._writer, moment, ends)
-        if verdict == "same" and candidate.forbidden is not None:
+        if verdict == "same" and not allowed:
             verdict = "ask"  # so that its own request is judged, and refused
-        self._verdicts.append(_CODES[verdict])
-        self._fingerprints.append(now.fingerprint)
+        self._tally.refused += verdict == "ask" and not allowed
+        self._note(request.subject, verdict, now, wants_answer=request.id is not None)
+        if allowed:
+            self._note_word(request.subject, verdict, now)
+        if verdict == "same" and seen is now:
+            self._keep(candidate, request, ends, now)
+        if verdict != "ask":
+            return Shift()
+        return Shift(seen.pairs - wanted.keys(), self._coming(candidate, now))
+
+    def _note(
+        self, subject: str, verdict: Verdict, now: Standing, *, wants_answer: bool = False
+    ) -> None:
+        """Record what to do about a subject, and how it stands."""
+        number = self._listing.subjects[subject]
+        missing = max(0, number + 1 - len(self._verdicts))
+        self._verdicts.extend(bytes(missing))
+        self._fingerprints.extend([0] * missing)
+        self._verdicts[number] = _CODES[verdict]
+        self._fingerprints[number] = now.fingerprint
         self._tally.counts[verdict] += 1
-        self._tally.refused += verdict == "ask" and candidate.forbidden is not None
-        if verdict in ("others", "same") and _untold(now, self._writer, candidate):
-            self._words[request.subject] = now.fingerprint
-        if _back(verdict, now, request.subject):
+        if _back(verdict, now, subject):
             self._tally.resumed += 1
             self._acting.append(number)
-        elif verdict == "ask" or request.id is not None:
+        elif verdict == "ask" or wants_answer:
             self._acting.append(number)
         if verdict == "same":
             self._objects += len(now.claims)
-        if verdict != "ask":
-            return Shift()
-        gone = self._less_protected(now, wanted).pairs - wanted.keys()
-        return Shift(gone, self._coming(candidate, now))
+
+    def _note_word(self, subject: str, verdict: Verdict, now: Standing) -> None:
+        """Note a person of whom no request says yet that the writer asks for them."""
+        if verdict in ("others", "same") and now.askers and not now.asks(self._writer):
+            self._words[subject] = now.fingerprint
+
+    def _keep(
+        self, candidate: Candidate, request: Request, ends: float | None, now: Standing
+    ) -> None:
+        """Keep a line that says what is so already, unless there is more to say about it."""
+        claims = matches.digest(now)
+        if claims is not None and request.id is None and not candidate.notes:
+            number = self._listing.subjects[request.subject]
+            self._listing.keep(number, Match(request.subject, ends, claims))
 
     def _less_protected(self, now: Standing, wanted: manifest.Wanted) -> Standing:
         """Return how a subject stands without the claims that no request takes away."""
@@ -170,7 +223,7 @@ class Reconcile:
                 with self._follower.reading() as conn:
                     names = claiming.subjects_after(conn, kind, last, _AT_ONCE)
                     missed = [name for name in names if name not in self._listing.subjects]
-                    now = standings.of(conn, missed, self._writer, self._errand.moment)
+                    now = self._standing(conn, missed)
                     self._toll.going |= holdings.claimed(conn, self._missed(now))
                 if not names:
                     break
@@ -212,7 +265,7 @@ class Reconcile:
         for some in self._listing.again(self._acting):
             with self._follower.commit(self._errand) as commit:
                 subjects = [c.request.subject for c in some if c.request is not None]
-                now = standings.of(commit.conn, subjects, self._writer, self._errand.moment)
+                now = self._standing(commit.conn, subjects)
                 following = [
                     line
                     for candidate in some
@@ -252,7 +305,7 @@ class Reconcile:
     def _suspend(self) -> Iterator[None]:
         for some in portions(self._leaving):
             with self._follower.commit(self._errand) as commit:
-                now = standings.of(commit.conn, some, self._writer, self._errand.moment)
+                now = self._standing(commit.conn, some)
                 commit.follow(list(self._suspended(some, now)))
             yield
 
@@ -269,7 +322,7 @@ class Reconcile:
         """Record whom it lists and leaves out of those for whom another writer asks."""
         for some in portions(self._words):
             with self._follower.commit(self._errand) as commit:
-                now = standings.of(commit.conn, some, self._writer, self._errand.moment)
+                now = self._standing(commit.conn, some)
                 words.say(
                     commit.conn,
                     [
@@ -325,9 +378,8 @@ class Reconcile:
         return effect
 
 
-def _untold(now: Standing, writer: str, candidate: Candidate) -> bool:
-    """Return True if no request says yet that a writer asks for a person whom they list."""
-    return bool(now.askers) and not now.asks(writer) and candidate.forbidden is None
+def _subjects(some: Sequence[Candidate]) -> list[str]:
+    return [candidate.request.subject for candidate in some if candidate.request is not None]
 
 
 def _back(verdict: Verdict, now: Standing, subject: str) -> bool:

@@ -331,7 +331,7 @@ class Held:
     @classmethod
     def from_row(cls, row: Row[Any, Any, Any, Any, Any]) -> Held:
         """Make one from a row with columns of these names."""
-        return cls(**row._mapping)
+        return cls(row.key, row.claimant, row.want, row.request, row.source)
 
 
 _HELD = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
