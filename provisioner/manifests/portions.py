@@ -24,6 +24,7 @@ from provisioner.admission.enclosures import Enclosures
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.journal import audit
 from provisioner.journal.journal import Journal, JournalBroken, JournalFull
+from provisioner.journal.queries import spoken
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.manifests.adoption import Adoption
 from provisioner.manifests.following import Errand, Follower, Stopped
@@ -40,7 +41,6 @@ from provisioner.routing.router import Router
 from provisioner.spool import strikes
 from provisioner.spool.spool import Submission
 from provisioner.spool.strikes import Strikes
-from provisioner.system import ulid as ulids
 from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
@@ -200,13 +200,18 @@ class Portions:
         whose = self._enclosures.whose(submission, request)
         file = request.values["manifest"].file
         adopting = request.action == "adopt"
-        as_of = request.values["as_of"]
-        claimed_moment = ulids.first(as_of.timestamp()) if as_of is not None else record.id
         rights = None if adopting else (self._rights_of(submission), self._matches)
         also = {"adopt": True} if adopting and request.values["differing"] else None
         listing = Listing(whose, file, body, self._router, rights, also)
-        moment = Moment(min(claimed_moment, record.id), record.id, self._follower.followed)
-        return Errand(submission, request, listing, moment)
+        return Errand(submission, request, listing, self._moment_of(record.id, request))
+
+    def _moment_of(self, ulid: RequestId, request: Request) -> Moment:
+        """Return the point from which a manifest counts: its `as_of`, or its acceptance."""
+        least, as_of = ulid, request.values["as_of"]
+        if as_of is not None:
+            with self._journal.reading() as conn:
+                least = min(spoken.first_at(conn, as_of.timestamp()), ulid)
+        return Moment(least, ulid, self._follower.followed)
 
     def _rights_of(self, sender: Submission) -> Rights:
         now = partial(self._review.rights, sender.uid, sender.writer)

@@ -59,8 +59,7 @@ os.register_at_fork(after_in_child=_sequence.__init__)  # type: ignore[misc]
 
 def new() -> RequestId:
     """Return an identifier greater than all that this process has made before."""
-    number = _sequence.next()
-    return RequestId("".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS]))
+    return _text(_sequence.next())
 
 
 def follow(last: str) -> None:
@@ -74,8 +73,12 @@ def follow(last: str) -> None:
 
 def first(at: float) -> RequestId:
     """Return the least identifier of a time, in seconds since the epoch."""
-    number = max(0, int(at * 1000)) << _RANDOM_BITS
-    return RequestId("".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS]))
+    return _text(max(0, int(at * 1000)) << _RANDOM_BITS)
+
+
+def after(ulid: RequestId) -> RequestId:
+    """Return the least identifier that is greater than another one."""
+    return _text(_number(ulid) + 1)
 
 
 def is_ulid(text: str) -> bool:
@@ -91,6 +94,10 @@ def timestamp(ulid: str) -> datetime:
     if not is_ulid(ulid):
         raise ValueError(f"{ulid!r} is not a ULID")
     return datetime.fromtimestamp((_number(ulid) >> _RANDOM_BITS) / 1000, UTC)
+
+
+def _text(number: int) -> RequestId:
+    return RequestId("".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS]))
 
 
 def _number(ulid: str) -> int:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.journal.figures import idle
 from tests.support import portions_site
-from tests.support.engine_site import CONFIG, Site, control, membership
-from tests.support.manifest_site import POLICY, Line, entry, members, reconcile, told
+from tests.support.clocks import Clocks
+from tests.support.ends_site import DAY
+from tests.support.engine_site import CONFIG, Site, control, membership, user
+from tests.support.manifest_site import POLICY, Line, ask, entry, members, reconcile, told
 from tests.support.policy_site import PORTAL, now, send
 
 ANN: Line = {"action": "user.provision", "user": {"name": "ann"}}
@@ -126,6 +129,36 @@ def test_a_suspension_that_was_cancelled_does_not_count_as_later(site: Site) -> 
     send(site, 0, control("request.cancel", again.id), "cancel.yaml")
     site.first.away = False
     assert "1 resumed" in told(reconcile(site, entry(1, "ann"), ANN, as_of=moment))
+
+
+def test_after_the_clock_was_ahead_once_a_manifest_counts_from_when_it_was_read(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    site = Site(tmp_path, POLICY)
+    reconcile(site, entry(1, "ann"), entry(2, "bob"))
+    clocks.jump(400 * DAY)
+    send(site, 0, user("zoe", uid=9), "zoe.yaml")  # its id is ahead, and all that follow continue
+    clocks.jump(-400 * DAY)
+    clocks.go(600)
+    ask(site, entry(1, "ann", "cem"))
+    clocks.go(DAY)
+    moment = datetime.fromtimestamp(time.time(), UTC)
+    assert "1 suspended" in told(reconcile(site, entry(2, "bob"), as_of=moment))
+    assert members(site) == {"cf2/bob"}
+
+
+@pytest.mark.parametrize("jump", [0.0, 400 * DAY])
+def test_a_person_is_served_since_their_request_although_its_id_is_ahead(
+    tmp_path: Path, clocks: Clocks, jump: float
+) -> None:
+    site = Site(tmp_path, POLICY)
+    clocks.jump(jump)
+    send(site, 0, user("zoe", uid=9), "zoe.yaml")
+    clocks.jump(-jump)
+    send(site, 0, user("ann", uid=10), "ann.yaml")
+    with site.system.journal.reading() as conn:
+        since = idle.people(conn)["ann"]
+    assert abs(since - time.time()) < DAY
 
 
 _CLOSE = "provisioner: 1\naction: allocation.suspend\ncause: reconcile\nallocation: {id: 1}\n"

@@ -7,17 +7,19 @@ Promises: everything is read and written inside the caller's transaction. Leaves
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, case, delete, func, select, update
 
 from provisioner.journal import bulk, facts
-from provisioner.journal.dialect import chunks, upsert
+from provisioner.journal.dialect import IDS, chunks, upsert
 from provisioner.journal.queries import beforehand
 from provisioner.journal.schema import claims, idle, messages, requests, steps, suspensions
 from provisioner.objects.states import MessageState, RequestState
 from provisioner.system import ulid
+from provisioner.system.ulid import RequestId
 
 CAUSE = beforehand.IDLE
 """The cause for which the service suspends people who use nothing. Whoever may resume a person may
@@ -133,6 +135,9 @@ def set_clock(conn: Connection, by: float, back: float, now: float) -> None:
         conn.execute(late.values({column.name: func.min(column + back, now)}))
 
 
+_ACCEPTED = select(requests.c.id, requests.c.accepted).where(requests.c.id.in_(IDS))
+
+
 def people(conn: Connection) -> dict[str, float]:
     """Return since when each person is served: the newest request for their own account, or else
     the newest for a place in a project or an allocation."""
@@ -142,9 +147,18 @@ def people(conn: Connection) -> dict[str, float]:
         .where(claims.c.leaf.startswith(_USER))
         .group_by(claims.c.leaf)
     )
+    newest = {leaf: RequestId(request) for leaf, request in conn.execute(statement)}
+    accepted: dict[RequestId, float] = {}
+    for part in chunks(set(newest.values())):
+        accepted.update(
+            (row.id, row.accepted) for row in bulk.rows(conn, _ACCEPTED, {IDS.key: part})
+        )
+    # Ids run ahead of the time after the clock did.
     return {
-        leaf.removeprefix(_USER): ulid.timestamp(request).timestamp()
-        for leaf, request in conn.execute(statement)
+        leaf.removeprefix(_USER): min(
+            ulid.timestamp(request).timestamp(), accepted.get(request, math.inf)
+        )
+        for leaf, request in newest.items()
     }
 
 

@@ -13,6 +13,7 @@ from provisioner.journal.dialect import folded, unindexed
 from provisioner.journal.queries import history, subjects
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RequestState
+from provisioner.system import ulid
 from provisioner.system.ulid import RequestId
 
 _SPOKEN = select(requests.c.id, requests.c.subject).where(
@@ -23,6 +24,23 @@ _SPOKEN = select(requests.c.id, requests.c.subject).where(
     requests.c.duplicate_of.is_(None),
     ~requests.c.name.startswith(subjects.ENDED, autoescape=True),
 )
+
+_BEFORE = (
+    select(requests.c.id)
+    .where(requests.c.id >= bindparam("b_least"), requests.c.accepted < bindparam("b_at"))
+    .order_by(requests.c.id.desc())
+    .limit(1)
+)
+
+
+def first_at(conn: Connection, at: float) -> RequestId:
+    """Return the least id that counts as accepted at a time or later, in seconds since the epoch.
+
+    Ids run ahead of the time after the clock did: what was accepted earlier has one all the same.
+    """
+    least = ulid.first(at)
+    last = conn.scalar(_BEFORE, {"b_least": least, "b_at": at})
+    return least if last is None else ulid.after(last)
 
 
 def since(conn: Connection, writer: str, least: RequestId) -> list[tuple[RequestId, str]]:

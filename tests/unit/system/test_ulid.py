@@ -96,3 +96,10 @@ def test_follows_one_of_another_process_whose_clock_was_ahead(
     ulid.follow(ahead)
     made = [ulid.new(), ulid.new()]
     assert ahead < made[0] < made[1]
+
+
+def test_the_next_identifier_is_the_least_that_is_greater() -> None:
+    made = ulid.new()
+    assert ulid.after(made) > made
+    assert ulid.after(ulid.after(made)) > ulid.after(made)
+    assert ulid.timestamp(ulid.after(made)) == ulid.timestamp(made)
