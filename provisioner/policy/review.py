@@ -310,10 +310,13 @@ class _Changes:
         return holdings.losers(self._conn, shift, allowed, nature)
 
     def left(self, case: Case) -> dict[Key, Key]:
-        """Return the objects that a request leaves for others; see `holdings.left`."""
+        """Return the objects that a request leaves for others; see `holdings.left`.
+
+        Call it after `losers`.
+        """
         if case.request.action not in targets.CLAIMING:
             return {}
-        shift = self._stated(case)
+        shift = self._shifts[case.id]
         if not shift.going or not shift.coming:
             return {}
         return holdings.left(self._conn, shift.going, shift.coming.keys())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from provisioner.config import schema as configuration
 from provisioner.routing.router import Router
 from provisioner.spool.spool import Spool
-from provisioner.wiring import System
+from provisioner.wiring import GARBAGE, System
 from tests.bench.nothing import Nothing
 
 CONFIG = """\
@@ -24,6 +25,7 @@ routes:
 
 def site(root: Path, more: str = "") -> tuple[System, Spool]:
     """Make a site with one handler that does nothing. more: lines of its configuration."""
+    gc.set_threshold(GARBAGE)  # as where the command line builds it
     path = root / "provisioner.yaml"
     path.write_text(CONFIG + more)
     config = configuration.load(path)
