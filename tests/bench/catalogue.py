@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.bench import (
+    accepting,
     account,
     approving,
     drift,
@@ -19,7 +20,7 @@ from tests.bench import (
 from tests.bench.figure import Figure
 
 MODULES = (
-    *(one_user, account, everywhere, engine, drops, waiting, memory),
+    *(one_user, account, everywhere, engine, accepting, drops, waiting, memory),
     *(reconciling, manifest, drift, approving, suite),
 )
 FIGURES: dict[str, Figure] = {
