@@ -28,6 +28,7 @@ from tests.bench.place import fresh
 from tests.bench.requests import fill, site
 
 REQUESTS = 20_000
+ALONE = 2_000
 
 
 def served(top: Path, number: int) -> Service:
@@ -39,18 +40,21 @@ def served(top: Path, number: int) -> Service:
     return service
 
 
-def by_one(top: Path, number: int) -> float:
-    """Return the seconds in which one thread accepts requests."""
-    service = served(top, number)
-    began = time.process_time()
-    while service.take():
-        pass
-    return time.process_time() - began
+def by_one(top: Path, number: int, at_once: int) -> float:
+    """Return the seconds in which one thread accepts requests. at_once: how many come together."""
+    service, took = served(top, 0), 0.0
+    for first in range(0, number, at_once):
+        fill(top / "spool/staging", min(at_once, number - first), first)
+        began = time.process_time()
+        while service.take() >= BATCH:
+            pass
+        took += time.process_time() - began
+    return took
 
 
-def rows_alone(top: Path, number: int, log: Path) -> float:
-    """Return the seconds for the same files and rows. log: the directory of a service's redo log
-    that accepted as many."""
+def rows_alone(top: Path, number: int, batch: int, log: Path) -> float:
+    """Return the seconds for the same files and rows. batch: the most of a commit; log: the
+    directory of a service's redo log that accepted as many."""
     [file] = redo_log.files(log)
     commits = [each.did for each in redo_log.read(log, file.journal, file.after)]
     lines = file.path.read_bytes().splitlines(keepends=True)[1:]
@@ -60,7 +64,7 @@ def rows_alone(top: Path, number: int, log: Path) -> float:
     database.execute("PRAGMA synchronous=FULL")
     copy = os.open(top / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     began = time.process_time()
-    for names, did, line in zip_longest(waiting.batches(BATCH), commits, lines):
+    for names, did, line in zip_longest(waiting.batches(batch), commits, lines):
         waiting.take(names or (), "active")
         database.execute("BEGIN IMMEDIATE")
         for sql, values in did or ():
@@ -74,13 +78,13 @@ def rows_alone(top: Path, number: int, log: Path) -> float:
     return took
 
 
-def beside_rows(setting: Setting) -> Iterator[Run]:
+def beside_rows(whole: int, at_once: int, setting: Setting) -> Iterator[Run]:
     """Yield the microseconds of a request accepted by one thread, and of the floor."""
-    number = setting.size(REQUESTS)
+    number = setting.size(whole)
     while True:
         with fresh(setting.top) as top, fresh(setting.top) as other:
-            value = by_one(top, number)
-            floor = rows_alone(other, number, log_of(top))
+            value = by_one(top, number, at_once)
+            floor = rows_alone(other, number, min(at_once, BATCH), log_of(top))
         yield Run(value / number * 1e6, floor / number * 1e6)
 
 
@@ -118,7 +122,7 @@ def beside_all(setting: Setting, *, sent: bool) -> Iterator[Run]:
     number = setting.size(REQUESTS)
     while True:
         with fresh(setting.top) as top:
-            floor = by_one(top, number)
+            floor = by_one(top, number, number)
         with fresh(setting.top) as top:
             yield Run(commits(top, number, sent=sent) / number * 1e6, floor / number * 1e6)
 
@@ -129,7 +133,14 @@ FIGURES = (
         "20,000 requests wait: each accepted, while no lane runs and no file is written",
         "the same files renamed and read, the same rows in the same tables and in a log",
         "us",
-        beside_rows,
+        partial(beside_rows, REQUESTS, REQUESTS),
+    ),
+    Figure(
+        "accepting-alone",
+        "2,000 requests come one by one: each accepted, while no lane runs and no file is written",
+        "the same files renamed and read, the same rows in the same tables and in a log",
+        "us",
+        partial(beside_rows, ALONE, 1),
     ),
     Figure(
         "accepting-commits",
@@ -137,7 +148,6 @@ FIGURES = (
         "one process that does all",
         "us",
         partial(beside_all, sent=False),
-        named=True,
     ),
     Figure(
         "accepting-sent",
@@ -145,6 +155,5 @@ FIGURES = (
         "one process that does all",
         "us",
         partial(beside_all, sent=True),
-        named=True,
     ),
 )
