@@ -10,6 +10,5 @@ __all__ = [
     "receipts",
     "refusals",
     "results",
-    "telling",
     "uses",
 ]

@@ -21,6 +21,7 @@ from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.steps import asides, binding, disputes, moves, remarks
 from provisioner.steps.binding import Progress
+from provisioner.steps.pending import Pending
 from provisioner.system.ulid import RequestId
 
 _CLOSING = ("user.suspend", "allocation.suspend")
@@ -50,15 +51,17 @@ def advance(
     }
     outcomes: dict[RequestId, RequestState] = {}
     events: list[audit.Event] = []
+    pending = Pending()
     states = _read_ahead(conn, [steps for r, steps in steps_by_id.items() if r not in split])
     for request, listed in steps_by_id.items():
         steps = {step.name: step for step in listed}
-        walk = _Walk(conn, loaded[request], steps, progress, now, events, states)
+        walk = _Walk(conn, loaded[request], steps, progress, now, events, states, pending)
         walk.go()
         outcome = moves.outcome(walk.steps.values())
         if outcome is not None:
             outcomes[request] = outcome
         steps_by_id[request] = list(walk.steps.values())
+    pending.write(conn, now)
     audit.append(conn, events, now)
     done = [
         request
@@ -112,8 +115,7 @@ def bind_again(conn: Connection, opened: Collection[Key], progress: Progress, no
         if now_wanted[0] == held.request:
             entry = ledger.Entry(held.key, held.claimant, "", now_wanted[1])
             changed.setdefault(held.request, []).append(entry)
-    for request, entries in changed.items():
-        ledger.bind(conn, entries, request)
+    ledger.bind(conn, changed)
     keys = {entry.key for entries in changed.values() for entry in entries}
     object_rows.touch(conn, keys, now)
     waiting = {row.request for row in step_moves.awaiting(conn, opened)}
@@ -224,7 +226,8 @@ def _remark_on_closed(
 class _Walk:
     """One request, whose steps begin when they may.
 
-    steps: by name, in the route's order; events: gets what happens; states: of objects.
+    steps: by name, in the route's order; states: of objects; pending, events: get what is to be
+    written, and what happens.
     """
 
     conn: Connection
@@ -234,6 +237,7 @@ class _Walk:
     now: float
     events: list[audit.Event]
     states: binding.States
+    pending: Pending
 
     def go(self) -> None:
         """Make moves until nothing moves any more."""
@@ -272,13 +276,13 @@ class _Walk:
                 self._make(moves.unbound(move, self._why(step, fault)))
             return
         entries = [ledger.Entry(c.key, c.claimant, made.instance, c.want) for c in made.claims]
-        ledger.bind(self.conn, entries, self.record.id)
+        self.pending.bind(self.record.id, entries)
         keys = {entry.key for entry in entries}
         touched = object_rows.touch(self.conn, keys, self.now)
         self._write_parts(step.name, move.users, StepState.DUE)
-        step_moves.stamp(self.conn, [self.record.id])
         self.steps[step.name] = moves.after(step, move)
         if touched < len(keys):
+            self.pending.write(self.conn, self.now)
             step_moves.finish_untracked(self.conn, self.record.id)
             self.steps[step.name] = replace(step_rows.whole(self.conn, step), state=StepState.DUE)
 
@@ -288,12 +292,13 @@ class _Walk:
         """Write some users' parts of a step, which becomes due with them."""
         if self.steps[name].state == StepState.WAITING:
             self._set(name, StepState.DUE)
-        step_moves.set_objects(self.conn, self.record.id, name, users, state, error=error)
+        self.pending.parts.append(step_moves.Parts(self.record.id, name, users, state, error))
 
     def _set(self, name: str, state: StepState, error: Error | None = None) -> None:
         """Write the state of a step."""
-        event = step_moves.set_step(self.conn, self.record.id, name, state, self.now, error=error)
-        self.events.append(event)
+        step = step_moves.Step(self.record.id, name, state, error)
+        self.pending.steps.append(step)
+        self.events.append(step.event)
 
     def _why(self, step: step_rows.StepRecord, fault: Fault) -> Error:
         """Return why a step cannot be bound: the suspension that keeps it unmade, or the fault."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.journal import bulk
 from tests.support.engine_site import Site, user
 
 
@@ -18,7 +19,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def asked(site: Site, requests: int) -> list[Counter[str]]:
-    """Let two lanes do what some new requests ask for; return what each read, by table.
+    """Let two lanes do what some new requests ask for; return how often each asked what.
 
     With what the first one does, their second steps begin, and with that of the second they are
     over.
@@ -36,6 +37,29 @@ def asked(site: Site, requests: int) -> list[Counter[str]]:
         tables = [text.partition(".")[0] for text in seen if text.startswith("SELECT ")]
         read.append(Counter(table.removeprefix("SELECT ") for table in tables))
     return read
+
+
+def test_a_batch_is_written_for_many_requests_in_as_many_calls_as_for_one(site: Site) -> None:
+    assert written(site, 1) == written(site, 7)
+
+
+def written(site: Site, requests: int) -> list[int]:
+    """Let two lanes do what some new requests ask for; return in how many calls each wrote.
+
+    Objects become due by request: their number tells whether the ledger still has them.
+    """
+    for number in range(requests):
+        site.drop(user(f"u{requests}n{number}", uid=1000 * requests + number), f"r{number}.yaml")
+    calls: list[int] = []
+    for lane in ("first", "second"):
+        seen: list[str] = []
+        with site.system.journal.reading() as conn:
+            bulk.watch(conn, lambda sql, _, seen=seen: seen.append(sql))  # type: ignore[misc]
+        site.service.lanes[lane].drain()
+        touching = "UPDATE objects SET generation"
+        writing = [sql for sql in seen if sql.startswith(("UPDATE", "INSERT"))]
+        calls.append(sum(not sql.startswith(touching) for sql in writing))
+    return calls
 
 
 def test_a_batch_asks_for_many_requests_what_it_asks_for_one(site: Site) -> None:

@@ -144,10 +144,11 @@ def _row(entry: Entry, request: RequestId, source: str) -> dict[str, Any]:
     }
 
 
-def bind(conn: Connection, entries: Sequence[Entry], request: RequestId) -> None:
-    """Give claims their wants, unless a newer request has claimed since."""
+def bind(conn: Connection, bound: Mapping[RequestId, Sequence[Entry]]) -> None:
+    """Give claims of requests their wants, unless a newer request has claimed since."""
     rows = [
         {"b_key": e.key, "b_claimant": e.claimant, "b_request": request, "b_want": e.want}
+        for request, entries in bound.items()
         for e in entries
         if e.want is not None
     ]
@@ -335,6 +336,7 @@ class Held:
 
 
 _HELD = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
+_HELD_ON = _HELD.where(claims.c.key.in_(IDS))
 
 
 def everything(conn: Connection) -> list[Held]:
@@ -344,10 +346,7 @@ def everything(conn: Connection) -> list[Held]:
 
 def held_on(conn: Connection, keys: Collection[Key]) -> list[Held]:
     """List the claims on some objects."""
-    held: list[Held] = []
-    for part in chunks(keys):
-        held += map(Held.from_row, conn.execute(_HELD.where(claims.c.key.in_(part))))
-    return held
+    return [Held(*row) for row in bulk.among(conn, _HELD_ON, keys)]
 
 
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:

@@ -8,6 +8,7 @@ moves (`advance`, `settling`, `interventions`, `undo`), adding steps and reading
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
@@ -122,15 +123,9 @@ _STAMP = (
     .values(generation=_GENERATION)
 )
 
-_SOME = (
-    select(step_objects.c.request)
-    .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
-    .exists()
-)
-
 _CLOSE_HOLLOW = (
     update(steps)
-    .where(steps.c.request.in_(IDS), steps.c.state == StepState.DUE, ~_SOME)
+    .where(steps.c.request.in_(IDS), steps.c.state == StepState.DUE, ~_OBJECT.exists())
     .values(state=StepState.DONE, ended=bindparam("b_now"))
 )
 
@@ -188,23 +183,33 @@ def write_parts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     bulk.run(conn, _UPDATE_OBJECT, rows)
 
 
-def set_step(
-    conn: Connection,
-    request: RequestId,
-    name: str,
-    state: StepState,
-    now: float,
-    *,
-    error: Error | None = None,
-) -> audit.Event:
-    """Write that a step is due, or is over. Return its event, which the caller appends."""
-    which = {"b_request": request, "b_name": name}
-    values = {**which, "b_state": state, "b_error": error, "b_now": now}
-    bulk.run(conn, _START_STEP if state == StepState.DUE else _END_STEP, [values])
-    if state == StepState.DUE:
-        return audit.Event(request, "started", name)
-    why = f": {error.message}" if error else ""
-    return audit.Event(request, "step", f"{name}: {state}{why}")
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that is due, or is over. error: why, unless its objects say it."""
+
+    request: RequestId
+    name: str
+    state: StepState
+    error: Error | None = None
+
+    @property
+    def event(self) -> audit.Event:
+        """What the audit trail has of it."""
+        if self.state == StepState.DUE:
+            return audit.Event(self.request, "started", self.name)
+        why = f": {self.error.message}" if self.error else ""
+        return audit.Event(self.request, "step", f"{self.name}: {self.state}{why}")
+
+
+def set_steps(conn: Connection, moved: Sequence[Step], now: float) -> None:
+    """Write the states of steps, first of those that begin. The caller appends their events."""
+    for statement, due in ((_START_STEP, True), (_END_STEP, False)):
+        rows = [
+            {"b_request": m.request, "b_name": m.name, "b_state": m.state, "b_error": m.error}
+            for m in moved
+            if (m.state == StepState.DUE) == due
+        ]
+        bulk.run(conn, statement, [{**row, "b_now": now} for row in rows])
 
 
 def close_hollow(conn: Connection, ids: Collection[RequestId], now: float) -> None:
@@ -301,12 +306,7 @@ def wait_whole(conn: Connection, request: RequestId) -> None:
     conn.execute(
         update(step_objects).where(mine, begins_again, routed).values(state=StepState.WAITING)
     )
-    waits = (
-        select(step_objects.c.key)
-        .where(step_objects.c.request == steps.c.request)
-        .where(step_objects.c.step == steps.c.name, step_objects.c.state == StepState.WAITING)
-        .exists()
-    )
+    waits = _OBJECT.where(step_objects.c.state == StepState.WAITING).exists()
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.state.in_(OVER), waits)
@@ -372,23 +372,29 @@ def look_again(conn: Connection, requests: Collection[RequestId], keys: Collecti
     stamp(conn, requests)
 
 
-def set_objects(
-    conn: Connection,
-    request: RequestId,
-    step: str,
-    users: Collection[str],
-    state: StepState,
-    *,
-    error: Error | None = None,
-) -> None:
-    """Write the state of a step's waiting parts. users: whose parts, '' for those without a user.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Waiting parts of a step that move to a state. users: whose, '' for those without a user.
 
     Parts that become due have no generation yet (see `stamp`).
     """
-    move = {"b_request": request, "b_step": step, "b_state": state, "b_error": error}
-    if len(users) == 1:
-        bulk.run(conn, _MOVE_WAITING_OF_ONE, [{**move, "b_item": user} for user in users])
-        return
-    # All parts of the step are read for each statement, so that one for each user takes too long.
-    for part in chunks(users):
-        conn.execute(_MOVE_WAITING_OF_SOME, {**move, "b_ids": part})
+
+    request: RequestId
+    step: str
+    users: Collection[str]
+    state: StepState
+    error: Error | None = None
+
+
+def set_parts(conn: Connection, moved: Sequence[Parts]) -> None:
+    """Write the states of waiting parts of steps."""
+    alone: list[dict[str, Any]] = []
+    for m in moved:
+        move = {"b_request": m.request, "b_step": m.step, "b_state": m.state, "b_error": m.error}
+        if len(m.users) == 1:
+            alone += [{**move, "b_item": user} for user in m.users]
+            continue
+        # All parts of a step are read for each statement, so one for each user takes too long.
+        for part in chunks(m.users):
+            conn.execute(_MOVE_WAITING_OF_SOME, {**move, "b_ids": part})
+    bulk.run(conn, _MOVE_WAITING_OF_ONE, alone)
