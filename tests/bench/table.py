@@ -81,7 +81,7 @@ def _shown(row: Row, figure: Figure, last: Kept) -> list[str]:
         f"{ratio(row.ratio)} ({ratio(row.low)} to {ratio(row.high)})",
         "" if before is None else ratio(before),
         "" if aim is None else told(aim, figure.unit, last.name),
-        "" if aim is None else verdict(row, aim, before),
+        "" if aim is None else verdict(row, figure.rounds, aim, before),
     ]
 
 
@@ -105,11 +105,13 @@ def told(aim: Aim, unit: str, release: str) -> str:
     }[aim.of]
 
 
-def verdict(row: Row, aim: Aim, last: float | None) -> str:
+def verdict(row: Row, rounds: int, aim: Aim, last: float | None) -> str:
     """Say whether a row reaches its aim. Only the full work in all its rounds can.
 
-    last: the last release's ratio.
+    rounds: of the figure; last: the last release's ratio.
     """
     if row.scale < 1:
         return "not the full work"
+    if row.rounds < rounds:
+        return "not all rounds"
     return {True: "reached", False: "not reached", None: "unknown"}[aim.reached(row, last)]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench import table
 from tests.bench.catalogue import FIGURES
-from tests.bench.figure import Aim, Figure, Run, Setting, summed_up
+from tests.bench.figure import Aim, Figure, Row, Run, Setting, summed_up
 from tests.bench.programs import told as versions_told
 
 ROOT = Path(__file__).parents[3]
@@ -42,9 +42,9 @@ def figures(*aims: Aim) -> dict[str, Figure]:
     return {"walk": Figure("walk", "walking", "standing", "steps", runs, aims)}
 
 
-def cells(*aims: Aim, scale: float = 1.0) -> list[str]:
+def cells(*aims: Aim, row: Row = ROW) -> list[str]:
     """Return the cells of the table's one row."""
-    shown = [*table.lines([replace(ROW, scale=scale)], figures(*aims), LAST)][2]
+    shown = [*table.lines([row], figures(*aims), LAST)][2]
     return [cell.strip() for cell in shown.strip("|").split("|")]
 
 
@@ -67,8 +67,12 @@ def test_an_aim_that_is_not_reached_is_said(aim: Aim, told: str, verdict: str) -
     assert cells(aim)[-2:] == [told, verdict]
 
 
-def test_part_of_the_work_reaches_no_aim() -> None:
-    assert cells(Aim("ratio", 0.6, most=True), scale=0.05)[-1] == "not the full work"
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [(replace(ROW, scale=0.05), "not the full work"), (replace(ROW, rounds=4), "not all rounds")],
+)
+def test_part_of_the_work_reaches_no_aim(row: Row, verdict: str) -> None:
+    assert cells(Aim("ratio", 0.6, most=True), row=row)[-1] == verdict
 
 
 def test_what_a_figure_is_stands_below_the_table_once() -> None:
