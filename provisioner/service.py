@@ -61,7 +61,7 @@ BATCH = 256
 
 COMPANY = 1.0
 """Seconds for which lanes are not woken while a backlog is accepted, so that they take it as a
-whole. A file that is alone wakes them at once."""
+whole. A file that is alone wakes them at once, and a full look those whose batches it fills."""
 
 LATER = 0.5
 """Seconds between looks for requests whose time has come."""
@@ -117,19 +117,18 @@ class Service:
             system.router,
             self._finisher.strikes,
         )
-        patience = system.patience
-        longest = {name: lane_patience.longest for name, lane_patience in patience.items()}
-        self.clock = Clock(self._journal, longest)
+        self.clock = Clock(book, {name: one.longest for name, one in system.patience.items()})
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
         self.idle = Rounds(system, self.courier.address, self.clock.sure)
         self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
         self.lanes = {
-            name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
+            name: Lane(name, some, book, system.progress, self._drained, system.patience[name])
             for name, some in lanes_of(system.handlers).items()
         }
         weigh = Closings(self._journal, system.policy).too_many
         for lane in self.lanes.values():
             lane.now, lane.weigh = self.clock.now, weigh
+        self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
         self._woken, self._stopping = threading.Event(), threading.Event()
         self._company_until = self._look_later = 0.0
         self._alive: Callable[[], None] = lambda: None
@@ -270,6 +269,8 @@ class Service:
         finally:
             if not more:
                 self._wake_lanes()
+            for lane in self._fed:
+                lane.wake()
         return len(names) + self.portions.step()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:

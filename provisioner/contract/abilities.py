@@ -319,6 +319,19 @@ class Stores(Protocol):
 
 
 @runtime_checkable
+class OneByOne(Protocol):
+    """A handler that writes each object by a call of its own, as its backend has no list calls.
+
+    Whatever needs its first objects would wait until it has written all of a large batch. So its
+    lane takes them in portions, and hands each on once it is read back.
+    """
+
+    def at_once(self) -> int:
+        """Return the most objects that its lane takes at once, from 1. Pure."""
+        ...
+
+
+@runtime_checkable
 class Shuts(Protocol):
     """A handler whose objects can shut people out while they are open, such as by a limit of 0.
 

@@ -10,6 +10,7 @@ brought to its wanted state (`converge`), and what happens to a request's file (
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import threading
@@ -19,7 +20,9 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from provisioner.contract import Fault, Handler, NotReady, Permanent
+from provisioner.contract.abilities import OneByOne, able
 from provisioner.convergence import timings
+from provisioner.convergence.beside import Beside, nothing
 from provisioner.convergence.breakers import Breakers, away_of, spread
 from provisioner.convergence.converge import Outcome
 from provisioner.convergence.existing import (
@@ -100,6 +103,10 @@ class Lane:
         self._woken = threading.Event()
         self._stopping = False
         self._breakers = Breakers(patience)
+        self._results = nothing()
+        portions = [one.at_once() for one in handlers.values() if able(one, OneByOne)]
+        self.most = min([patience.batch, *portions])
+        """The most objects of a batch."""
 
     @property
     def away(self) -> bool:
@@ -153,16 +160,43 @@ class Lane:
         return max(0.0, min(waits)) if waits else None
 
     def drain(self) -> int:
-        """Take what is due and converge it; return the number of objects taken."""
-        now, began = self.now(), time.monotonic()
+        """Take what is due, batch by batch, and converge it; return the number of objects taken.
+
+        The results of a batch are recorded while the next one is written.
+        """
+        taken = 0
+        try:
+            while True:
+                # Waits are read now, so the time continues from here even if the clock is set.
+                now, began = self.now(), time.monotonic()
+                batch = self._due(now)
+                if not batch:
+                    break
+                outcomes = self._converge(batch)
+                ended = now + time.monotonic() - began
+                self._results.finish()
+                record = functools.partial(self._hand_on, batch, outcomes, ended)
+                self._results = Beside(record, {due.item.key for due in batch})
+                taken += len(batch)
+                if len(batch) < self.most or self._stopping:
+                    break
+                self._results.start()
+        finally:
+            self._results.finish()
+            self._results = nothing()
+        return taken
+
+    def _due(self, now: float) -> list[waits.Due]:
+        """Return what is due, without what is still being recorded."""
         if self.paused:
-            return 0
-        shut = self._breakers.shut(began)
+            return []
+        shut = self._breakers.shut(time.monotonic())
         with self._journal.reading() as conn:
-            batch = waits.due(conn, self.name, now, self._patience.batch, shut)
-        if not batch:
-            return 0
-        outcomes = []
+            return waits.due(conn, self.name, now, self.most, shut, self._results.keys)
+
+    def _converge(self, batch: Sequence[waits.Due]) -> list[Outcome]:
+        """Converge a batch, one handler after the other."""
+        outcomes: list[Outcome] = []
         for instance, handler in self._handlers.items():
             items = [due.item for due in batch if due.instance == instance and not due.unbound]
             if items:
@@ -170,10 +204,12 @@ class Lane:
                     taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
-        # Waits were read before, so the time continues from then even if the clock was set since.
-        ended = now + time.monotonic() - began
-        self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound], ended))
-        return len(batch)
+        return outcomes
+
+    def _hand_on(self, batch: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float) -> None:
+        """Record the results of a batch, and tell whoever waits for them."""
+        unbound = [due.item for due in batch if due.unbound]
+        self._finish(self._recorded(outcomes, unbound, now))
 
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
         """Converge objects. Those that may not be written now are only read."""
@@ -195,8 +231,10 @@ class Lane:
         return outcomes
 
     def _save(self, former: Former) -> None:
+        """Make durable what objects were; the next that the lane does is to write them."""
         with self._journal.transaction() as conn:
             keepsakes.save(conn, former)
+        self._results.begin()
 
     def _recorded(
         self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float

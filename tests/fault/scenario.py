@@ -31,7 +31,7 @@ SOON = timedelta(seconds=12)
 
 LANES = """
 lanes:
-  slurm: {first: 0.05, most: 0.1}
+  slurm: {first: 0.05, most: 0.1, batch: 2}
   nss: {first: 0.05, most: 0.2}
 """
 _LEFT_OUT = ("  groups:", "  fs1:", "  slurm-b:", "  cluster-b:", "  hpc-storage:")

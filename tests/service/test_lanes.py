@@ -1,11 +1,50 @@
-"""A lane's own thread: it ends when it is told to, at whatever moment that is."""
+"""A lane's own thread ends when it is told to, and its batches overlap: the results of one are
+recorded while the next is written."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from tests.support.engine_site import Site
+import pytest
+
+from provisioner.contract import Change, Fault, Key, State
+from provisioner.convergence import beside, lanes
+from provisioner.convergence.next_try import Patience
+from tests.support import engine_site
+from tests.support.engine_site import Backend, Killed, Site, allocation
+
+ONE = engine_site.CONFIG.replace("first: {first: 0.01,", "first: {batch: 1, first: 0.01,")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site whose first lane takes one object at a time."""
+    return Site(tmp_path, text=ONE)
+
+
+def written(site: Site, then: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call a function at each write to the first backend, with the number of writes before it."""
+    calls = site.first.calls
+
+    class Watched(list[list[Change]]):
+        def append(self, changes: list[Change]) -> None:
+            then(len(self))
+            super().append(changes)
+
+    monkeypatch.setattr(site.first, "calls", Watched(calls))
+
+
+def done(site: Site) -> int:
+    """Return how many requests are done by the journal."""
+    return site.service.counts().get("done", 0)
+
+
+def names(backend: Backend) -> list[str]:
+    """Return what was written, in order."""
+    return [f"{one.verb} {one.key}" for call in backend.calls for one in call]
 
 
 def test_a_stop_that_comes_as_a_wake_is_forgotten_ends_the_lane(tmp_path: Path) -> None:
@@ -21,3 +60,108 @@ def test_a_stop_that_comes_as_a_wake_is_forgotten_ends_the_lane(tmp_path: Path) 
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_the_results_of_a_batch_are_recorded_while_the_next_one_is_written(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    observe = engine_site.Accounts.observe
+
+    def looked(self: engine_site.Accounts, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        looks.append(done(site))
+        return observe(self, keys)
+
+    def waits(before: int) -> None:
+        until = time.monotonic() + 30
+        while done(site) < before and time.monotonic() < until:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(beside, "MOMENT", 60.0)
+    monkeypatch.setattr(engine_site.Accounts, "observe", looked)
+    written(site, waits, monkeypatch)
+    for number, code in enumerate(("aa", "bb", "cc"), 1):
+        site.drop(allocation(number, code=code), f"{code}.yaml")
+    assert site.service.lanes["first"].drain() == 3
+    assert looks == [0, 0, 0, 1, 1, 2]  # before and after each write
+    assert done(site) == 3
+
+
+def test_what_is_being_recorded_is_not_taken_a_second_time(site: Site) -> None:
+    for number, code in enumerate(("aa", "bb", "cc"), 1):
+        site.drop(allocation(number, code=code), f"{code}.yaml")
+    questions = site.first.questions
+    assert site.service.lanes["first"].drain() == 3
+    assert names(site.first) == [f"add first/account/{code}" for code in ("aa", "bb", "cc")]
+    assert site.first.questions == questions + 6
+
+
+def test_what_is_asked_for_while_a_result_is_recorded_is_done_after_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks(before: int) -> None:
+        if before == 1:
+            site.drop(allocation(1, code="aa", files=9), "more.yaml")
+
+    # The result is recorded after the new request was accepted.
+    monkeypatch.setattr(beside.Beside, "start", lambda _: None)
+    written(site, asks, monkeypatch)
+    for number, code in enumerate(("aa", "bb"), 1):
+        site.drop(allocation(number, code=code), f"{code}.yaml")
+    site.drain()
+    assert site.limit("first/account/aa") == "9"
+    assert sorted(site.states()["done"]) == ["aa.yaml", "bb.yaml", "more.yaml"]
+
+
+def test_a_service_that_dies_with_results_unrecorded_reads_them_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, code in enumerate(("aa", "bb"), 1):
+        site.drop(allocation(number, code=code), f"{code}.yaml")
+    site.first.dies_after = 1
+    with monkeypatch.context() as dead, pytest.raises(Killed):
+        for name in ("start", "finish"):
+            dead.setattr(beside.Beside, name, lambda _: None)
+        site.service.lanes["first"].drain()
+    assert (done(site), names(site.first)) == (0, ["add first/account/aa"])
+    site.start()
+    site.drain()
+    assert site.states()["done"] == ["aa.yaml", "bb.yaml"]
+    assert names(site.first) == ["add first/account/aa", "add first/account/bb"]
+
+
+def test_a_journal_that_cannot_record_ends_the_drain_and_the_next_one_does_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = site.service.lanes["first"]
+    record = lane._record
+    errors = [OSError("full")]
+
+    def once(*given: object) -> lanes.Drained:
+        if errors:
+            raise errors.pop()
+        return record(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lane, "_record", once)
+    for number, code in enumerate(("aa", "bb"), 1):
+        site.drop(allocation(number, code=code), f"{code}.yaml")
+    with pytest.raises(OSError, match="full"):
+        lane.drain()
+    site.drain()
+    assert site.states()["done"] == ["aa.yaml", "bb.yaml"]
+    assert len(set(names(site.first))) == len(names(site.first)) == 2
+
+
+def test_a_handler_that_writes_one_by_one_says_how_many_its_lane_takes() -> None:
+    class Slow(engine_site.Accounts):
+        def at_once(self) -> int:
+            return 3
+
+    def lane(*handlers: engine_site.Accounts, batch: int) -> int:
+        some = {str(n): one for n, one in enumerate(handlers)}
+        patience = Patience(batch=batch)
+        return lanes.Lane("x", some, None, None, lambda _: None, patience).most  # type: ignore[arg-type]
+
+    plain, slow = engine_site.Accounts("a", Backend()), Slow("b", Backend())
+    taken = [lane(plain, batch=9), lane(slow, plain, batch=9), lane(slow, batch=2)]
+    assert taken == [9, 3, 2]

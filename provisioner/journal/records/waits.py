@@ -46,19 +46,27 @@ class Due:
 
 
 def due(
-    conn: Connection, lane: str, now: float, limit: int, shut: Collection[str] = ()
+    conn: Connection,
+    lane: str,
+    now: float,
+    limit: int,
+    shut: Collection[str] = (),
+    taken: Collection[Key] = (),
 ) -> list[Due]:
     """Return the objects of a lane that are due, longest due first.
 
-    shut: instances that are not asked now; their objects stay due. An object of ours that only
+    shut: instances that are not asked now; their objects stay due. taken: objects whose results
+    are being recorded, which are left out. An object of ours that only
     waiting steps claim stays as it is, unless all of these claims are suspended: who is suspended
     has no access, whatever waits. It is then as if nobody claimed it.
     """
-    parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit}
+    # What was taken has been due longest, and would come first.
+    parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit + len(taken)}
     if shut:
         rows = bulk.rows(conn, _DUE_NOT_SHUT, {**parameters, "b_shut": list(shut)})
     else:
         rows = bulk.rows(conn, _DUE, parameters)
+    rows = [row for row in rows if row.key not in taken][:limit]
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
