@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from handlers.slurm.lately import Lately
 from handlers.slurm.limits.limits import COLUMNS, OWN, printed
 from handlers.slurm.programs import Programs
 from handlers.slurm.readers import Readers
@@ -57,6 +59,7 @@ class Sacctmgr:
     cluster: str
     words: Sequence[str] = ("sacctmgr",)
     readers: Readers | None = None
+    lately: Lately[Rows] = field(default_factory=Lately)
 
     # Reading.
 
@@ -67,7 +70,28 @@ class Sacctmgr:
         associations = self._of_accounts(accounts, everywhere=bool(described))
         more = [self._of_users(users)] if users else []
         more += [self._of_texts(described)] if described else []
-        rows, *others = self._looked([associations, *more])
+        questions = [associations, *more]
+        of = functools.partial(self._seen, accounts, users, described)
+        if len(users) <= FILTER:
+            return of(self._looked(questions))
+        # Whoever is there is looked at anew: what they have now is kept, if it is to be changed.
+        before = self.lately.take(questions)
+        if before is not None:
+            seen = of(before)
+            if not any(row.user for row in seen.rows):
+                return seen
+        began, answers = time.monotonic(), self._looked(questions)
+        self.lately.keep(questions, answers, began)
+        return of(answers)
+
+    def _seen(
+        self,
+        accounts: Collection[str],
+        users: Collection[str],
+        described: Collection[str],
+        answers: Sequence[Rows],
+    ) -> Look:
+        rows, *others = answers
         named = _named(others.pop(0)) if users else Named()
         # An account may have thousands of others, whose limits would be read for nothing.
         at = _ASSOC.index("User") + bool(described)
@@ -211,7 +235,10 @@ class Sacctmgr:
 
     def write(self, words: Iterable[str]) -> None:
         """Run one immediate command."""
-        self.programs.act([*self.words, "-i", *words])
+        try:
+            self.programs.act([*self.words, "-i", *words])
+        finally:
+            self.lately.wrote()
 
     @property
     def _own(self) -> str:
