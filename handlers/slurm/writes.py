@@ -19,12 +19,16 @@ from provisioner.contract import Change, Permanent
 CHUNK = 1000
 """Names in one list call: at 33 bytes each, far below the kernel's 128 KiB for an argument."""
 
+ADDED = 2000
+"""Names in a call that adds: what each call costs beside them grows with who is there already."""
+
 
 def write(tools: Tools, changes: Sequence[Change]) -> None:
     """Write changes of one group. Raises the faults of `Slurmdbd`, and NotReady for users with
     jobs."""
-    for start in range(0, len(changes), CHUNK):
-        _write(tools, changes[start : start + CHUNK])
+    most = ADDED if changes[0].verb == "add-user" else CHUNK
+    for start in range(0, len(changes), most):
+        _write(tools, changes[start : start + most])
 
 
 def _write(tools: Tools, changes: Sequence[Change]) -> None:

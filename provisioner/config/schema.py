@@ -102,7 +102,7 @@ class LaneConfig(Part):
     most: float = Field(900.0, gt=0, description="most seconds between tries")
     tries: int = Field(8, ge=1, description="how often a backend may refuse")
     days: float = Field(7.0, gt=0, description="how long an object may stay not ready")
-    batch: int = Field(1000, ge=1, le=10000, description="objects taken at once")
+    batch: int = Field(2000, ge=1, le=10000, description="objects taken at once")
 
 
 class AgentConfig(Part):

@@ -31,7 +31,9 @@ class Beside:
         self._error: BaseException | None = None
 
     def start(self) -> None:
-        """Do it beside what the caller does next."""
+        """Do it beside what the caller does next; nothing if it is done."""
+        if self._work is None:
+            return
         thread = threading.Thread(target=self._run, name=threading.current_thread().name)
         try:
             thread.start()
@@ -69,4 +71,6 @@ class Beside:
 
 def nothing() -> Beside:
     """Return work that is done."""
-    return Beside(lambda: None, ())
+    done = Beside(lambda: None, ())
+    done.finish()
+    return done

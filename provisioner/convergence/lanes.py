@@ -166,21 +166,19 @@ class Lane:
         """
         taken = 0
         try:
-            while True:
+            while not self._stopping:
                 # Waits are read now, so the time continues from here even if the clock is set.
                 now, began = self.now(), time.monotonic()
                 batch = self._due(now)
                 if not batch:
                     break
+                self._results.start()
                 outcomes = self._converge(batch)
                 ended = now + time.monotonic() - began
                 self._results.finish()
                 record = functools.partial(self._hand_on, batch, outcomes, ended)
                 self._results = Beside(record, {due.item.key for due in batch})
                 taken += len(batch)
-                if len(batch) < self.most or self._stopping:
-                    break
-                self._results.start()
         finally:
             self._results.finish()
             self._results = nothing()

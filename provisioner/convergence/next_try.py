@@ -30,7 +30,7 @@ class Patience:
     most: float = 900.0
     tries: int = 8
     days: float = 7.0
-    batch: int = 1000
+    batch: int = 2000
 
     @property
     def longest(self) -> float:
