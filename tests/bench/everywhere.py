@@ -81,12 +81,14 @@ def raw_adds(handler: Handler, stem: str, first: int, number: int) -> float:
     return time.perf_counter() - began
 
 
-def by_requests(system: System, spool: Spool, stem: str, first: int, number: int) -> float:
-    """Return the seconds of so many users by a request each, all of which wait. Ends if some are
-    not done."""
+def by_requests(system: System, spool: Spool, stem: str, number: int) -> float:
+    """Return the seconds of so many users by a request each, all of which wait.
+
+    They name no number: one that is named costs another add. Ends if some are not done.
+    """
     for n in range(number):
         path = spool.staging / f"{stem}r{n}.yaml"
-        who = f"{{name: {stem}r{n}, surname: s, uid: {first + n}, gid: 10000}}"
+        who = f"{{name: {stem}r{n}, surname: s, gid: 10000}}"
         path.write_text(f"provisioner: 1\naction: user.provision\nuser: {who}\n")
         path.chmod(0o600)
     service = Service(system, spool)
@@ -112,8 +114,7 @@ def rounds(setting: Setting) -> Iterator[Run]:
             make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
             floor = raw_adds(system.handlers["ad"], stem, first, number)
             first += number + 1
-            yield Run(by_requests(system, spool, stem, first, number), floor)
-            first += number
+            yield Run(by_requests(system, spool, stem, number), floor)
 
 
 FIGURES = (
