@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import Key, Want
-from provisioner.manifests.matches import Matches
+from provisioner.manifests.matches import Match, Matches
 from provisioner.system import users
 from tests.support.clocks import Clocks
 from tests.support.ends_site import DAY, look
@@ -243,3 +243,17 @@ def test_the_lines_used_least_lately_are_forgotten_first(site: Site, asked: list
     asked.clear()
     reconcile(site, entry(3, "eve"), entry(2, "bob"), entry(1, "ann"))
     assert set(asked) == {"cf1"}
+
+
+def test_a_line_that_is_found_again_is_kept_longer_than_one_that_is_not() -> None:
+    matches, match = Matches(most=2), Match("allocation:1", None, b"")
+    for name in (b"old", b"used"):
+        matches.keep(name, match)
+    matches.keep(b"old", match)
+    matches.find(b"used")
+    matches.keep(b"new", match)
+    assert [matches.find(name) is None for name in (b"old", b"used", b"new")] == [
+        True,
+        False,
+        False,
+    ]
