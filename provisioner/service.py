@@ -37,8 +37,7 @@ from provisioner.notify.courier import Courier
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.outcome.filing import Finisher
 from provisioner.outcome.filing_thread import Clerk
-from provisioner.outcome.outsiders import Outsiders
-from provisioner.outcome.refusals import Refusals
+from provisioner.outcome.outsiders import Outsiders, Refusals
 from provisioner.policy.gradual import Closings
 from provisioner.policy.review import Review
 from provisioner.policy.writers import Writers

@@ -37,8 +37,7 @@ from provisioner.journal.records import (
 )
 from provisioner.journal.records.changes import Changes, shown
 from provisioner.objects.states import OPEN, RequestState
-from provisioner.outcome.outsiders import shortened
-from provisioner.outcome.refusals import Refusals
+from provisioner.outcome.outsiders import Refusals, shortened
 from provisioner.policy import protected, rehearsal
 from provisioner.policy.review import AS_SERVICE, Answers, Case, Review, Ruling, Steers
 from provisioner.policy.writers import Writers

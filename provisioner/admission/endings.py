@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
 from provisioner.admission.candidates import Candidate
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, holdings, subjects
+from provisioner.journal.queries import beforehand, history, holdings, subjects
 from provisioner.journal.queries.subjects import End
 from provisioner.journal.records import request_rows
 from provisioner.objects.losses import Shift
@@ -77,7 +77,7 @@ def _submission(end: End, behind: tuple[str, ...]) -> Submission:
     name = end.subject.replace(":", "-").replace("/", "-")
     return Submission(
         ulid=ulid.new(),
-        name=f"{subjects.ENDED}{name}.json",
+        name=f"{history.DATED}{name}.json",
         uid=end.uid,
         writer=end.writer,
         body=body,

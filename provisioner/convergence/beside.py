@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from provisioner.contract import Key
 from provisioner.convergence.questions import is_scarce
 
-MOMENT = 1.0
+MOMENT = 0.3
 """The most seconds for which the work waits for the next write."""
 
 

@@ -29,10 +29,10 @@ from provisioner.contract import (
     Want,
 )
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
-from provisioner.convergence import settings
 from provisioner.convergence.questions import own, sought, states, unexpected
 from provisioner.convergence.reads import MOMENT, reads
 from provisioner.convergence.timings import timed
+from provisioner.objects import settings
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import summary

@@ -15,8 +15,8 @@ from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, Key, 
 from provisioner.contract.abilities import Reopens, able
 from provisioner.convergence.converge import Outcome, Save, converge, dry_run
 from provisioner.convergence.reads import MOMENT
-from provisioner.convergence.settings import wanted
 from provisioner.objects.items import Item
+from provisioner.objects.settings import wanted
 from provisioner.objects.states import Adoption
 
 Weigh = Callable[[Collection[Key]], str]

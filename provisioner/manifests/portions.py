@@ -24,7 +24,7 @@ from provisioner.admission.enclosures import Enclosures
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.journal import audit
 from provisioner.journal.journal import Journal, JournalBroken, JournalFull
-from provisioner.journal.queries import spoken
+from provisioner.journal.queries import history
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.manifests.adoption import Adoption
 from provisioner.manifests.following import Errand, Follower, Stopped
@@ -210,7 +210,7 @@ class Portions:
         least, as_of = ulid, request.values["as_of"]
         if as_of is not None:
             with self._journal.reading() as conn:
-                least = min(spoken.first_at(conn, as_of.timestamp()), ulid)
+                least = min(history.first_at(conn, as_of.timestamp()), ulid)
         return Moment(least, ulid, self._follower.followed)
 
     def _rights_of(self, sender: Submission) -> Rights:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from provisioner.journal.dialect import folded
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import askers
-from provisioner.journal.queries import spoken
+from provisioner.journal.queries import history
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import request_rows
 from provisioner.manifests.manifest import CAUSE, Moment, Standing
@@ -32,7 +32,7 @@ def of(
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
     said: dict[str, tuple[RequestId, ...]] = {}
-    for request, subject in spoken.since(conn, writer, moment.least):
+    for request, subject in history.asked_since(conn, writer, moment.least):
         if moment.is_later(request) and moment.followed.get(request) != moment.id:
             said[subject] = (*said.get(subject, ()), request)
     asking = askers.of(conn, subjects)

@@ -20,7 +20,7 @@ from provisioner.journal.outbox import known, messages, news
 from provisioner.journal.outbox.known import Known, Pair
 from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
 from provisioner.journal.outbox.shelf import Shelf
-from provisioner.journal.queries import subjects
+from provisioner.journal.queries import history, subjects
 from provisioner.journal.queries.subjects import End
 from provisioner.journal.records.request_rows import Record
 from provisioner.notify import summing, tellings
@@ -394,4 +394,4 @@ def _short(text: str) -> str:
 def _follows(conn: Connection, record: Record) -> bool:
     """Return True if a request follows from a manifest. One whose date has come has others behind
     it, too, and people are told that their access has ended."""
-    return audit.follows(conn, record.id) and not record.name.startswith(subjects.ENDED)
+    return audit.follows(conn, record.id) and not record.name.startswith(history.DATED)

@@ -8,7 +8,6 @@ __all__ = [
     "outsiders",
     "readers",
     "receipts",
-    "refusals",
     "results",
     "uses",
 ]

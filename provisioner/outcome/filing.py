@@ -20,7 +20,7 @@ from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import outcomes, results, telling
 from provisioner.outcome.outcomes import OutputsOf
-from provisioner.outcome.refusals import Refusals
+from provisioner.outcome.outsiders import Refusals
 from provisioner.outcome.uses import NO_USES, Uses
 from provisioner.spool import strikes
 from provisioner.spool.spool import Rejected, Spool

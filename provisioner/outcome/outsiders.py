@@ -1,10 +1,11 @@
-"""Outsiders: what is kept of writers who may ask for nothing here.
+"""Outsiders: what is kept, and told, of writers who may ask for nothing here.
 
 Promises: of each outsider's refused files, a number of the newest stay, with result, receipt and
 row. The journal has no body of any. Older ones are removed together, reported by one event a day.
 Files stay that came while their writer might ask for something, or whose writer may do so now;
 accepted requests always stay. Other files that an outsider leaves in staging are removed after a
-day.
+day. One refusal a day gets an event, and the next one says how many came in between: an outsider
+adds to the trail by days, never by files. A restart loses these counts; the service's log has each.
 Leaves out: who is an outsider (`policy`), and events, which are pruned with all others.
 """
 
@@ -12,21 +13,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from provisioner.journal import audit
 from provisioner.journal.journal import Journal
 from provisioner.journal.queries import expiry
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import RequestState
 from provisioner.outcome import receipts
 from provisioner.outcome.outcomes import receipt_name
-from provisioner.outcome.refusals import EVENT, Daily
 from provisioner.spool import leftovers
 from provisioner.spool.spool import Spool
 from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
+
+EVENT = "outsider"
+"""The kind of event that counts what outsiders left."""
+
+DAY = 86400.0
 
 PROBLEMS = 20
 """The most errors that are kept of an outsider's file: the first ones."""
@@ -127,3 +133,60 @@ class Outsiders:
             log.warning("%s of %s cannot be removed: %s", record.id, record.writer, error)
             return False
         return True
+
+
+class Daily:
+    """Counts by writer, each reported at most once a day."""
+
+    def __init__(self) -> None:
+        self._reported: dict[int, float] = {}
+        self._counts: dict[int, int] = {}
+
+    def is_time(self, uid: int, now: float) -> bool:
+        """Return True if a writer may be reported now; this then counts as reported."""
+        # A clock that was set back by more than a day silences nobody.
+        if abs(now - self._reported.get(uid, now - DAY)) < DAY:
+            return False
+        self._reported[uid] = now
+        return True
+
+    def add(self, uid: int, number: int) -> None:
+        """Count something that is not reported."""
+        self._counts[uid] = self._counts.get(uid, 0) + number
+
+    def take(self, uid: int) -> int:
+        """Return a writer's count since the last time."""
+        return self._counts.pop(uid, 0)
+
+
+class Refusals:
+    """Refused requests of outsiders, for one thread. is_outsider: returns True for their uids."""
+
+    def __init__(self, is_outsider: Callable[[int], bool]) -> None:
+        self._is_outsider = is_outsider
+        self._daily = Daily()
+
+    def judge(
+        self, rows: Iterable[Mapping[str, Any]], now: float
+    ) -> tuple[set[RequestId], list[audit.Event]]:
+        """Return the ids of requests that get no event, and events that count earlier ones.
+
+        rows: of the table of requests, before they are written.
+        """
+        quiet: set[RequestId] = set()
+        counted: list[audit.Event] = []
+        for row in rows:
+            uid = row["uid"]
+            if row["state"] != RequestState.REFUSED or not self._is_outsider(uid):
+                continue
+            if not self._daily.is_time(uid, now):
+                self._daily.add(uid, 1)
+                quiet.add(row["id"])
+            elif number := self._daily.take(uid):
+                text = (
+                    f"{number} more refused files of {row['writer']}, who may ask for nothing, "
+                    "have no event of their own"
+                )
+                facts = {"writer": row["writer"], "uid": uid, "files": number}
+                counted.append(audit.Event(None, EVENT, text, None, facts))
+        return quiet, counted

@@ -19,7 +19,7 @@ from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
-from provisioner.steps import asides, binding, disputes, moves, remarks
+from provisioner.steps import binding, disputes, moves, remarks
 from provisioner.steps.binding import Progress
 from provisioner.steps.pending import Pending
 from provisioner.system.ulid import RequestId
@@ -159,7 +159,7 @@ def _remark(
     }
     # Without routed steps, the request is a verb, and its own notes stay.
     claimed = {request: keys for request, keys in claimed.items() if keys}
-    of_handlers = asides.of(conn, claimed, progress)
+    of_handlers = remarks.of_handlers(conn, claimed, progress)
     shared = {
         request: {key: one for key, one in keys.items() if len(held.get(key, ())) > 1}
         for request, keys in claimed.items()
@@ -216,7 +216,7 @@ def _remark_on_closed(
         for request, listed in done.items()
         if loaded[request].action in _CLOSING
     }
-    for request, texts in asides.of(conn, closing, progress).items():
+    for request, texts in remarks.of_handlers(conn, closing, progress).items():
         if texts:
             more = [{"line": None, "key": "", "message": text} for text in texts]
             request_rows.set_problems(conn, request, [*(loaded[request].problems or ()), *more])

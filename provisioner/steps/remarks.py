@@ -1,8 +1,9 @@
 """Remarks: what else a request's writer should know when its steps are all done.
 
 Promises: a remark names the newer request that replaced what it asked for, others who want an
-object that stayed unchanged, suspensions that keep objects closed, and what was left behind. Leaves
-out: writing outcomes (`advance`).
+object that stayed unchanged, suspensions that keep objects closed, what was left behind, and what
+handlers say of the objects. Leaves out: writing outcomes (`advance`), and the dry run, which shows
+them, too (`planning`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from provisioner.contract import Key, Want
+from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import beforehand, history, replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.request.request import InvalidFile, parse_request
+from provisioner.steps.binding import Progress
+from provisioner.steps.disputes import MOST, Claimed
 from provisioner.system.ulid import RequestId
 
 WantsOf = Callable[[RequestId, str], Mapping[tuple[Key, str], Want | None]]
@@ -246,3 +249,35 @@ def _shortened(notes: list[str]) -> list[str]:
     if len(notes) <= _MOST:
         return notes
     return [*notes[:_MOST], f"and {len(notes) - _MOST} more like this"]
+
+
+def of_handlers(
+    conn: Connection, claimed: Claimed, progress: Progress
+) -> dict[RequestId, list[str]]:
+    """Return what handlers remark on the objects of requests that are done, as texts.
+
+    claimed: the objects that each request claims, with their instances. Only handlers that have
+    remarks (`abilities.Remarks`) are asked, about the states last read.
+    """
+    instances = {
+        key: instance
+        for keys in claimed.values()
+        for key, instance in keys.items()
+        if instance in progress.remarking
+    }
+    if not instances:
+        return {}
+    states = object_rows.states(conn, instances)
+    texts: dict[Key, list[str]] = {}
+    for key, claims in ledger.claims_of(conn, instances).items():
+        if not claims or key not in states:
+            continue
+        try:
+            remarks = progress.remarks_of(instances[key], key, claims, states[key])
+        except Fault:
+            continue  # the step reports what is wrong
+        texts[key] = [f"{key}: {remark}" for remark in remarks]
+    return {
+        request: [text for key in sorted(keys) for text in texts.get(key, ())][:MOST]
+        for request, keys in claimed.items()
+    }

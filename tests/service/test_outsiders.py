@@ -18,8 +18,8 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events, requests, suspensions
 from provisioner.objects.states import ENDED, OPEN
-from provisioner.outcome import outsiders, refusals
-from provisioner.outcome.refusals import EVENT
+from provisioner.outcome import outsiders
+from provisioner.outcome.outsiders import EVENT
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.policy_site import put, send, why
 
@@ -132,7 +132,7 @@ def test_each_outsider_is_told_of_and_the_next_day_says_how_many_came_between(
     dropped(site, STRANGER, *[FORBIDDEN] * 3)
     dropped(site, OTHER, *[FORBIDDEN] * 2)
     assert len(told(site, "refused")) == 2
-    monkeypatch.setattr(refusals, "DAY", 0.0)
+    monkeypatch.setattr(outsiders, "DAY", 0.0)
     dropped(site, STRANGER, FORBIDDEN)
     assert len(told(site, "refused")) == 3
     assert [text.split(",")[0] for text in told(site, EVENT)] == [

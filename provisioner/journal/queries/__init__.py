@@ -9,7 +9,6 @@ __all__ = [
     "lookup",
     "precedents",
     "replaced",
-    "spoken",
     "subjects",
     "unmade",
 ]

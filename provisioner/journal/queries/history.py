@@ -1,4 +1,5 @@
-"""History: what requests have asked for a claim, in the order in which they were accepted.
+"""History: what requests have asked for, of a claim or since some moment, in the order in which
+they were accepted.
 
 Promises: everything is read from requests and steps alone, inside the caller's transaction, so that
 looks at the object in between change nothing. Leaves out: what is wanted now (`ledger`), and giving
@@ -11,13 +12,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, false, func, or_, select
+from sqlalchemy import Connection, bindparam, false, func, or_, select
 
 from provisioner.contract import Key
-from provisioner.journal.dialect import IDS, chunks, lies_in
+from provisioner.journal import bulk
+from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
 from provisioner.journal.schema import objects, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
+from provisioner.system import ulid
 from provisioner.system.ulid import RequestId
 
 TAKING = ("project.archive", "membership.remove")
@@ -27,6 +30,12 @@ CLAIMING = frozenset(
     {"user.provision", "project.provision", "allocation.provision", "membership.add", *TAKING}
 )
 """Actions whose request names everything that is claimed for its subject."""
+
+CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
+"""Actions that close or open a subject, and leave its claims."""
+
+DATED = "ended-"
+"""How the names of the service's own requests begin that end access when a date has come."""
 
 STOPPED = (RequestState.CANCELLED, RequestState.HELD)
 """States in which only what a request has already made or taken away counts."""
@@ -198,3 +207,41 @@ def _about(root: str) -> Any:
     return select(*(requests.c[name] for name in columns), begun.label("begun")).where(
         requests.c.action.in_(CLAIMING), or_(requests.c.subject == root, within)
     )
+
+
+# Since a moment, also where no claim or suspension shows it.
+
+_ASKED = select(requests.c.id, requests.c.subject).where(
+    requests.c.id >= bindparam("b_since"),
+    unindexed(requests.c.writer) == bindparam("b_writer"),
+    requests.c.action.in_(sorted({*CLAIMING, *CLOSING})),
+    unindexed(requests.c.state).not_in([RequestState.REFUSED, RequestState.CANCELLED]),
+    requests.c.duplicate_of.is_(None),
+    ~requests.c.name.startswith(DATED, autoescape=True),
+)
+
+_BEFORE = (
+    select(requests.c.id)
+    .where(requests.c.id >= bindparam("b_least"), requests.c.accepted < bindparam("b_at"))
+    .order_by(requests.c.id.desc())
+    .limit(1)
+)
+
+
+def first_at(conn: Connection, at: float) -> RequestId:
+    """Return the least id that counts as accepted at a time or later, in seconds since the epoch.
+
+    Ids run ahead of the time after the clock did: what was accepted earlier has one all the same.
+    """
+    least = ulid.first(at)
+    last = conn.scalar(_BEFORE, {"b_least": least, "b_at": at})
+    return least if last is None else ulid.after(last)
+
+
+def asked_since(conn: Connection, writer: str, least: RequestId) -> list[tuple[RequestId, str]]:
+    """List a writer's requests for something, each with the subject that is or has it, `folded`.
+
+    least: the id of the first one that counts.
+    """
+    rows = bulk.rows(conn, _ASKED, {"b_since": least, "b_writer": writer})
+    return [(request, folded(subject.partition("/")[0])) for request, subject in rows]

@@ -35,7 +35,6 @@ _PLACED = (
 )
 
 _KINDS = ("user", "project", "allocation")
-CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
 
 _NEAR = 0.7
 """How alike two names are, from 0 to 1, of which one is taken for the other."""
@@ -123,10 +122,6 @@ def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspensi
     rows = bulk.among(conn, _SUSPENSIONS, subjects)
     listed = [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
     return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
-
-
-ENDED = "ended-"
-"""How the names of the service's own requests begin that end access when a date has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +354,7 @@ def is_known(conn: Connection, subject: str) -> bool:
         select(requests.c.id).where(
             requests.c.subject == subject,
             requests.c.state.in_([*OPEN, RequestState.DONE, RequestState.FAILED]),
-            requests.c.action.not_in(CLOSING),
+            requests.c.action.not_in(history.CLOSING),
         ),
     )
     return any(conn.scalar(statement.limit(1)) is not None for statement in statements)
