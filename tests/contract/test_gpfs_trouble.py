@@ -132,9 +132,9 @@ def test_a_command_that_fails_after_it_worked_is_not_believed(
 
 
 def test_a_write_without_an_answer_is_unknown_and_settles(fs: FileSystem) -> None:
-    ledger = Ledger(fs.handler(timeout=1))
+    ledger = Ledger(fs.handler(timeout=2))
     key = ledger.provision(**FULL)
-    fs.faults(slow={"mmcrfileset": 3})
+    fs.faults(slow={"mmcrfileset": 4})
     assert isinstance(ledger.run()[key].fault, Unknown)
     fs.faults()
     assert ledger.converged()["linked"] is True

@@ -30,7 +30,7 @@ def test_what_is_written_is_json_and_is_read_again(tmp_path: Path, value: Any) -
 
 @pytest.mark.parametrize("text", BROKEN, ids=repr)
 def test_what_is_not_json_is_not_read(text: str) -> None:
-    with pytest.raises(ValueError, match=r"JSON|Expecting|Invalid"):
+    with pytest.raises(ValueError, match=r"JSON|Expecting|Invalid|Illegal"):
         statefile.parse(text)
 
 

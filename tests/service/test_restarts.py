@@ -11,6 +11,7 @@ import pytest
 
 from provisioner.convergence import threads
 from provisioner.spool.submit import drop
+from tests.support import few_threads
 from tests.support.engine_site import Killed, Site, allocation
 
 
@@ -73,18 +74,11 @@ def test_what_a_crash_left_half_written_is_gone_after_the_next_start(site: Site)
 def test_a_start_without_room_for_threads_waits_and_then_serves(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, start = [None] * 12, threading._start_new_thread  # type: ignore[attr-defined]
     service = site.service
     runs = threading.Thread(target=service.run)
 
-    def refused(*given: object) -> object:
-        if left and threading.current_thread() is runs:
-            left.pop()
-            raise RuntimeError("can't start new thread")
-        return start(*given)
-
     monkeypatch.setattr(threads, "_PAUSE", 0.001)
-    monkeypatch.setattr(threading, "_start_new_thread", refused)
+    few_threads.refuse(monkeypatch, 12, lambda: threading.current_thread() is runs)
     drop(site.spool.staging, "x.yaml", allocation(1).encode())
     runs.start()
     while site.states()["done"] != ["x.yaml"]:

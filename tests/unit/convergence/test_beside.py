@@ -8,6 +8,7 @@ import pytest
 
 from provisioner.convergence import beside
 from provisioner.convergence.beside import Beside, nothing
+from tests.support import few_threads
 
 
 def test_the_work_is_done_once_and_beside_what_the_caller_does() -> None:
@@ -49,12 +50,9 @@ def test_work_that_was_not_started_is_done_where_it_is_finished() -> None:
 
 
 def test_a_host_without_a_thread_left_does_it_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> int:
-        raise RuntimeError("can't start new thread")
-
     where: list[int] = []
     one = Beside(lambda: where.append(threading.get_ident()), ())
-    monkeypatch.setattr(threading, "_start_new_thread", refused)
+    few_threads.refuse(monkeypatch, 1)
     one.start()
     one.finish()
     assert where == [threading.get_ident()]

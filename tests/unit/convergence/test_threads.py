@@ -6,13 +6,13 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from provisioner.contract import Transient
 from provisioner.convergence import threads
 from provisioner.convergence.questions import unexpected
+from tests.support import few_threads
 
 
 @pytest.fixture(autouse=True)
@@ -20,26 +20,12 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_PAUSE", 0.001)
 
 
-def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Let the kernel refuse a number of threads."""
-    start: Callable[..., int] = threading._start_new_thread  # type: ignore[attr-defined]
-    left = [None] * times
-
-    def refused(*given: object) -> int:
-        if left:
-            left.pop()
-            raise RuntimeError("can't start new thread")
-        return start(*given)
-
-    monkeypatch.setattr(threading, "_start_new_thread", refused)
-
-
 def test_a_thread_that_the_host_refuses_starts_when_there_is_room_and_it_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = threading.Event()
     thread = threading.Thread(target=ran.set)
-    refusing(monkeypatch, 3)
+    few_threads.refuse(monkeypatch, 3)
     assert threads.started(thread.start, threading.Event())
     thread.join()
     assert ran.is_set()
@@ -51,7 +37,7 @@ def test_a_thread_that_the_host_refuses_starts_when_there_is_room_and_it_is_told
 
 def test_who_is_stopped_does_not_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = threading.Event()
-    refusing(monkeypatch, 1_000_000)
+    few_threads.refuse(monkeypatch, 1_000_000)
 
     def start() -> None:
         stopping.set()
