@@ -22,7 +22,7 @@ service: model
 spool: spool
 journal: journal.db
 handlers: {{{", ".join(f"{name}: {{use: {kind}}}" for name, kind in KINDS.items())}}}
-lanes: {{{", ".join(f"{name}: {{first: 60, most: 900, batch: 2}}" for name in KINDS)}}}
+lanes: {{{", ".join(f"{name}: {{first: 60, most: 900}}" for name in KINDS)}}}
 resources: {{one: {{handlers: [fs, slurm, nss]}}}}
 """
 
