@@ -31,6 +31,13 @@ def plain(some: Line) -> str:
     return site.printable("".join(text for text, _ in some)).rstrip()
 
 
+def unmarked(text: str) -> str:
+    """Return a text so that those who look for markup find the text itself."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
 def coloured() -> bool:
     """Return True if standard output shows colours."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -261,4 +261,4 @@ class Top(App[None]):
 
     def _tell(self, text: str, severity: str = "information") -> None:
         shown = paint.plain(paint.line(text))
-        self.notify(shown, severity=severity, markup=False)  # type: ignore[arg-type]
+        self.notify(paint.unmarked(shown), severity=severity)  # type: ignore[arg-type]
