@@ -97,10 +97,13 @@ def counted(report: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def lab_on(suite: str) -> Iterator[Path]:
-    """Bring a lab of a suite up, and take it down again. Raises LabError: it does not come up."""
-    # Not below a private directory: the users of the lab's jobs must get through.
-    top = Path(tempfile.mkdtemp(prefix="provisioner-matrix.", dir="/var/tmp"))
+def lab_on(suite: str, place: Path = Path("/var/tmp")) -> Iterator[Path]:
+    """Bring a lab of a suite up, and take it down again. Raises LabError: it does not come up.
+
+    place: below which its data are: no private directory, as the users of its jobs must get
+    through.
+    """
+    top = Path(tempfile.mkdtemp(prefix="provisioner-lab.", dir=place))
     top.chmod(0o755)
     lab = top / "lab"
     try:

@@ -13,7 +13,6 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,12 +73,6 @@ class Desk:
         if self._home >= 0:
             os.close(self._home)
             self._home = -1
-
-
-def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
-    """Write one receipt, as a `Desk` does."""
-    with closing(Desk(receipts)) as desk:
-        desk.write(writer, name, receipt)
 
 
 def entries(receipts: Path, before: float) -> Iterator[Path]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from types import MappingProxyType
-from typing import Any
 
 from provisioner.config.policy import RuleConfig
 from provisioner.contract import Key, split_key
@@ -104,12 +102,12 @@ Misfit = Callable[[RuleConfig, Submitter, Question], str | None]
 
 def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     """Return the question of a request alone. keys: the objects that it claims."""
-    allocation = request.values.get("allocation") or _NONE
-    quota = allocation.get("quota") or _NONE
-    code = (request.values.get("project") or _NONE).get("code")
-    groups = (request.values.get("user") or _NONE).get("groups") or ()
-    slurm = allocation.get("slurm") or _NONE
-    storage = allocation.get("storage") or _NONE
+    allocation = request.values.get("allocation") or {}
+    quota = allocation.get("quota") or {}
+    code = (request.values.get("project") or {}).get("code")
+    groups = (request.values.get("user") or {}).get("groups") or ()
+    slurm = allocation.get("slurm") or {}
+    storage = allocation.get("storage") or {}
     accounts = (slurm.get("account"), slurm.get("parent"), storage.get("fileset"))
     projects = frozenset(name for name in (code, *groups) if name)
     return Question(
@@ -128,26 +126,18 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     )
 
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
-
 def _numbers_in(request: Request) -> tuple[str, ...]:
     """Return the keys by which a request gives numbers."""
-    values = request.values
-    return tuple(
-        [
-            f"{part}.{key}"
-            for part, key in (("user", "uid"), ("user", "gid"), ("project", "gid"))
-            if (values.get(part) or _NONE).get(key) is not None
-        ]
-    )
+    given = (("user", "uid"), ("user", "gid"), ("project", "gid"))
+    numbers = ((part, key, (request.values.get(part) or {}).get(key)) for part, key in given)
+    return tuple(f"{part}.{key}" for part, key, number in numbers if number is not None)
 
 
 def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, ...]]:
     values = request.values
-    user = values.get("user") or _NONE
-    code = (values.get("project") or _NONE).get("code")
-    slurm = (values.get("allocation") or _NONE).get("slurm") or _NONE
+    user = values.get("user") or {}
+    code = (values.get("project") or {}).get("code")
+    slurm = (values.get("allocation") or {}).get("slurm") or {}
     # Each account directly below the root of the tree stands alone.
     above = slurm.get("parent") if slurm.get("parent") != "root" else None
     codes = (code,) if code else ()

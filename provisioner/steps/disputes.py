@@ -19,7 +19,7 @@ from provisioner.steps.binding import Progress
 from provisioner.system.ulid import RequestId
 
 MOST = 20
-"""The most disputes reported for one request."""
+"""The most remarks of one kind on one request: an allocation can have thousands of users."""
 
 
 Claimed = Mapping[RequestId, Mapping[Key, str]]

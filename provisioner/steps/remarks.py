@@ -30,9 +30,6 @@ WantsOf = Callable[[RequestId, str], Mapping[tuple[Key, str], Want | None]]
 Held = Mapping[Key, Mapping[str, tuple[Want | None, RequestId]]]
 """The want and request of each claim on objects, by claimant (`replaced.claims_now`)."""
 
-_MOST = 20
-"""The most remarks of one kind on one request: an allocation can have thousands of users."""
-
 
 @dataclass(slots=True)
 class Remark:
@@ -246,9 +243,9 @@ def _few(names: Collection[str]) -> str:
 
 
 def _shortened(notes: list[str]) -> list[str]:
-    if len(notes) <= _MOST:
+    if len(notes) <= MOST:
         return notes
-    return [*notes[:_MOST], f"and {len(notes) - _MOST} more like this"]
+    return [*notes[:MOST], f"and {len(notes) - MOST} more like this"]
 
 
 def of_handlers(

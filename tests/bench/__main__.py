@@ -14,14 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from deploy.lab import inside
-from deploy.lab.bringup import down, up
-from deploy.lab.matrix import SUITES, own_suite
+from deploy.lab.matrix import SUITES, lab_on
 from deploy.lab.place import LabError
 from tests.bench import programs, table, waldur
 from tests.bench.catalogue import FIGURES
@@ -103,29 +100,13 @@ def here(work: Work) -> Iterator[tuple[str, Row | None]]:
             yield f"{figure.name}, {place}", measured(figure, place, begin, work)
 
 
-@contextmanager
-def lab_on(suite: str, place: str) -> Iterator[Path]:
-    """Bring a lab of a suite up whose data are at a place, and take it down again.
-
-    Raises LabError: it does not come up.
-    """
-    with fresh(PLACES[place]) as top:
-        lab = top / "lab"
-        try:
-            up(lab, None if suite == own_suite() else suite)
-            yield lab
-        finally:
-            if inside.holder(lab) is not None:
-                down(lab)
-
-
 def in_labs(work: Work) -> Iterator[tuple[str, Row | None]]:
     """Yield the rows of figures that ask a lab, one lab after the other, each with its name."""
     figures = [figure for figure in work.figures if figure.needs == "lab"]
     for suite in work.suites if figures else ():
         for place in work.places:
             try:
-                with lab_on(suite, place) as lab:
+                with lab_on(suite, PLACES[place]) as lab:
                     yield from in_lab(lab, place, figures, work)
             except (LabError, subprocess.CalledProcessError) as error:
                 print(f"{suite}: {error}", file=sys.stderr)

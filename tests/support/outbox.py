@@ -13,8 +13,8 @@ from django.core.management import call_command
 
 from provisioner.coldfront.models import Request
 from provisioner.contract import Json
-from provisioner.outcome import receipts
 from provisioner.request.request import parse_request
+from tests.support.receipts_site import write
 
 
 def files(staging: Path) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def answer(
     **told: Json,
 ) -> None:
     """Answer as the service does. told: what the receipt says otherwise."""
-    receipts.write(
+    write(
         directory.parent,
         directory.name,
         f"cf-{row.number}",

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+
+from provisioner.contract import Json
+from provisioner.outcome.receipts import Desk
 
 
 def receipts_root(top: Path) -> Path:
@@ -31,3 +36,9 @@ def reads(path: Path, uid: int, gid: int) -> bool:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
+    """Write one receipt as the service does."""
+    with closing(Desk(receipts)) as desk:
+        desk.write(writer, name, receipt)

@@ -71,7 +71,7 @@ def claims_of(conn: Connection, subjects: Collection[str]) -> dict[str, list[Hel
     held: dict[str, list[Held]] = {subject: [] for subject in subjects}
     for part in chunks(subjects):
         for row in conn.execute(_CLAIMS, {"b_ids": part}):
-            held[row.claimant.partition("/")[0]].append(Held.from_row(row))
+            held[row.claimant.partition("/")[0]].append(Held(*row))
     return held
 
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     FromClause,
-    Row,
     and_,
     bindparam,
     case,
@@ -329,11 +328,6 @@ class Held:
     request: RequestId
     source: str
 
-    @classmethod
-    def from_row(cls, row: Row[Any, Any, Any, Any, Any]) -> Held:
-        """Make one from a row with columns of these names."""
-        return cls(row.key, row.claimant, row.want, row.request, row.source)
-
 
 _HELD = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
 _HELD_ON = _HELD.where(claims.c.key.in_(IDS))
@@ -341,7 +335,7 @@ _HELD_ON = _HELD.where(claims.c.key.in_(IDS))
 
 def everything(conn: Connection) -> list[Held]:
     """List every claim."""
-    return [Held.from_row(row) for row in conn.execute(_HELD)]
+    return [Held(*row) for row in conn.execute(_HELD)]
 
 
 def held_on(conn: Connection, keys: Collection[Key]) -> list[Held]:

@@ -13,6 +13,7 @@ import pytest
 
 from provisioner.outcome import receipts
 from provisioner.outcome.readers import Readers
+from tests.support import receipts_site
 from tests.support.acls import AS_ROOT
 from tests.support.receipts_site import reads, receipts_root
 
@@ -61,7 +62,7 @@ def root(tmp_path: Path) -> Path:
 
 def write(root: Path, writer: str) -> Path:
     """Write a receipt of a writer's and say where it is."""
-    receipts.write(root, writer, "a", {"state": "done"})
+    receipts_site.write(root, writer, "a", {"state": "done"})
     return receipts.path(root, writer, "a")
 
 

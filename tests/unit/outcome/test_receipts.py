@@ -9,6 +9,7 @@ import yaml
 
 from provisioner.contract import Json
 from provisioner.outcome import receipts
+from tests.support import receipts_site
 from tests.support.receipts_site import reads, receipts_root
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -16,7 +17,7 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 
 def write(root: Path, writer: str, name: str, receipt: dict[str, Json] | None = None) -> Path:
     """Write a receipt and say where it is."""
-    receipts.write(root, writer, name, receipt or {})
+    receipts_site.write(root, writer, name, receipt or {})
     return receipts.path(root, writer, name)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.outcome import receipts
 from provisioner.spool.spool import Spool, Submission
 from provisioner.spool.submit import drop
 from provisioner.system import ulid
+from tests.support.receipts_site import write
 
 STALE = 61.0
 ULID = "01JGT0V9Q3M4R5S6T7V8W9X0Y1"
@@ -107,6 +107,6 @@ def test_nothing_is_left_of_what_ended_well(spool: Spool) -> None:
     assert isinstance(submission, Submission)
     spool.move(submission.ulid, "active", "done", submission.name)
     spool.write_result("done", submission.ulid, submission.name, "a: b\n")
-    receipts.write(spool.receipts, submission.writer, submission.ulid, {"a": "b"})
+    write(spool.receipts, submission.writer, submission.ulid, {"a": "b"})
     hidden = [path for path in spool.root.rglob(".*") if path.name.startswith(".")]
     assert hidden == []
