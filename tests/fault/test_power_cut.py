@@ -29,6 +29,7 @@ import pytest
 from tests.fault import invariant, writer
 from tests.fault.plain import CONFIG
 from tests.fault.points import ROOT, Ended, Nursery
+from tests.support.waiting import until
 
 WHOLE = os.environ.get("PROVISIONER_FAULT") == "whole"
 LIVES = 20 if WHOLE else 2
@@ -143,8 +144,7 @@ class Life:
             writer.plain(self.root / "spool/staging", f"w{number}.yaml", writer.body(-number))
         service = self._nursery.start(self.root, "run")
         done = self.root / "spool/done"
-        while sum(1 for path in done.iterdir()) < 2 * WORN:
-            time.sleep(0.05)
+        until(lambda: sum(1 for path in done.iterdir()) >= 2 * WORN, "all are done")
         os.kill(service, signal.SIGKILL)
         self._nursery.end(service)
         subprocess.run(["sync", "-f", self.root], check=True)

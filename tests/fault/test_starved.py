@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +20,14 @@ from tests.fault import invariant
 from tests.fault.plain import Plain
 from tests.fault.points import Nursery
 from tests.fault.scenario import Stage, compute, user
+from tests.support.waiting import until
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 def wait_for(log: Path, text: str) -> None:
     """Wait until a service has logged a text."""
-    while text not in log.read_text():
-        time.sleep(0.02)
+    until(lambda: text in log.read_text(), text)
 
 
 def test_a_service_out_of_descriptors_takes_everything_once_it_has_some(
@@ -86,8 +85,8 @@ def test_a_fork_that_fails_puts_off_what_needs_it(stage: Stage, nursery: Nursery
     stage.set_back("start")
     stage.drop({"a.yaml": user("alice"), "b.yaml": compute(7, "alice", "compute")})
     process = nursery.start(stage.root, "run", "--drain", "--patience", "2", stopped=True)
-    while "T (stopped)" not in Path(f"/proc/{process}/status").read_text():
-        time.sleep(0.01)
+    status = Path(f"/proc/{process}/status")
+    until(lambda: "T (stopped)" in status.read_text(), "the process is stopped")
     words = ("-f", "-p", str(process), "-o", str(stage.root / "trace"))
     calls = ("-e", "trace=vfork,clone", "-e", "inject=vfork,clone:error=EAGAIN")
     with subprocess.Popen(["strace", *words, *calls], stderr=subprocess.PIPE, text=True) as strace:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.fault import invariant, scenario
+from tests.support.waiting import until
 
 WHOLE = os.environ.get("PROVISIONER_FAULT") == "whole"
 
@@ -56,8 +56,8 @@ def traced(stage: scenario.Stage, call: str, fault: str, when: object) -> bool:
 
 
 def _wait_until_stopped(process: int) -> None:
-    while "T (stopped)" not in Path(f"/proc/{process}/status").read_text():
-        time.sleep(0.01)
+    status = Path(f"/proc/{process}/status")
+    until(lambda: "T (stopped)" in status.read_text(), "the process is stopped")
 
 
 @root_only

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from provisioner.recovery import backup, redo_log
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation, control
 from tests.support.journal_files import dump, replayed
+from tests.support.waiting import until
 
 
 def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) -> None:
@@ -70,8 +70,7 @@ def test_a_copy_made_while_the_service_writes_is_whole(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        while site.system.journal.position < 3:
-            time.sleep(0.01)
+        until(lambda: site.system.journal.position >= 3, "something is written")
         for number in range(5):
             backup.copy_to(site.config.journal, tmp_path / f"{number}.db")
     finally:
@@ -119,15 +118,14 @@ def test_the_service_copies_when_there_is_no_copy_or_an_old_one(tmp_path: Path) 
     desk = Desk(tmp_path / "box")
     directory = desk.root / "journal/backup"
     with desk.service():
-        while not backup.copies(directory):
-            time.sleep(0.02)
+        until(lambda: backup.copies(directory), "the first copy")
     [copy] = backup.copies(directory)
     desk("run", "--drain")
     assert backup.copies(directory) == [copy], "the next is not due"
     os.utime(copy.path, (1, 1))
     with desk.service():
-        while len(backup.copies(directory)) < 2:
-            time.sleep(0.02)
+        # One that is made within the same second has the same name.
+        until(lambda: backup.copies(directory)[-1].at > copy.at, "a newer copy")
 
 
 def test_backup_writes_a_file_while_the_service_runs(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def test_it_is_cut_by_time(desk: Desk) -> None:
     middle = everything[len(everything) // 2]["at"]
     before, after = trail(desk, "--until", middle), trail(desk, "--since", middle)
     assert before and after
-    assert [e["event"] for e in before + after] == [e["event"] for e in everything]
+    # The threads of two lanes may record an older time later.
+    assert sorted(e["event"] for e in before + after) == [e["event"] for e in everything]
     assert trail(desk, "--since", "2126-01-01") == []
 
 

@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from provisioner.request.request import parse_request
 from tests.support.cli_site import PROGRAM, Desk, sample, storage, user
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -198,8 +198,7 @@ def test_a_wait_that_is_interrupted_says_that_the_request_goes_on(desk: Desk) ->
         text=True,
     )
     assert process.stdout is not None
-    while not (desk.root / "journal/journal.db-wal").exists():  # it looks into the journal
-        time.sleep(0.02)
+    until((desk.root / "journal/journal.db-wal").exists, "it looks into the journal")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "dropped as user-jdoe.yaml\n")
@@ -231,8 +230,7 @@ def test_a_lane_is_paused_and_goes_on(live: Desk) -> None:
 def test_a_request_is_held_released_cancelled_and_tried_again(live: Desk) -> None:
     live("pause", "directory-hpc.test", "--wait")
     live("submit", live.file("steered.yaml", "id: steered-1\n" + user("steered")))
-    while "steered.yaml" not in live("queue").out:
-        time.sleep(0.02)
+    until(lambda: "steered.yaml" in live("queue").out, "steered.yaml is accepted")
     states = []
     for verb in ("hold", "release", "cancel", "retry"):
         live(verb, "steered-1", "--wait", code=5 if verb == "retry" else 0)  # its lane is paused
@@ -240,8 +238,7 @@ def test_a_request_is_held_released_cancelled_and_tried_again(live: Desk) -> Non
     live("unpause", "directory-hpc.test", "--wait")
     assert states[:1] + states[2:3] == ["held", "cancelled"]
     assert {states[1], states[3]} <= {"accepted", "deferred"}
-    while live.show("steered-1")["state"] != "done":
-        time.sleep(0.02)
+    until(lambda: live.show("steered-1")["state"] == "done", "steered-1 is done")
 
 
 @pytest.mark.parametrize("verb", ["retry", "cancel", "hold"])

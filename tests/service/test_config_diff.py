@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from provisioner.journal import facts
 from provisioner.journal.journal import Journal
 from tests.support.cli_site import Desk, user
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -98,8 +98,9 @@ def test_a_restart_serves_the_file_as_it_is_then(desk: Desk) -> None:
     desk.serve(user("jdoe"))
     desk.set("cluster: a", "cluster: b")
     with desk.service():
-        while not desk("config", "diff", "--json", code=None).json["same"]:
-            time.sleep(0.05)
+        until(
+            lambda: desk("config", "diff", "--json", code=None).json["same"], "the service reads it"
+        )
         assert "the service runs with this configuration" in desk("config", "diff").out
 
 

@@ -6,7 +6,6 @@ import gc
 import shutil
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from provisioner.recovery.redo_log import RedoLog
 from tests.support.cli_site import PROGRAM, Desk, Done, of_user, user
 from tests.support.engine_site import Site, allocation
 from tests.support.journal_files import table
+from tests.support.waiting import until
 
 KEPT = ("requests", "claims", "suspensions", "steps")
 
@@ -235,8 +235,7 @@ def test_a_journal_without_the_end_of_its_log_is_served_and_copied_at_once(
     spoil(desk)
     position = backup.position_of(journal(desk))[1]
     with desk.service():
-        while backup.copies(log_of(desk))[-1].position < position:
-            time.sleep(0.02)
+        until(lambda: backup.copies(log_of(desk))[-1].position >= position, "a newer copy")
     assert suspended(desk) == ["user:mallory"]
 
 

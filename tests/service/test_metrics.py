@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.cli_site import Desk, storage, user
 from tests.support.engine_site import Site, allocation
 from tests.support.engine_site import user as person
 from tests.support.smtp_server import free_port
+from tests.support.waiting import until
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -175,10 +177,10 @@ def test_the_real_service_writes_the_file_of_node_exporter(tmp_path: Path) -> No
     with desk.service():
         desk("submit", "-", "--wait", stdin=user("jdoe").encode())
         desk("submit", "-", "--wait", stdin=storage().encode())
+        # Figures are kept for a while.
+        known = partial(value, name="objects_known", handler="fs1")
+        until(lambda: known(scrape(port)) is not None, "the object is counted")
         read = scrape(port)
-        while value(read, "objects_known", handler="fs1") is None:  # figures are kept for a while
-            time.sleep(0.5)
-            read = scrape(port)
     assert path.stat().st_mode & 0o777 == 0o644
     assert value(parsed(path.read_text()), "journal_readable") == 1
     assert value(read, "objects_known", handler="fs1") == 1

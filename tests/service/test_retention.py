@@ -27,6 +27,7 @@ from tests.support.engine_site import (
     release,
     user,
 )
+from tests.support.waiting import until
 
 DAY = 86400.0
 
@@ -322,8 +323,7 @@ def test_the_head_is_logged_at_start_and_stop_and_verifies(
     serve(site, "a")
     thread = threading.Thread(target=site.service.run)
     thread.start()
-    while not PINNED.search(caplog_text(caplog)):
-        time.sleep(0.01)
+    until(lambda: PINNED.search(caplog_text(caplog)), "the head is logged")
     site.service.stop()
     thread.join()
     heads = PINNED.findall(caplog_text(caplog))
@@ -340,8 +340,7 @@ def test_the_head_is_logged_again_and_again(
     serve(site, "a")
     running = keeper(site)
     running.start()
-    while len(PINNED.findall(caplog_text(caplog))) < 4:
-        time.sleep(0.01)
+    until(lambda: len(PINNED.findall(caplog_text(caplog))) >= 4, "the head is logged four times")
     running.stop()
 
 

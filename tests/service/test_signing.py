@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.support.cli_site import Desk, sample
 from tests.support.cli_site import user as cli_user
 from tests.support.engine_site import user
 from tests.support.signing_site import EXPIRES, allow, make_key
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -77,8 +77,7 @@ def test_the_environment_may_name_a_key_that_ssh_agent_has(
 ) -> None:
     socket = str(desk.root / "agent")
     with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
-        while not Path(socket).exists():
-            time.sleep(0.01)
+        until(Path(socket).exists, "the agent listens")
         monkeypatch.setenv("SSH_AUTH_SOCK", socket)
         key = desk.root / "key"
         subprocess.run(["ssh-add", "-q", key], check=True)

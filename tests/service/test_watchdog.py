@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from pathlib import Path
 
 from provisioner.spool.submit import drop
 from provisioner.system.sd_notify import Notifier
 from tests.support.engine_site import Site, allocation
+from tests.support.waiting import until
 
 
 def heard(manager: socket.socket) -> list[str]:
@@ -37,8 +37,10 @@ def test_a_lane_that_is_over_silences_the_service(tmp_path: Path) -> None:
             assert said[0] == "READY=1"
             lane = next(iter(site.service.lanes.values()))
             lane.stop()
-            while any(one.name == f"lane {lane.name}" for one in threading.enumerate()):
-                time.sleep(0.01)
+            until(
+                lambda: f"lane {lane.name}" not in {one.name for one in threading.enumerate()},
+                "the lane has ended",
+            )
             # What was said before that is taken away; the intake goes on, and is silent.
             pass_through(site, "before.yaml", 1)
             heard(manager)
@@ -54,5 +56,4 @@ def test_a_lane_that_is_over_silences_the_service(tmp_path: Path) -> None:
 def pass_through(site: Site, name: str, number: int) -> None:
     """Drop a request, and wait until the intake has taken it."""
     drop(site.spool.staging, name, allocation(number).encode())
-    while (site.spool.staging / name).exists():
-        time.sleep(0.01)
+    until(lambda: not (site.spool.staging / name).exists(), f"{name} is taken")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from provisioner.recovery.rebuild import rebuild
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation
 from tests.support.journal_files import dump, replayed, table
+from tests.support.waiting import until
 
 KEPT = ("requests", "steps", "step_objects", "claims", "suspensions")
 
@@ -228,8 +228,9 @@ def test_a_service_whose_newest_copy_is_spoilt_makes_one_at_its_start(tmp_path: 
     [spoilt] = backup.copies(directory)
     spoilt_within(spoilt.path)
     with desk.service():
-        while not [copy for copy in backup.copies(directory) if copy.path != spoilt.path]:
-            time.sleep(0.02)
+        # A copy that is made within the same second has the same name.
+        until(Path(f"{spoilt.path}.damaged").exists, "the damage is found")
+        until(lambda: backup.copies(directory), "a copy in place of the damaged one")
     said = desk("doctor").out
     assert "damaged, and not counted: 1 of the copies" in said
     assert f"rm {spoilt.path}.damaged" in said

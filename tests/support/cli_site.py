@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import pytest
 
 from provisioner.cli import site
 from provisioner.cli.main import main
+from tests.support.waiting import until
 
 SAMPLES = Path(__file__).parents[2] / "templates/requests"
 PROGRAM = (sys.executable, "-c", "from provisioner.cli.main import main; main()")
@@ -102,14 +102,16 @@ class Desk:
             [*PROGRAM, "run"], env=self._env(), stderr=subprocess.PIPE, text=True
         )
         try:
-            while site.served_by(self.spool) != process.pid:
-                assert process.poll() is None, process.communicate()[1]
-                time.sleep(0.02)
+            until(lambda: self._serves(process), "the service serves its spool")
             yield process
         finally:
             process.terminate()
             said = process.communicate(timeout=60)[1]
         assert process.returncode == 0, said
+
+    def _serves(self, process: subprocess.Popen[str]) -> bool:
+        assert process.poll() is None, process.communicate()[1]
+        return site.served_by(self.spool) == process.pid
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, "PROVISIONER_CONFIG": str(self.config)}
