@@ -12,6 +12,7 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 
 import typer
@@ -23,6 +24,7 @@ from provisioner.cli.trouble import full, releasing
 from provisioner.cli.words import one_line
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
+from provisioner.contract.abilities import Allots
 from provisioner.journal import facts
 from provisioner.journal.figures import figures, idle
 from provisioner.journal.records.object_rows import lane_rows
@@ -270,10 +272,35 @@ def _handlers(config: Config) -> Iterator[Finding]:
             continue
         yield from _checked(name, handler)
     try:
-        build(config)
+        whole = build(config)
     except Fault as fault:
         if not fault.message.startswith("handlers."):  # those are reported already
             yield Finding(Level.ERROR, "configuration", fault.message, fault.advice)
+    else:
+        yield from _given_twice(whole.handlers)
+
+
+def _given_twice(handlers: Mapping[str, Handler]) -> Iterator[Finding]:
+    """Report handlers of two directories that give out the same numbers, each knowing its own."""
+    allotting = [
+        (name, handler) for name, handler in handlers.items() if isinstance(handler, Allots)
+    ]
+    for (name, one), (other, two) in combinations(allotting, 2):
+        if one.lane == two.lane:
+            continue
+        mine, theirs = one.allotted(), two.allotted()
+        for kind in sorted(mine.keys() & theirs.keys()):
+            first = max(mine[kind].start, theirs[kind].start)
+            last = min(mine[kind].stop, theirs[kind].stop) - 1
+            if first <= last:
+                yield Finding(
+                    Level.WARNING,
+                    name,
+                    f"{name} and {other}, of two directories, both give out {kind}s from {first} "
+                    f"to {last}: two users, or a user and a project's group, would get one number",
+                    f"set `ids: {{from: ..., to: ...}}` of {name} or {other} so that they have "
+                    "none in common, before more numbers are given",
+                )
 
 
 def _checked(name: str, handler: Handler) -> Iterator[Finding]:

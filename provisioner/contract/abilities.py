@@ -127,6 +127,10 @@ class Allots(Protocol):
         """Keep the question to the ledger; the engine calls this once, before all else."""
         ...
 
+    def allotted(self) -> Mapping[str, range]:
+        """Return the numbers that the handler gives out, by kind; empty if it gives none. Pure."""
+        ...
+
 
 @runtime_checkable
 class Restores(Protocol):

@@ -211,6 +211,29 @@ def test_a_route_that_cannot_work_is_found(desk: Desk) -> None:
     assert error["advice"] == "did you mean 'slurm-a'?"
 
 
+@pytest.mark.parametrize(
+    ("ids", "common"),
+    [("from: 25000, to: 39999", "25000 to 29999"), ("from: 30000, to: 39999", "")],
+    ids=["some", "none"],
+)
+def test_numbers_that_two_directories_give_out_are_told(desk: Desk, ids: str, common: str) -> None:
+    text = desk.config.read_text()
+    before, _, after = text.partition("  groups:\n")
+    groups = f"""  groups:
+    use: ad_group
+    profile: adlds
+    servers: ["emulated://{desk.root}/lds.json"]
+    base: DC=hpc,DC=test
+    container: OU=people,DC=hpc,DC=test
+    ids: {{{ids}, container: "OU=people,DC=hpc,DC=test"}}
+"""
+    desk.config.write_text(f"{before}{groups}{after[after.index('  lds:') :]}")
+    told = [one["message"] for one in findings(desk, "warning") if one["subject"] == "ad"]
+    assert len(told) == bool(common)
+    assert all(f"ad and groups, of two directories, both give out gids from {common}:" in one
+               for one in told)  # fmt: skip
+
+
 @pytest.mark.parametrize("text", ["", "service: [\n", "servce: x\n"], ids=["none", "yaml", "key"])
 def test_a_configuration_that_does_not_load_is_the_one_finding(desk: Desk, text: str) -> None:
     desk.config.write_text(text)

@@ -136,6 +136,10 @@ class Accounts:
         """Ask the ledger, too, whose a number is."""
         self._numbers.heed(bearers)
 
+    def allotted(self) -> Mapping[str, range]:
+        """Return the uids that are given out, which are gids, too, if the settings say so."""
+        return self._numbers.allotted()
+
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
         """Return True if nobody can log in with the new login shell, and people could with the
         earlier one."""

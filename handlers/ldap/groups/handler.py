@@ -139,6 +139,10 @@ class Groups:
         """Ask the ledger, too, whose a number is."""
         self._writes.heed(bearers)
 
+    def allotted(self) -> Mapping[str, range]:
+        """Return the gids that are given out."""
+        return self._writes.allotted()
+
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Return a group's number, DN and SID."""
         return {name: state.get(name) for name in ("name", "gid", "dn", "sid")}  # type: ignore[misc]

@@ -42,6 +42,10 @@ class GroupWrites:
         """Ask the ledger, too, whose a number is."""
         self._numbers.heed(bearers)
 
+    def allotted(self) -> Mapping[str, range]:
+        """Return the gids that are given out."""
+        return self._numbers.allotted()
+
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Return a fault for each name that another object has, and each number that is
         another's."""

@@ -84,6 +84,13 @@ class Numbers:
 
     # Numbers out of the range.
 
+    def allotted(self) -> dict[str, range]:
+        """Return what is given out, by kind of number; nothing without a register."""
+        if self._register is None:
+            return {}
+        given = range(self._ids.first, self._ids.last + 1)
+        return dict.fromkeys((self._bearing.kind, *self._bearing.also), given)
+
     def take(self, owners: Sequence[str]) -> Taken:
         """Return a number for each owner, the one from an earlier unsettled try if there is one.
 
