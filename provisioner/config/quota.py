@@ -35,7 +35,7 @@ class QuotaConfig(Part):
         5.0,
         ge=0,
         lt=100,
-        description="percent by which use has to fall below a threshold before reaching it again "
-        "is told again",
+        description="percent of the limit by which use has to fall below a threshold or a limit "
+        "before reaching it again is told again",
     )
     days: int = Field(60, ge=2, description="days for which use is kept, for the trend")

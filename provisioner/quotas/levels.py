@@ -34,21 +34,28 @@ def percent(meter: Meter) -> float:
 def level(meter: Meter, thresholds: Sequence[float], before: float, margin: float) -> float:
     """Return the level of use: a threshold, GRACE or FULL; 0 below all.
 
-    before: the level that it had; margin: percent by which use has to fall below that level.
+    before: the level that it had; margin: percent of the limit by which use has to fall below that
+    level, at each of them.
     """
     if not limit(meter):
         return 0.0
-    now = _reached(percent(meter), thresholds)
-    if meter.grace and meter.used > meter.soft:
-        now = GRACE
-    if (meter.hard and meter.used >= meter.hard) or meter.grace == "expired":
-        now = FULL
+    now = _reached(meter, meter.used, thresholds)
     if now >= before:
         return now
-    return max(now, min(before, _reached(percent(meter) + margin, thresholds)))
+    more = meter.used + margin * limit(meter) / 100
+    near = _reached(meter, more, thresholds)
+    if before >= GRACE and meter.soft and more > meter.soft:
+        near = max(near, GRACE)  # the grace ends as soon as use is below the limit
+    return max(now, min(before, near))
 
 
-def _reached(share: float, thresholds: Sequence[float]) -> float:
+def _reached(meter: Meter, used: float, thresholds: Sequence[float]) -> float:
+    """Return the level that some use of a limit has by itself."""
+    if (meter.hard and used >= meter.hard) or meter.grace == "expired":
+        return FULL
+    if meter.grace and used > meter.soft:
+        return GRACE
+    share = 100.0 * used / limit(meter)
     return max((one for one in thresholds if share >= one), default=0.0)
 
 

@@ -94,12 +94,18 @@ def test_what_failed_and_was_tried_again_is_seen(site: Site, active: Allocation)
     assert stands(active) == {"cgray": "ready"}
 
 
-def test_who_is_removed_stands_nowhere(site: Site, active: Allocation) -> None:
+@pytest.mark.parametrize(
+    ("leaving", "left"), [(["jjames"], ["cgray"]), (["jjames", "cgray"], [])], ids=["one", "all"]
+)
+def test_who_is_removed_stands_nowhere(
+    site: Site, active: Allocation, leaving: list[str], left: list[str]
+) -> None:
     active.add_user(User.objects.get(username="jjames"))
     answer_all(site)
-    active.remove_user(User.objects.get(username="jjames"))
+    for name in leaving:
+        active.remove_user(User.objects.get(username=name))
     site.sync()
-    assert list(stands(active)) == ["cgray"]
+    assert list(stands(active)) == left
 
 
 def test_an_allocation_that_is_closed_closes_its_users(site: Site, active: Allocation) -> None:
@@ -128,6 +134,15 @@ def opted_in(site: Site, active: Allocation) -> Allocation:
 def test_who_is_active_at_first_stays_so(site: Site, opted_in: Allocation) -> None:
     site.sync()
     assert site.users(opted_in) == {"cgray": "Active"}
+
+
+def test_who_was_the_last_user_and_comes_back_is_pending(site: Site, opted_in: Allocation) -> None:
+    user = User.objects.get(username="cgray")
+    opted_in.remove_user(user)
+    answer_all(site)
+    opted_in.add_user(user)
+    site.sync()
+    assert site.users(opted_in) == {"cgray": "Pending"}
 
 
 def test_who_comes_in_is_pending_until_everything_is_in_place(

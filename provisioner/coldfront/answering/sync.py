@@ -259,7 +259,8 @@ def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
 
 def _record_stands() -> int:
     """Record each user's standing from their last request; return how many standings changed."""
-    wanted = stands.read(stands.everywhere())
+    last = stands.everywhere()
+    wanted = stands.read(last)
     known = {(row.allocation, row.user): row for row in Standing.objects.all()}
     now = timezone.now()
     fresh: list[Standing] = []
@@ -278,7 +279,7 @@ def _record_stands() -> int:
             fresh.append(Standing(allocation=allocation, user=user, ready=ready, **told))
         else:
             altered.setdefault((*told.items(), ("ready", ready)), []).append(row.pk)
-    allocations = {allocation for allocation, _ in wanted}
+    allocations = {request.allocation for request in last}  # also those that list nobody
     gone = [row.pk for at, row in known.items() if at[0] in allocations and at not in wanted]
     with transaction.atomic():
         for some in _chunks(gone):

@@ -44,7 +44,7 @@ HOVERING = {
     "it falls below the margin, and comes again": ((90, 84, 90), (90.0, 80.0, 90.0)),
     "it falls to nothing": ((96, 10), (95.0, 0.0)),
     "it rises": ((80, 90, 95, 100), (80.0, 90.0, 95.0, 100.0)),
-    "it is full, and one file is removed": ((200, 199), (FULL, 100.0)),
+    "it is full, and one file is removed": ((200, 199, 200, 194), (FULL, FULL, FULL, GRACE)),
 }
 
 
@@ -56,6 +56,30 @@ def test_a_level_falls_only_when_use_is_clearly_below_it(name: str) -> None:
         before = level(meter(number), THRESHOLDS, before, 5.0)
         seen.append(before)
     assert tuple(seen) == expected
+
+
+ENDS = {
+    "soft and hard are one": ([meter(n, hard=100) for n in (100, 99, 100)], [FULL, FULL, FULL]),
+    "and much is removed": ([meter(n, hard=100) for n in (100, 89)], [FULL, 90.0]),
+    "a grace begins, ends and begins": (
+        [meter(101, grace="7 days"), meter(99), meter(101, grace="7 days"), meter(89)],
+        [GRACE, GRACE, GRACE, 90.0],
+    ),
+    "a grace is over, and use is just below the limit": (
+        [meter(101, grace="expired"), meter(99)],
+        [FULL, GRACE],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_hovers_at_the_end_of_a_limit_keeps_its_level(name: str) -> None:
+    meters, expected = ENDS[name]
+    seen, before = [], 0.0
+    for one in meters:
+        before = level(one, THRESHOLDS, before, 5.0)
+        seen.append(before)
+    assert seen == expected
 
 
 def test_percents_are_of_the_soft_limit() -> None:
