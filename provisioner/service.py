@@ -266,10 +266,10 @@ class Service:
             self._take_and_admit(names)
             more = len(names) == BATCH and now < self._company_until
         finally:
-            if not more:
+            if more:
+                threads.wake(self._journal, self._fed)
+            else:
                 self._wake_lanes()
-            for lane in self._fed:
-                lane.wake()
         return len(names) + self.portions.step()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:
@@ -318,8 +318,7 @@ class Service:
 
     def _wake_lanes(self) -> None:
         self._company_until = 0.0
-        for lane in self.lanes.values():
-            lane.wake()
+        threads.wake(self._journal, self.lanes.values())
 
     def _after_commit(self, left: Iterable[after.AfterCommit]) -> None:
         """Do what remains after a commit."""

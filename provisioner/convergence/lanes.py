@@ -56,6 +56,10 @@ from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
+FEW = 32
+"""Fewer objects than these, in a batch that is not full, are recorded at once: somebody waits for
+them, and to find out whether there is another batch takes as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drained:
@@ -162,7 +166,7 @@ class Lane:
     def drain(self) -> int:
         """Take what is due, batch by batch, and converge it; return the number of objects taken.
 
-        The results of a batch are recorded while the next one is written.
+        The results of a batch are recorded while the next one is written, those of a few at once.
         """
         taken = 0
         try:
@@ -178,6 +182,8 @@ class Lane:
                 self._results.finish()
                 record = functools.partial(self._hand_on, batch, outcomes, ended)
                 self._results = Beside(record, {due.item.key for due in batch})
+                if len(batch) < min(FEW, self.most):
+                    self._results.finish()
                 taken += len(batch)
         finally:
             self._results.finish()

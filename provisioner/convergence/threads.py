@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from provisioner.convergence.lanes import Lane
 from provisioner.convergence.questions import is_scarce
-from provisioner.journal.journal import JournalBroken
+from provisioner.journal.journal import Journal, JournalBroken
+from provisioner.journal.records import object_rows
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,14 @@ def started(start: Callable[[], None], stopping: threading.Event) -> bool:
 def of_lanes(lanes: Collection[Lane]) -> list[threading.Thread]:
     """Return a thread for each lane, which is not started yet."""
     return [threading.Thread(target=lane.run, name=f"lane {lane.name}") for lane in lanes]
+
+
+def wake(book: Journal, lanes: Collection[Lane]) -> None:
+    """Wake those of some lanes that have something due: the others would only slow them down."""
+    with book.reading() as conn:
+        due = [lane for lane in lanes if object_rows.next_due(conn, lane.name) is not None]
+    for lane in due:
+        lane.wake()
 
 
 def end(lanes: Collection[Lane], threads: Sequence[threading.Thread]) -> None:

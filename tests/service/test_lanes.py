@@ -13,6 +13,7 @@ import pytest
 from provisioner.contract import Change, Fault, Key, State
 from provisioner.convergence import beside, lanes
 from provisioner.convergence.next_try import Patience
+from provisioner.journal.records import waits
 from tests.support import engine_site
 from tests.support.engine_site import Backend, Killed, Site, allocation
 
@@ -72,19 +73,48 @@ def test_the_results_of_a_batch_are_recorded_while_the_next_one_is_written(
         looks.append(done(site))
         return observe(self, keys)
 
-    def waits(before: int) -> None:
+    def until_done(before: int) -> None:
         until = time.monotonic() + 30
         while done(site) < before and time.monotonic() < until:
             time.sleep(0.001)
 
     monkeypatch.setattr(beside, "MOMENT", 60.0)
     monkeypatch.setattr(engine_site.Accounts, "observe", looked)
-    written(site, waits, monkeypatch)
+    written(site, until_done, monkeypatch)
     for number, code in enumerate(("aa", "bb", "cc"), 1):
         site.drop(allocation(number, code=code), f"{code}.yaml")
     assert site.service.lanes["first"].drain() == 3
     assert looks == [0, 0, 0, 1, 1, 2]  # before and after each write
     assert done(site) == 3
+
+
+def test_the_results_of_a_few_are_recorded_before_the_lane_looks_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    lane = site.service.lanes["first"]
+    due, looks = lane._due, []
+
+    def looked(now: float) -> list[waits.Due]:
+        looks.append(done(site))
+        return due(now)
+
+    monkeypatch.setattr(lane, "_due", looked)
+    site.drop(allocation(1, code="aa"))
+    assert lane.drain() == 1
+    assert looks == [0, 1]
+
+
+def test_only_lanes_with_something_due_are_woken(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    lanes = site.service.lanes
+    site.drop(allocation(1, code="aa"))
+    assert [name for name, lane in lanes.items() if lane._woken.is_set()] == ["first"]
+    site.first.away = True
+    lanes["first"].drain()
+    lanes["first"]._goes_on()  # it sleeps until its next try
+    site.service.take()
+    assert [name for name, lane in lanes.items() if lane._woken.is_set()] == ["first"]
 
 
 def test_what_is_being_recorded_is_not_taken_a_second_time(site: Site) -> None:
