@@ -157,6 +157,8 @@ class Occasions:
 
     def _account_closed(self, occasion: Occasion) -> Iterator[Telling]:
         name = _user_of(occasion.record.subject)
+        if not rights.suspended(occasion.conn, [f"user:{name}"]):
+            return  # it was lifted meanwhile
         yield Telling(
             person=name,
             role="user",
@@ -216,11 +218,15 @@ class Occasions:
     def _left(self, occasion: Occasion) -> Iterator[Telling]:
         subject, _, _ = occasion.record.subject.partition("/")
         user = _user_of(occasion.record.subject)
+        if user in rights.users_of(occasion.conn, subject):
+            return  # a newer request has them in it
         facts = self._facts_now(occasion, subject)
         yield user_closed(user, subject, facts, fresh=occasion.changed)
 
     def _allocation_closed(self, occasion: Occasion) -> Iterator[Telling]:
         subject = occasion.record.subject
+        if not rights.suspended(occasion.conn, [subject]):
+            return  # it was lifted meanwhile
         facts = {**self._facts_now(occasion, subject), "suspended": True}
         for user in sorted({*rights.users_of(occasion.conn, subject), *_leader_in(facts)}):
             yield user_closed(user, subject, facts, fresh=occasion.changed)
