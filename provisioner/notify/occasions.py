@@ -188,7 +188,8 @@ class Occasions:
         for leader in set(_leader_in(facts)) - shut:
             fresh = occasion.changed_for(subject) or (occasion.changed and subject not in had)
             yield leader_told(leader, subject, facts, fresh=fresh)
-        for user in sorted(users.difference(_leader_in(facts), shut)):
+        waiting = rights.waiting_in(occasion.conn, subject)
+        for user in sorted(users.difference(_leader_in(facts), shut, waiting)):
             fresh = occasion.changed and f"{subject}/user:{user}" not in had
             yield user_told(user, subject, facts, fresh=fresh)
         yield from self._gone(occasion, subject, facts, users)
@@ -209,7 +210,8 @@ class Occasions:
     def _joined(self, occasion: Occasion) -> Iterator[Telling]:
         subject, _, _ = occasion.record.subject.partition("/")
         user = _user_of(occasion.record.subject)
-        if rights.suspended(occasion.conn, [subject, f"user:{user}"]):
+        closed = rights.suspended(occasion.conn, [subject, f"user:{user}"])
+        if closed or user in rights.waiting_in(occasion.conn, subject):
             return
         had = rights.had_before(occasion.conn, subject, occasion.record.id)
         fresh = occasion.changed and occasion.record.subject not in had
@@ -228,7 +230,9 @@ class Occasions:
         if not rights.suspended(occasion.conn, [subject]):
             return  # it was lifted meanwhile
         facts = {**self._facts_now(occasion, subject), "suspended": True}
-        for user in sorted({*rights.users_of(occasion.conn, subject), *_leader_in(facts)}):
+        had = {*rights.seen_in(occasion.conn, subject), *known.may_use(occasion.conn, subject)}
+        users = rights.users_of(occasion.conn, subject) & had
+        for user in sorted({*users, *_leader_in(facts)}):
             yield user_closed(user, subject, facts, fresh=occasion.changed)
 
     def _allocation_resumed(self, occasion: Occasion) -> Iterator[Telling]:
@@ -236,7 +240,9 @@ class Occasions:
         if rights.suspended(occasion.conn, [subject]):
             return
         facts = {**self._facts_now(occasion, subject), "again": True}
-        users = {*rights.users_of(occasion.conn, subject), *_leader_in(facts)}
+        users = rights.users_of(occasion.conn, subject)
+        users -= rights.waiting_in(occasion.conn, subject)
+        users.update(_leader_in(facts))
         for user in sorted(users - rights.shut_out(occasion.conn, subject, users)):
             yield user_told(user, subject, facts, fresh=occasion.changed)
 

@@ -145,6 +145,23 @@ def test_what_was_taken_away_and_given_back_meanwhile_is_told_when_it_is_taken_a
     assert mailbox.subjects(BOB) == [*told, subject]
 
 
+def test_who_still_waits_is_told_nothing_by_what_becomes_of_others(
+    site: Site, mailbox: Mailbox
+) -> None:
+    site.first.away = True
+    site.first.unread.add("bob")
+    served(site, project(7, "ann"), project(7, "ann", "bob"))
+    site.back(site.first)
+    tell(site)
+    assert mailbox.subjects(ANN) == ["cf7 on one is ready"]
+    served(site, allocation(7, verb="suspend"), allocation(7, verb="resume"))
+    assert mailbox.subjects(BOB) == []
+    site.first.unread.clear()
+    site.back(site.first)
+    tell(site)
+    assert mailbox.subjects(BOB) == ["cf7 on one is ready"]
+
+
 def test_who_is_suspended_is_not_told_that_an_allocation_is_ready(
     site: Site, mailbox: Mailbox
 ) -> None:

@@ -6,10 +6,10 @@ ledger is. Leaves out: claims themselves (`ledger`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, or_, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
@@ -22,6 +22,28 @@ _USER = "user:"
 # Statements that each outcome needs are built once: building one takes longer than running it.
 
 _LEAVES = select(claims.c.leaf).where(claims.c.root == bindparam("b_subject")).distinct()
+
+_WAITING = (
+    select(claims.c.leaf)
+    .join(objects, objects.c.key == claims.c.key, isouter=True)
+    .where(claims.c.root == bindparam("b_subject"))
+    .where(
+        or_(
+            claims.c.want.is_(None),  # the step that claims it has not begun
+            objects.c.converged.is_(None),
+            objects.c.converged == 0,
+            objects.c.converged != objects.c.generation,
+        )
+    )
+    .distinct()
+)
+
+_SEEN = (
+    select(claims.c.leaf)
+    .join(objects, objects.c.key == claims.c.key)
+    .where(claims.c.root == bindparam("b_subject"), objects.c.state["present"].as_boolean())
+    .distinct()
+)
 
 _FORMER = (
     select(claims.c.claimant, claims.c.former, requests.c.state, requests.c.action)
@@ -57,7 +79,20 @@ _SUSPENDED = select(suspensions.c.subject).where(suspensions.c.subject.in_(IDS))
 
 def users_of(conn: Connection, subject: str) -> set[str]:
     """Return the names of the users who have a claim in an allocation or a project."""
-    leaves = conn.scalars(_LEAVES, {"b_subject": subject})
+    return _names(conn.scalars(_LEAVES, {"b_subject": subject}))
+
+
+def waiting_in(conn: Connection, subject: str) -> set[str]:
+    """Return the names of the users of whose claims in a subject one is not met."""
+    return _names(conn.scalars(_WAITING, {"b_subject": subject}))
+
+
+def seen_in(conn: Connection, subject: str) -> set[str]:
+    """Return the names of the users of a subject of whose objects one is there, open or closed."""
+    return _names(conn.scalars(_SEEN, {"b_subject": subject}))
+
+
+def _names(leaves: Iterable[str]) -> set[str]:
     return {leaf.removeprefix(_USER) for leaf in leaves if leaf.startswith(_USER)}
 
 
