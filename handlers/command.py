@@ -112,6 +112,10 @@ class Command:
             raise Permanent(f"{key}: the program's plan has no list `changes`")
         return [self._change(key, one) for one in listed]
 
+    def replans(self) -> str:
+        """Return the program: it may be exchanged while the service runs."""
+        return self._settings.program[0]
+
     def _change(self, key: Key, planned: object) -> Change:
         if not isinstance(planned, Mapping) or not isinstance(planned.get("verb"), str):
             raise Permanent(f"{key}: the program planned {planned!r}, which has no `verb`")

@@ -38,9 +38,9 @@ from provisioner.contract import (
     split_key,
 )
 from provisioner.contract.abilities import Allots, Measures, Remarks, Seeks, Shuts, Stores, able
+from provisioner.convergence.calls.questions import unexpected
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
-from provisioner.convergence.questions import unexpected
 from provisioner.journal.figures import quota
 from provisioner.journal.journal import Journal
 from provisioner.journal.queries import unmade

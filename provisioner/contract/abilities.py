@@ -336,6 +336,19 @@ class OneByOne(Protocol):
 
 
 @runtime_checkable
+class Replans(Protocol):
+    """A handler whose plans may change while the service runs, as a program of the site makes them.
+
+    Of any other handler, an object is not planned again that has the wants and the state of the
+    last look, if that left nothing to do.
+    """
+
+    def replans(self) -> str:
+        """Return what makes the plans, in words. Pure."""
+        ...
+
+
+@runtime_checkable
 class Shuts(Protocol):
     """A handler whose objects can shut people out while they are open, such as by a limit of 0.
 

@@ -1,3 +1,3 @@
 """Convergence makes objects as they are wanted: observe, plan, apply, observe again, in lanes."""
 
-__all__ = ["converge", "existing", "lanes", "next_try", "questions", "threads", "timings"]
+__all__ = ["converge", "existing", "lanes", "next_try", "threads"]

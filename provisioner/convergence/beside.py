@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection
 
 from provisioner.contract import Key
-from provisioner.convergence.questions import is_scarce
+from provisioner.convergence.calls.questions import is_scarce
 
 MOMENT = 0.3
 """The most seconds for which the work waits for the next write."""

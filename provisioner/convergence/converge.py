@@ -29,9 +29,9 @@ from provisioner.contract import (
     Want,
 )
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
-from provisioner.convergence.questions import own, sought, states, unexpected
-from provisioner.convergence.reads import MOMENT, reads
-from provisioner.convergence.timings import timed
+from provisioner.convergence.calls.questions import own, sought, states, unexpected
+from provisioner.convergence.calls.reads import MOMENT, reads
+from provisioner.convergence.calls.writing import apply_group
 from provisioner.objects import settings
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
@@ -53,7 +53,8 @@ class Outcome:
     is now taken over; identity: what may not change from now on, None keeps the old one, an empty
     one means that nobody claims it and its name is free; applied: what claims have set, None keeps
     the old value; notes: what several claims came to; numbers: those that it has and that its
-    identity does not say yet; reopened: it opened as it was before a suspension, though it differs.
+    identity does not say yet; reopened: it opened as it was before a suspension, though it differs;
+    same: it is as at the last look, which left nothing to do, and so it was not planned again.
     """
 
     item: Item
@@ -66,10 +67,19 @@ class Outcome:
     notes: tuple[str, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
     reopened: bool = False
+    same: bool = False
 
 
 Save = Callable[[Former], None]
 """Makes durable what objects were before."""
+
+Same = Callable[[Item, State], bool]
+"""Returns True if the last look at an object saw the same, and left nothing to do."""
+
+
+def new(item: Item, state: State) -> bool:
+    """Return False: nothing is known of earlier looks."""
+    return False
 
 
 @dataclass(slots=True)
@@ -84,19 +94,22 @@ class _Task:
     blame: Fault | None = None
     fault: Fault | None = None
     over: bool = False
+    same: bool = False
 
 
 def converge(
-    handler: Handler, items: Iterable[Item], save: Save, moment: float = MOMENT
+    handler: Handler, items: Iterable[Item], save: Save, moment: float = MOMENT, same: Same = new
 ) -> list[Outcome]:
     """Bring items to what their claims want, as far as the backend allows.
 
     Errors about one object never raise. If the backend is away, Unavailable is the fault of every
-    item that is not over. moment: the seconds for which a read is repeated before that.
+    item that is not over. moment: the seconds for which a read is repeated before that; same: says
+    which items need no plan.
     """
     tasks = {item.key: _Task(item) for item in items}
     try:
         _observe(handler, tasks.values(), moment)
+        _recognize(tasks.values(), same)
         remembered = _remember(handler, tasks.values())
         for number in range(ROUNDS):
             changing = _planned(handler, tasks.values())
@@ -138,6 +151,8 @@ def dry_run(
 
 
 def _outcome(handler: Handler, task: _Task) -> Outcome:
+    if task.same:
+        return Outcome(task.item, task.state, adoption=task.item.adoption, same=True)
     identity = applied = None
     notes: Sequence[str] = ()
     numbers: Mapping[str, int] = {}
@@ -252,6 +267,13 @@ def _observe(handler: Handler, tasks: Iterable[_Task], moment: float) -> None:
             task.state = state
 
 
+def _recognize(tasks: Iterable[_Task], same: Same) -> None:
+    """End the items that are as at the last look."""
+    for task in tasks:
+        if not task.over and task.state is not None and same(task.item, task.state):
+            task.same = task.over = True
+
+
 def _gone(tasks: Iterable[_Task], seen: Mapping[Key, State | Fault]) -> dict[Key, Gone]:
     """Return the objects of which the ledger knows what they were, and that may be elsewhere."""
     gone: dict[Key, Gone] = {}
@@ -364,35 +386,12 @@ def _apply(handler: Handler, tasks: Sequence[_Task]) -> None:
     changes = sorted((change for task in tasks for change in task.changes), key=_order)
     for _, group in groupby(changes, key=_order):
         live = [change for change in group if owner[change.key].blame is None]
-        for part, fault in _apply_group(handler, live):
+        for part, fault in apply_group(handler, live):
             for change in part:
                 if fault is None:
                     owner[change.key].written.append(change.text)
                 else:
                     owner[change.key].blame = fault
-
-
-def _apply_group(
-    handler: Handler, changes: Sequence[Change]
-) -> Iterable[tuple[Sequence[Change], Fault | None]]:
-    """Apply changes in as few calls as possible; a fault comes with the change that caused it."""
-    if not changes:
-        return
-    try:
-        with timed("apply"):
-            handler.apply(changes)
-    except (Unavailable, Unknown):
-        raise
-    except Exception as error:
-        if len({change.key for change in changes}) == 1:
-            fault = error if isinstance(error, Fault) else _unexpected("apply", handler)
-            yield changes, fault
-            return
-        middle = len(changes) // 2
-        yield from _apply_group(handler, changes[:middle])
-        yield from _apply_group(handler, changes[middle:])
-    else:
-        yield changes, None
 
 
 def _unexpected(what: str, handler: object) -> Fault:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, Key, NotReady
 from provisioner.contract.abilities import Reopens, able
-from provisioner.convergence.converge import Outcome, Save, converge, dry_run
-from provisioner.convergence.reads import MOMENT
+from provisioner.convergence.calls.reads import MOMENT
+from provisioner.convergence.converge import Outcome, Same, Save, converge, dry_run, new
 from provisioner.objects.items import Item
 from provisioner.objects.settings import wanted
 from provisioner.objects.states import Adoption
@@ -94,14 +94,14 @@ def _of(item: Item, outcome: Outcome) -> Outcome:
 
 
 def take(
-    handler: Handler, items: Sequence[Item], save: Save, moment: float = MOMENT
+    handler: Handler, items: Sequence[Item], save: Save, moment: float = MOMENT, same: Same = new
 ) -> list[Outcome]:
     """Converge objects that may be written, and say how each is now taken over.
 
     One that was closed and differs, or was never compared, opens as it was. One that opened so is
     looked at once more: it converged if it is as wanted, and else its fault says what differs.
     """
-    outcomes = converge(handler, [as_taken(item) for item in items], save, moment)
+    outcomes = converge(handler, [as_taken(item) for item in items], save, moment, same)
     opened = [o for o in outcomes if o.item.reopens and o.fault is None]
     again = look(handler, [replace(o.item, prior=None) for o in opened], moment) if opened else []
     differing = {seen.outcome.item.key: seen for seen in again if seen.outcome.fault is not None}
@@ -128,7 +128,7 @@ def _after(handler: Handler, item: Item, outcome: Outcome) -> Adoption | None:
 
     item: with its claims as they are made, without the leave that an adoption gives.
     """
-    if item.adoption is None or not (outcome.changed or outcome.fault is None):
+    if outcome.same or item.adoption is None or not (outcome.changed or outcome.fault is None):
         return item.adoption
     if not item.claims:
         return None

@@ -11,23 +11,21 @@ brought to its wanted state (`converge`), and what happens to a request's file (
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
 
-from provisioner.contract import Fault, Handler, NotReady, Permanent
-from provisioner.contract.abilities import OneByOne, able
-from provisioner.convergence import timings
+from provisioner.contract import Fault, Handler
+from provisioner.contract.abilities import OneByOne, Replans, able
+from provisioner.convergence import recording
 from provisioner.convergence.beside import Beside, nothing
-from provisioner.convergence.breakers import Breakers, away_of, spread
-from provisioner.convergence.converge import Outcome
+from provisioner.convergence.breakers import Breakers, away_of
+from provisioner.convergence.calls import timings
+from provisioner.convergence.calls.reads import MOMENT
+from provisioner.convergence.converge import Outcome, new
 from provisioner.convergence.existing import (
-    Crowd,
-    Differs,
     Weigh,
     guarded,
     look,
@@ -35,22 +33,13 @@ from provisioner.convergence.existing import (
     unweighed,
     weighed,
 )
-from provisioner.convergence.next_try import (
-    Away,
-    Converged,
-    GiveUp,
-    Patience,
-    Retry,
-    Tried,
-    next_try,
-)
-from provisioner.convergence.reads import MOMENT
+from provisioner.convergence.known import Known
+from provisioner.convergence.next_try import Patience
+from provisioner.convergence.recording import Clerk, Withheld
 from provisioner.journal import journal
 from provisioner.journal.records import keepsakes, object_rows, waits
 from provisioner.objects.applied import forgotten
-from provisioner.objects.errors import Error
 from provisioner.objects.items import Former, Item
-from provisioner.objects.states import Adoption, StepState
 from provisioner.steps import binding, settling
 from provisioner.system.ulid import RequestId
 
@@ -68,10 +57,6 @@ class Drained:
     taken: int
     outcomes: Mapping[RequestId, str]
     later: Sequence[RequestId]
-
-
-class Withheld(NotReady):
-    """A write was withheld because the service is in observe-only mode."""
 
 
 Finish = Callable[[Drained], None]
@@ -108,6 +93,7 @@ class Lane:
         self._stopping = False
         self._breakers = Breakers(patience)
         self._results = nothing()
+        self._known = Known()
         portions = [one.at_once() for one in handlers.values() if able(one, OneByOne)]
         self.most = min([patience.batch, *portions])
         """The most objects of a batch."""
@@ -226,7 +212,8 @@ class Lane:
         allowed = weighed(handler, mine, self.weigh, self._moment)
         outcomes += allowed.outcomes
         if allowed.items:
-            outcomes += take(handler, allowed.items, self._save, self._moment)
+            same = new if able(handler, Replans) else self._known.same
+            outcomes += take(handler, allowed.items, self._save, self._moment, same)
         if others:
             outcomes += [
                 replace(seen.outcome, adoption=seen.adoption)
@@ -247,7 +234,7 @@ class Lane:
         try:
             return self._record(outcomes, unbound, now)
         except Exception:
-            plain = [_plain(outcome) for outcome in outcomes]
+            plain = [recording.plain(outcome) for outcome in outcomes]
             if plain == outcomes:
                 raise
             return self._record(plain, unbound, now)
@@ -258,74 +245,18 @@ class Lane:
         unbound: objects whose only claims come from steps that are not due yet. They were not read,
         so their recorded state stays.
         """
-        readings, numbers = {}, {}
-        verdicts = {
-            item.key: settling.Verdict(item.generation, StepState.DONE, (), None, None)
-            for item in unbound
-        }
         for outcome in outcomes:
-            reading = self._reading(outcome, now)
-            readings[outcome.item.key] = reading
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
-            over = reading.converged or _left_as_it_is(outcome)
-            if outcome.item.untouched:
-                # It has never been ours, and a later look must not take it for ours.
-                readings[outcome.item.key] = replace(reading, converged=False)
-            if over and outcome.numbers:
-                numbers[outcome.item.key] = outcome.numbers
-            undone = StepState.FAILED if reading.due is None else StepState.DUE
-            verdicts[outcome.item.key] = settling.Verdict(
-                outcome.item.generation,
-                StepState.DONE if over else undone,
-                outcome.changed,
-                reading.error,
-                outcome.state if over else None,
-                outcome.item.adoption == Adoption.NEW,
-                not_ready=isinstance(outcome.fault, NotReady)
-                and not isinstance(outcome.fault, Withheld),
-                wanted=outcome.item.open,
-                opened=reading.drop_prior,
-            )
+        batch = Clerk(self._patience, self.observing, now).batch(outcomes, unbound)
         with self._journal.transaction() as conn:
-            object_rows.record(conn, list(readings.values()), now)
-            keepsakes.save_numbers(conn, numbers)
-            object_rows.unschedule(conn, {item.key: item.generation for item in unbound})
-            ended, later = settling.settle(conn, verdicts, self._progress, now)
+            object_rows.record(conn, batch.readings, now)
+            object_rows.record_same(conn, batch.same, now)
+            keepsakes.save_numbers(conn, batch.numbers)
+            object_rows.unschedule(conn, batch.unbound)
+            ended, later = settling.settle(conn, batch.verdicts, self._progress, now)
+        self._known.note(outcomes)
         return Drained(len(outcomes) + len(unbound), ended, later)
-
-    def _reading(self, outcome: Outcome, now: float) -> object_rows.Reading:
-        """Turn an outcome into the reading that the journal keeps."""
-        item = outcome.item
-        since = item.waiting_since or now
-        tried = Tried(outcome.fault, item.attempts, now - since, item.adoption, self.observing)
-        fault: Fault | None = None
-        due, waiting_since, attempts = None, None, 0
-        match next_try(tried, self._patience):
-            case Converged():
-                pass
-            case Away(fault, attempts):
-                due = now
-            case Retry(fault, attempts, delay):
-                due, waiting_since = now + spread(delay), since
-            case GiveUp(fault, attempts):
-                waiting_since = since
-            case other:
-                assert_never(other)
-        return object_rows.Reading(
-            key=item.key,
-            generation=item.generation,
-            converged=fault is None,
-            state=outcome.state,
-            due=due,
-            attempts=attempts,
-            waiting_since=waiting_since,
-            error=None if fault is None else Error.of(fault, item.key),
-            drop_prior=item.prior is not None and item.open and (fault is None or outcome.reopened),
-            adoption=outcome.adoption,
-            identity=outcome.identity,
-            applied=outcome.applied,
-        )
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
         """Stop calling a handler whose backend is away, or resume after its first answer."""
@@ -352,17 +283,6 @@ class Lane:
             object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
 
 
-def _plain(outcome: Outcome) -> Outcome:
-    """Turn a state that the journal cannot store into a fault."""
-    try:
-        json.dumps(outcome.state)
-    except (TypeError, ValueError) as error:
-        why = f"{outcome.item.key}: the state that the handler read is not JSON: {error}"
-        fault = Permanent(why, advice="this is a bug in the handler; report it")
-        return replace(outcome, state=None, fault=fault)
-    return outcome
-
-
 def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> list[Outcome]:
     """Return what converging would result in, without writing.
 
@@ -383,12 +303,6 @@ def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> 
             )
         outcomes.append(replace(seen.outcome, fault=fault, adoption=seen.adoption, applied=applied))
     return outcomes
-
-
-def _left_as_it_is(outcome: Outcome) -> bool:
-    """Return True if an object differs and stays so, and nothing else was left to do with it."""
-    adopted = outcome.item.adoption == Adoption.NEW or outcome.reopened
-    return isinstance(outcome.fault, Crowd) or (adopted and isinstance(outcome.fault, Differs))
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

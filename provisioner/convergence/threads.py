@@ -11,8 +11,8 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 
+from provisioner.convergence.calls.questions import is_scarce
 from provisioner.convergence.lanes import Lane
-from provisioner.convergence.questions import is_scarce
 from provisioner.journal.journal import Journal, JournalBroken
 from provisioner.journal.records import object_rows
 

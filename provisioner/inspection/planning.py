@@ -14,7 +14,7 @@ from provisioner.controls.verbs import VERBS
 from provisioner.convergence.converge import Outcome
 from provisioner.convergence.existing import Look, look
 from provisioner.journal.journal import Connection
-from provisioner.journal.records import keepsakes, ledger, object_rows, request_rows
+from provisioner.journal.records import keepsakes, ledger, object_rows, request_rows, waits
 from provisioner.journal.records.keepsakes import NOTHING, Shelved
 from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
@@ -224,7 +224,7 @@ def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
     handler = system.handlers.get(instance)
     if handler is None:
         gone = ConfigError(
-            f"the handler {instance!r} is no longer configured", advice=object_rows.PUT_BACK
+            f"the handler {instance!r} is no longer configured", advice=waits.PUT_BACK
         )
         return [Look(Outcome(item, None, fault=gone), (), (), item.adoption) for item in items]
     return look(handler, items) if items else []

@@ -32,7 +32,7 @@ from prometheus_client.core import (
 
 from provisioner.config.metrics import split
 from provisioner.config.schema import Config
-from provisioner.convergence import timings
+from provisioner.convergence.calls import timings
 from provisioner.journal.figures import figures
 from provisioner.journal.figures.figures import Figures
 from provisioner.journal.journal import Journal

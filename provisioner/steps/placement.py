@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 
 from provisioner.journal.journal import Journal
-from provisioner.journal.records import object_rows
+from provisioner.journal.records import object_rows, waits
 from provisioner.objects.states import StepState
 from provisioner.steps import settling
 from provisioner.steps.binding import Progress
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 def place(book: Journal, lanes: Mapping[str, str], progress: Progress) -> None:
     """Move objects to the lanes that serve them now. lanes: lane of each instance."""
     with book.reading() as conn:
-        if not object_rows.displaced(conn, lanes):
+        if not waits.displaced(conn, lanes):
             return
     now = time.time()
     with book.transaction() as conn:
-        object_rows.place(conn, lanes)
-        readings = object_rows.stranded(conn, lanes)
+        waits.place(conn, lanes)
+        readings = waits.stranded(conn, lanes)
         if not readings:
             return
         object_rows.record(conn, readings, now)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provisioner.contract import Change, Fault, Key, Permanent, State, Want
-from provisioner.convergence.questions import DEEPEST, LARGEST
+from provisioner.convergence.calls.questions import DEEPEST, LARGEST
 from provisioner.service import Service
 from provisioner.wiring import System
 from tests.support.engine_site import Accounts, Site, user

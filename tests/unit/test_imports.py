@@ -25,7 +25,7 @@ LINES = (
     "objects request system",
     "agent config drafts journal spool",
     "journal.persons journal.records routing",
-    "journal.outbox journal.queries",
+    "convergence.calls journal.outbox journal.queries",
     "journal.figures outcome steps",
     "controls convergence recovery",
     "policy testing",
@@ -41,7 +41,7 @@ HOMES = {
     "yaml": {"provisioner/request/documents.py"},
     "jinja2": {"provisioner/routing/expressions.py", "provisioner/notify/letters.py"},
     "prometheus_client": {"provisioner/monitoring/exporter.py"},
-    "tenacity": {"provisioner/convergence/reads.py"},
+    "tenacity": {"provisioner/convergence/calls/reads.py"},
     "pytest": {"provisioner/testing/subject.py", "provisioner/testing/claiming.py"},
     "ldap3": {
         "handlers/ldap/directory/client.py",

@@ -75,6 +75,19 @@ _RECORD = (
     )
 )
 
+_RECORD_SAME = (
+    update(objects)
+    .where(objects.c.key == bindparam("b_key"))
+    .values(
+        converged=bindparam("b_generation"),
+        due=case((_MOVED, objects.c.due)),
+        attempts=0,
+        waiting_since=None,
+        error=None,
+        observed=bindparam("b_now"),
+    )
+)
+
 _REST = (
     update(objects)
     .where(objects.c.key == bindparam("b_key"), ~_MOVED)
@@ -167,51 +180,6 @@ def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
     return instances
 
 
-def displaced(conn: Connection, lanes: Mapping[str, str]) -> bool:
-    """Return True if an object is not in its instance's lane, or is due without an instance."""
-    rows = conn.execute(select(objects.c.instance, objects.c.lane, _IS_DUE).distinct())
-    return any(lanes.get(one, lane if not due else None) != lane for one, lane, due in rows)
-
-
-def place(conn: Connection, lanes: Mapping[str, str]) -> None:
-    """Move objects to the lanes that now serve their instances. lanes: lane of each instance."""
-    for instance, lane in lanes.items():
-        conn.execute(
-            update(objects)
-            .where(objects.c.instance == instance, objects.c.lane != lane)
-            .values(lane=lane)
-        )
-
-
-PUT_BACK = "put it back into the configuration, or send the request again without"
-"""What to do about an object whose handler is no longer configured."""
-
-
-def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
-    """Return a reading, with the error, of each due object that none of some instances serves."""
-    unserved = objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
-    rows = conn.execute(select(objects).where(*unserved))
-    return [
-        Reading(
-            key=row.key,
-            generation=row.generation,
-            converged=False,
-            state=row.state,
-            due=None,
-            attempts=row.attempts,
-            waiting_since=row.waiting_since,
-            error=Error(
-                type="ConfigError",
-                message=f"{row.key}: the handler {row.instance!r} is no longer configured",
-                advice=PUT_BACK,
-                object=row.key,
-            ),
-            drop_prior=False,
-        )
-        for row in rows
-    ]
-
-
 def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float | None:
     """Return when the lane's next object is due. shut: instances whose objects are ignored."""
     if shut:
@@ -269,6 +237,15 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
             for r in readings
         ],
     )
+
+
+def record_same(conn: Connection, taken: Mapping[Key, int], now: float) -> None:
+    """Write that objects are as they were last recorded, and as wanted.
+
+    taken: the generation of each when it was taken. One whose want changed meanwhile stays due.
+    """
+    rows = [{"b_key": key, "b_generation": moved, "b_now": now} for key, moved in taken.items()]
+    bulk.run(conn, _RECORD_SAME, rows)
 
 
 def unschedule(conn: Connection, taken: Mapping[Key, int]) -> None:

@@ -1,4 +1,4 @@
-"""Waits: which objects are due, and the times that are corrected after the time of day jumped.
+"""Waits: which objects are due in which lane, and what is corrected after the time of day jumped.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: noticing that
 the clock jumped (`clock`), and when an object becomes due (`object_rows`).
@@ -16,6 +16,7 @@ from provisioner.contract import Claim, Key
 from provisioner.journal import bulk
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.journal.schema import lanes, objects
+from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
 
 _DUE = (
@@ -32,6 +33,8 @@ _DUE = (
     .order_by(objects.c.due)
     .limit(bindparam("b_limit"))
 )
+
+_IS_DUE = objects.c.due.is_not(None)
 
 _DUE_NOT_SHUT = _DUE.where(object_rows.NOT_SHUT)
 
@@ -142,3 +145,48 @@ def set_clock(conn: Connection, before: float, now: float, longest: Mapping[str,
             statement = update(table).where(lane == name, column > latest)
             moved += conn.execute(statement.values({column.name: sooner})).rowcount
     return moved
+
+
+def displaced(conn: Connection, lanes: Mapping[str, str]) -> bool:
+    """Return True if an object is not in its instance's lane, or is due without an instance."""
+    rows = conn.execute(select(objects.c.instance, objects.c.lane, _IS_DUE).distinct())
+    return any(lanes.get(one, lane if not due else None) != lane for one, lane, due in rows)
+
+
+def place(conn: Connection, lanes: Mapping[str, str]) -> None:
+    """Move objects to the lanes that now serve their instances. lanes: lane of each instance."""
+    for instance, lane in lanes.items():
+        conn.execute(
+            update(objects)
+            .where(objects.c.instance == instance, objects.c.lane != lane)
+            .values(lane=lane)
+        )
+
+
+PUT_BACK = "put it back into the configuration, or send the request again without"
+"""What to do about an object whose handler is no longer configured."""
+
+
+def stranded(conn: Connection, instances: Collection[str]) -> list[object_rows.Reading]:
+    """Return a reading, with the error, of each due object that none of some instances serves."""
+    unserved = objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
+    rows = conn.execute(select(objects).where(*unserved))
+    return [
+        object_rows.Reading(
+            key=row.key,
+            generation=row.generation,
+            converged=False,
+            state=row.state,
+            due=None,
+            attempts=row.attempts,
+            waiting_since=row.waiting_since,
+            error=Error(
+                type="ConfigError",
+                message=f"{row.key}: the handler {row.instance!r} is no longer configured",
+                advice=PUT_BACK,
+                object=row.key,
+            ),
+            drop_prior=False,
+        )
+        for row in rows
+    ]

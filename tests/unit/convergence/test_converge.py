@@ -19,7 +19,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.convergence import questions
+from provisioner.convergence.calls import questions
 from provisioner.convergence.converge import ROUNDS, converge, dry_run
 from provisioner.objects.items import Item
 from tests.support.shelf import Saved, Shelf, faults, item, jar, run

@@ -13,7 +13,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.convergence.reads import reads
+from provisioner.convergence.calls.reads import reads
 
 
 class Answers:

@@ -11,7 +11,7 @@ import pytest
 
 from provisioner.contract import Transient
 from provisioner.convergence import threads
-from provisioner.convergence.questions import unexpected
+from provisioner.convergence.calls.questions import unexpected
 from tests.support import few_threads
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from provisioner.config.schema import load
-from provisioner.convergence import timings
+from provisioner.convergence.calls import timings
 from provisioner.journal.journal import Journal
 from provisioner.monitoring.exporter import Exporter
 from provisioner.monitoring.looks import Looks

@@ -27,8 +27,8 @@ from provisioner.contract import (
     Unknown,
 )
 from provisioner.contract.abilities import Seeks, able
-from provisioner.convergence.reads import MOMENT, reads
-from provisioner.convergence.timings import timed
+from provisioner.convergence.calls.reads import MOMENT, reads
+from provisioner.convergence.calls.timings import timed
 
 MOST = 64
 """The most questions of one round: enough to find three bad objects among a thousand."""

@@ -1,0 +1,148 @@
+"""Recording: what the results of a batch mean for the journal.
+
+Promises: each object has a verdict for the steps that wait for it. An object that is as at the last
+look gets no new row: only the time of the look. Leaves out: writing it (`lanes`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from provisioner.contract import Fault, Key, NotReady, Permanent
+from provisioner.convergence.breakers import spread
+from provisioner.convergence.converge import Outcome
+from provisioner.convergence.existing import Crowd, Differs
+from provisioner.convergence.next_try import (
+    Away,
+    Converged,
+    GiveUp,
+    Patience,
+    Retry,
+    Tried,
+    next_try,
+)
+from provisioner.journal.records.object_rows import Reading
+from provisioner.objects.errors import Error
+from provisioner.objects.items import Item
+from provisioner.objects.states import Adoption, StepState
+from provisioner.steps.settling import Verdict
+
+
+class Withheld(NotReady):
+    """A write was withheld because the service is in observe-only mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The results of a batch.
+
+    readings: of objects whose rows change; same: the generations of those that are as at the last
+    look; unbound: those of objects that were not read, as only steps that are not due yet claim
+    them; numbers: that objects have; verdicts: for the steps that wait.
+    """
+
+    readings: list[Reading] = field(default_factory=list)
+    same: dict[Key, int] = field(default_factory=dict)
+    unbound: dict[Key, int] = field(default_factory=dict)
+    numbers: dict[Key, Mapping[str, int]] = field(default_factory=dict)
+    verdicts: dict[Key, Verdict] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Clerk:
+    """Says what results mean now. now: seconds since the epoch."""
+
+    patience: Patience
+    observing: bool
+    now: float
+
+    def batch(self, outcomes: Sequence[Outcome], unbound: Sequence[Item]) -> Batch:
+        """Return what is recorded of a batch."""
+        batch = Batch(unbound={item.key: item.generation for item in unbound})
+        for item in unbound:
+            batch.verdicts[item.key] = Verdict(item.generation, StepState.DONE, (), None, None)
+        for outcome in outcomes:
+            if outcome.same:
+                key, generation = outcome.item.key, outcome.item.generation
+                batch.same[key] = generation
+                batch.verdicts[key] = Verdict(
+                    generation, StepState.DONE, (), None, outcome.state, wanted=True
+                )
+            else:
+                self._add(batch, outcome)
+        return batch
+
+    def _add(self, batch: Batch, outcome: Outcome) -> None:
+        reading = self._reading(outcome)
+        over = reading.converged or _left_as_it_is(outcome)
+        if over and outcome.numbers:
+            batch.numbers[outcome.item.key] = outcome.numbers
+        undone = StepState.FAILED if reading.due is None else StepState.DUE
+        batch.verdicts[outcome.item.key] = Verdict(
+            outcome.item.generation,
+            StepState.DONE if over else undone,
+            outcome.changed,
+            reading.error,
+            outcome.state if over else None,
+            outcome.item.adoption == Adoption.NEW,
+            not_ready=isinstance(outcome.fault, NotReady)
+            and not isinstance(outcome.fault, Withheld),
+            wanted=outcome.item.open,
+            opened=reading.drop_prior,
+        )
+        # What has never been ours must not be taken for ours by a later look.
+        ours = reading.converged and not outcome.item.untouched
+        batch.readings.append(replace(reading, converged=ours))
+
+    def _reading(self, outcome: Outcome) -> Reading:
+        """Turn an outcome into the reading that the journal keeps."""
+        item = outcome.item
+        since = item.waiting_since or self.now
+        tried = Tried(outcome.fault, item.attempts, self.now - since, item.adoption, self.observing)
+        fault: Fault | None = None
+        due, waiting_since, attempts = None, None, 0
+        match next_try(tried, self.patience):
+            case Converged():
+                pass
+            case Away(fault, attempts):
+                due = self.now
+            case Retry(fault, attempts, delay):
+                due, waiting_since = self.now + spread(delay), since
+            case GiveUp(fault, attempts):
+                waiting_since = since
+            case other:
+                assert_never(other)
+        return Reading(
+            key=item.key,
+            generation=item.generation,
+            converged=fault is None,
+            state=outcome.state,
+            due=due,
+            attempts=attempts,
+            waiting_since=waiting_since,
+            error=None if fault is None else Error.of(fault, item.key),
+            drop_prior=item.prior is not None and item.open and (fault is None or outcome.reopened),
+            adoption=outcome.adoption,
+            identity=outcome.identity,
+            applied=outcome.applied,
+        )
+
+
+def plain(outcome: Outcome) -> Outcome:
+    """Turn a state that the journal cannot store into a fault."""
+    try:
+        json.dumps(outcome.state)
+    except (TypeError, ValueError) as error:
+        why = f"{outcome.item.key}: the state that the handler read is not JSON: {error}"
+        fault = Permanent(why, advice="this is a bug in the handler; report it")
+        return replace(outcome, state=None, fault=fault, same=False)
+    return outcome
+
+
+def _left_as_it_is(outcome: Outcome) -> bool:
+    """Return True if an object differs and stays so, and nothing else was left to do with it."""
+    adopted = outcome.item.adoption == Adoption.NEW or outcome.reopened
+    return isinstance(outcome.fault, Crowd) or (adopted and isinstance(outcome.fault, Differs))

@@ -1,0 +1,181 @@
+"""An object that is as at the last look is not planned again. All that its plan hangs on counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from provisioner.contract import Change, Key, State, Want
+from provisioner.journal.schema import objects
+from tests.support import engine_site
+from tests.support.engine_site import Accounts, Site, control, user
+from tests.support.manifest_site import POLICY, ask, entry, newest, reconcile
+from tests.support.policy_site import send
+
+ACCOUNT, ANN, BOB = "first/account/cf1", "first/member/cf1/ann", "first/member/cf1/bob"
+
+
+class Programs(Accounts):
+    """Accounts whose plans a program makes, which a site may exchange."""
+
+    def replans(self) -> str:
+        return "a program"
+
+
+def look(site: Site) -> None:
+    reconcile(site, entry(1, "ann", "bob"))
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
+    """Give the objects that were planned."""
+    keys: list[Key] = []
+    plan = Accounts.plan
+
+    def noted(self: Accounts, key: Key, want: Want, state: State) -> Sequence[Change]:
+        keys.append(key)
+        return plan(self, key, want, state)
+
+    monkeypatch.setattr(Accounts, "plan", noted)
+    return keys
+
+
+@pytest.fixture
+def site(tmp_path: Path, planned: list[Key]) -> Site:
+    """Give a site that looked twice at what it has made."""
+    site = Site(tmp_path, POLICY)
+    for _ in range(3):
+        look(site)
+    planned.clear()
+    return site
+
+
+def rows(site: Site) -> Mapping[Key, Any]:
+    with site.system.journal.reading() as conn:
+        return {row.key: row for row in conn.execute(select(objects))}
+
+
+def test_what_is_as_it_was_is_read_and_not_planned(site: Site, planned: list[Key]) -> None:
+    before, questions = rows(site), site.first.questions
+    look(site)
+    assert (planned, site.first.questions) == ([], questions + 1)
+    for key, row in rows(site).items():
+        assert row.observed > before[key].observed
+        assert row.converged == row.generation > before[key].generation
+        assert (row.due, row.state) == (None, before[key].state)
+    assert newest(site, "reconcile.json").state == "done"
+
+
+def drifted(site: Site) -> None:
+    site.first.rows[ANN]["limit"] = "9"
+
+
+def gone(site: Site) -> None:
+    del site.first.rows[ANN]
+
+
+def suspended(site: Site) -> None:
+    send(site, 0, user("ann", "suspend", cause="left"), "ann.yaml")
+
+
+def suspended_and_resumed(site: Site) -> None:
+    suspended(site)
+    send(site, 0, user("ann", "resume", cause="left"), "ann.yaml")
+
+
+def held_and_released(site: Site) -> None:
+    site.first.away = True
+    ask(site, entry(1, "ann", "bob", files=7))
+    (waiting,) = site.open()
+    site.drop(control("request.hold", waiting.id), "hold.yaml")
+    site.back(site.first)
+    site.drop(control("request.release", waiting.id), "release.yaml")
+    site.drain()
+
+
+def wanted_otherwise(site: Site) -> None:
+    ask(site, entry(1, "ann", "bob", files=7))
+
+
+def asked_for_again(site: Site) -> None:
+    ask(site, entry(1, "ann", "bob"))
+
+
+@pytest.mark.parametrize(
+    ("between", "again"),
+    [
+        (drifted, {ANN}),
+        (gone, {ANN}),
+        (suspended, {ANN}),
+        (suspended_and_resumed, {ANN}),
+        (held_and_released, {ACCOUNT}),
+        (wanted_otherwise, {ACCOUNT}),
+        (asked_for_again, {ACCOUNT, ANN, BOB}),
+        (Site.start, {ACCOUNT, ANN, BOB}),  # another process may be another program
+    ],
+)
+def test_what_is_not_as_it_was_is_planned(
+    site: Site, planned: list[Key], between: Callable[[Site], None], again: set[Key]
+) -> None:
+    between(site)
+    look(site)
+    assert again <= set(planned)
+
+
+def test_drift_is_mended_at_the_same_look(site: Site) -> None:
+    site.first.rows[ACCOUNT]["limit"] = "9"
+    look(site)
+    assert site.limit(ACCOUNT) == "5"
+
+
+def test_what_comes_back_after_a_look_that_failed_is_planned_and_recorded(
+    site: Site, planned: list[Key]
+) -> None:
+    site.first.rows[ACCOUNT]["limit"] = "9"
+    site.first.poison = {"cf1"}
+    look(site)
+    assert rows(site)[ACCOUNT].state["limit"] == "9"
+    assert rows(site)[ACCOUNT].error is not None
+    site.first.rows[ACCOUNT]["limit"] = "5"
+    planned.clear()
+    look(site)
+    row = rows(site)[ACCOUNT]
+    assert (row.state["limit"], row.error, set(planned)) == ("5", None, {ACCOUNT})
+
+
+def test_what_a_program_plans_is_planned_each_time(
+    tmp_path: Path, planned: list[Key], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_site, "Accounts", Programs)
+    site = Site(tmp_path, POLICY)
+    for _ in range(3):
+        look(site)
+    planned.clear()
+    look(site)
+    assert set(planned) == {ACCOUNT, ANN, BOB}
+
+
+def test_a_want_that_changes_while_it_is_looked_at_is_not_taken_for_done(
+    site: Site, planned: list[Key], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = Accounts.observe
+    asked: list[bool] = []
+
+    def changes(self: Accounts, keys: Sequence[Key]) -> Any:
+        if not asked:
+            asked.append(True)
+            site.drop(
+                "provisioner: 1\naction: reconcile\nobjects: [first/account/cf1]\n", "more.yaml"
+            )
+        return observe(self, keys)
+
+    monkeypatch.setattr(Accounts, "observe", changes)
+    before = rows(site)[ACCOUNT].generation
+    look(site)
+    row = rows(site)[ACCOUNT]
+    assert asked
+    assert (row.generation, row.converged, row.due) == (before + 2, before + 2, None)
