@@ -116,7 +116,7 @@ class Occasions:
     def _ready(self, occasion: Occasion, name: str, fresh: bool) -> Iterator[Telling]:
         subject = f"user:{name}"
         account = self._account_facts(occasion, name)
-        facts = {"account": account, "again": _resumes(occasion)}
+        facts = {"account": account, "again": occasion.record.action == "user.resume"}
         fact = digest(account["home"])
         told = Telling(
             person=name,
@@ -388,21 +388,14 @@ def _leader_in(facts: Facts) -> list[str]:
     return [str(leader)] if leader else []
 
 
-def _resumes(occasion: Occasion) -> bool:
-    return occasion.record.action == "user.resume"
-
-
 def _user_of(claimant: str) -> str:
     return claimant.rpartition("user:")[2]
 
 
 def _first(outputs: Mapping[str, Mapping[str, Any]], *names: str) -> Any:
     """Return the first value that a step has under the first of some names that any has."""
-    for name in names:
-        for values in outputs.values():
-            if values.get(name):
-                return values[name]
-    return None
+    found = (values[name] for name in names for values in outputs.values() if values.get(name))
+    return next(found, None)
 
 
 def _problem(record: Record, steps: Sequence[StepRecord]) -> str:
