@@ -31,7 +31,7 @@ from provisioner.contract import (
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
 from provisioner.convergence.calls.questions import own, sought, states, unexpected
 from provisioner.convergence.calls.reads import MOMENT, reads
-from provisioner.convergence.calls.writing import apply_group
+from provisioner.convergence.calls.writing import allowed, apply_group, order
 from provisioner.objects import settings
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
@@ -98,13 +98,18 @@ class _Task:
 
 
 def converge(
-    handler: Handler, items: Iterable[Item], save: Save, moment: float = MOMENT, same: Same = new
+    handler: Handler,
+    items: Iterable[Item],
+    save: Save,
+    moment: float = MOMENT,
+    same: Same = new,
+    most: int | None = None,
 ) -> list[Outcome]:
     """Bring items to what their claims want, as far as the backend allows.
 
     Errors about one object never raise. If the backend is away, Unavailable is the fault of every
     item that is not over. moment: the seconds for which a read is repeated before that; same: says
-    which items need no plan.
+    which items need no plan; most: how many are written, default all. The others have no outcome.
     """
     tasks = {item.key: _Task(item) for item in items}
     try:
@@ -114,7 +119,9 @@ def converge(
         for number in range(ROUNDS):
             changing = _planned(handler, tasks.values())
             if number == 0:
-                changing = _foreseen(handler, changing, moment)
+                for task in changing[most:] if most is not None else ():
+                    del tasks[task.item.key]
+                changing = _foreseen(handler, changing[:most], moment)
             if not changing:
                 break
             # Prior states are saved only for objects about to be closed: an object that stays may
@@ -315,7 +322,7 @@ def _plan(handler: Handler, task: _Task) -> None:
     try:
         if task.want is None:
             task.want = settings.wanted(handler, item, task.state)
-        task.changes = _allowed(item, handler.plan(item.key, task.want, task.state))
+        task.changes = allowed(item, handler.plan(item.key, task.want, task.state))
         if len(task.changes) > MOST_CHANGES:
             raise Permanent(f"{item.key}: a plan of {len(task.changes):,} changes is a mistake")
     except Fault as fault:
@@ -325,22 +332,6 @@ def _plan(handler: Handler, task: _Task) -> None:
     else:
         if not task.changes:
             _end(task, None)
-
-
-def _allowed(item: Item, changes: Sequence[Change]) -> Sequence[Change]:
-    """Return the changes of a plan that may be written.
-
-    What was never ours stays as it is. An object that others closed is as a suspension wants it.
-    That makes it no object of ours, which the end of the suspension would open: it is not marked.
-    """
-    if item.untouched:
-        return ()
-    others_closed = item.claims and not item.open and item.prior is None
-    return () if others_closed and all(c.verb in OWNING for c in changes) else changes
-
-
-def _order(change: Change) -> tuple[int, str]:
-    return change.phase, change.group
 
 
 def _planned(handler: Handler, tasks: Iterable[_Task]) -> list[_Task]:
@@ -383,8 +374,8 @@ def _apply(handler: Handler, tasks: Sequence[_Task]) -> None:
     what is read back decides.
     """
     owner = {task.item.key: task for task in tasks}
-    changes = sorted((change for task in tasks for change in task.changes), key=_order)
-    for _, group in groupby(changes, key=_order):
+    changes = sorted((change for task in tasks for change in task.changes), key=order)
+    for _, group in groupby(changes, key=order):
         live = [change for change in group if owner[change.key].blame is None]
         for part, fault in apply_group(handler, live):
             for change in part:

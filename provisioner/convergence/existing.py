@@ -94,14 +94,19 @@ def _of(item: Item, outcome: Outcome) -> Outcome:
 
 
 def take(
-    handler: Handler, items: Sequence[Item], save: Save, moment: float = MOMENT, same: Same = new
+    handler: Handler,
+    items: Sequence[Item],
+    save: Save,
+    moment: float = MOMENT,
+    same: Same = new,
+    most: int | None = None,
 ) -> list[Outcome]:
     """Converge objects that may be written, and say how each is now taken over.
 
     One that was closed and differs, or was never compared, opens as it was. One that opened so is
     looked at once more: it converged if it is as wanted, and else its fault says what differs.
     """
-    outcomes = converge(handler, [as_taken(item) for item in items], save, moment, same)
+    outcomes = converge(handler, [as_taken(item) for item in items], save, moment, same, most)
     opened = [o for o in outcomes if o.item.reopens and o.fault is None]
     again = look(handler, [replace(o.item, prior=None) for o in opened], moment) if opened else []
     differing = {seen.outcome.item.key: seen for seen in again if seen.outcome.fault is not None}

@@ -96,7 +96,7 @@ class Lane:
         self._known = Known()
         portions = [one.at_once() for one in handlers.values() if able(one, OneByOne)]
         self.most = min([patience.batch, *portions])
-        """The most objects of a batch."""
+        """The most objects of a batch that are written."""
 
     @property
     def away(self) -> bool:
@@ -177,12 +177,20 @@ class Lane:
         return taken
 
     def _due(self, now: float) -> list[waits.Due]:
-        """Return what is due, without what is still being recorded."""
+        """Return what is due, without what is still being recorded.
+
+        Where objects are made one by one, those that are only looked at come in larger batches.
+        """
         if self.paused:
             return []
-        shut = self._breakers.shut(time.monotonic())
+        shut, taken = self._breakers.shut(time.monotonic()), self._results.keys
         with self._journal.reading() as conn:
-            return waits.due(conn, self.name, now, self.most, shut, self._results.keys)
+            found = waits.due(conn, self.name, now, self.most, shut, taken)
+            full = self._patience.batch > self.most == len(found)
+            if not full or not all(due.item.settled for due in found):
+                return found
+            found = waits.due(conn, self.name, now, self._patience.batch, shut, taken)
+        return [due for due in found if due.item.settled]
 
     def _converge(self, batch: Sequence[waits.Due]) -> list[Outcome]:
         """Converge a batch, one handler after the other."""
@@ -213,7 +221,7 @@ class Lane:
         outcomes += allowed.outcomes
         if allowed.items:
             same = new if able(handler, Replans) else self._known.same
-            outcomes += take(handler, allowed.items, self._save, self._moment, same)
+            outcomes += take(handler, allowed.items, self._save, self._moment, same, self.most)
         if others:
             outcomes += [
                 replace(seen.outcome, adoption=seen.adoption)

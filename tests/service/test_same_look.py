@@ -179,3 +179,40 @@ def test_a_want_that_changes_while_it_is_looked_at_is_not_taken_for_done(
     row = rows(site)[ACCOUNT]
     assert asked
     assert (row.generation, row.converged, row.due) == (before + 2, before + 2, None)
+
+
+class OneByOne(Accounts):
+    """Accounts that are made one by one, two in a batch."""
+
+    def at_once(self) -> int:
+        return 2
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Give a site of six objects that are made one by one."""
+    monkeypatch.setattr(engine_site, "Accounts", OneByOne)
+    site = Site(tmp_path, POLICY)
+    reconcile(site, *FIVE)
+    return site
+
+
+FIVE = [entry(1, "ann", "bob", "eve", "kim", "zoe")]
+
+
+def test_what_is_made_one_by_one_is_looked_at_together(slow: Site) -> None:
+    before = slow.first.questions
+    reconcile(slow, *FIVE)
+    assert slow.first.questions == before + 1
+
+
+def test_of_what_differs_at_such_a_look_as_many_are_written_at_once_as_are_made(
+    slow: Site,
+) -> None:
+    for name in ("ann", "bob", "eve", "kim", "zoe"):
+        del slow.first.rows[f"first/member/cf1/{name}"]
+    slow.first.calls.clear()
+    reconcile(slow, *FIVE)
+    assert [len(call) for call in slow.first.calls] == [2, 2, 1]
+    assert len(slow.first.rows) == 6
+    assert not any(row.due for row in rows(slow).values())

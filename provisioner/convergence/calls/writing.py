@@ -1,16 +1,34 @@
-"""Writing: changes of one group go to a handler in as few calls as possible.
+"""Writing: which changes may be written, in which order, and in as few calls as possible.
 
 Promises: if a call fails, the changes are halved until the object that makes it fail is alone.
-Leaves out: what is written and in which order, and reading it back (`converge`).
+Leaves out: planning changes, and reading back what was written (`converge`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from provisioner.contract import Change, Fault, Handler, Unavailable, Unknown
+from provisioner.contract import OWNING, Change, Fault, Handler, Unavailable, Unknown
 from provisioner.convergence.calls.questions import unexpected
 from provisioner.convergence.calls.timings import timed
+from provisioner.objects.items import Item
+
+
+def allowed(item: Item, changes: Sequence[Change]) -> Sequence[Change]:
+    """Return the changes of a plan that may be written.
+
+    What was never ours stays as it is. An object that others closed is as a suspension wants it.
+    That makes it no object of ours, which the end of the suspension would open: it is not marked.
+    """
+    if item.untouched:
+        return ()
+    others_closed = item.claims and not item.open and item.prior is None
+    return () if others_closed and all(c.verb in OWNING for c in changes) else changes
+
+
+def order(change: Change) -> tuple[int, str]:
+    """Return by what changes are sorted: those of one phase and group go together."""
+    return change.phase, change.group
 
 
 def apply_group(
