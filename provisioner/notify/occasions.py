@@ -308,7 +308,9 @@ class Occasions:
     ) -> Iterator[Telling]:
         rendered = results.render(outcomes.result_of(record, steps))
         lines = [line[2:] for line in rendered.splitlines() if line.startswith("#")]
-        facts = {"failure": {"state": state, "lines": lines, "problem": _problem(record, steps)}}
+        logged = outcomes.outcome_line(record, steps)
+        problem = logged.partition(" s: ")[2] or logged
+        facts = {"failure": {"state": state, "lines": lines, "problem": problem}}
         told = Telling(
             person=self.asker(record),
             role="asker",
@@ -396,9 +398,3 @@ def _first(outputs: Mapping[str, Mapping[str, Any]], *names: str) -> Any:
     """Return the first value that a step has under the first of some names that any has."""
     found = (values[name] for name in names for values in outputs.values() if values.get(name))
     return next(found, None)
-
-
-def _problem(record: Record, steps: Sequence[StepRecord]) -> str:
-    """Return the first error in words; the log's line has the same one."""
-    line = outcomes.outcome_line(record, steps)
-    return line.partition(" s: ")[2] or line
