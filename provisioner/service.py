@@ -268,7 +268,7 @@ class Service:
         finally:
             if more:
                 threads.wake(self._journal, self._fed)
-            else:
+            elif names or not self.portions.looking:
                 self._wake_lanes()
         return len(names) + self.portions.step()
 

@@ -41,7 +41,8 @@ class Errand:
     """One request whose manifest is being followed.
 
     listing: what it lists; moment: what counts as newer; compared: the comparison is complete;
-    counted: a person has released that so many lose something.
+    counted: a person has released that so many lose something; looking: all has followed, and what
+    is as listed becomes due for another look.
     """
 
     submission: Submission
@@ -50,6 +51,7 @@ class Errand:
     moment: Moment
     compared: bool = False
     counted: bool = False
+    looking: bool = False
 
 
 class Follower:

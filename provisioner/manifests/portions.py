@@ -96,6 +96,14 @@ class Portions:
         for ulid, uid in whose.items():
             self._waiting.setdefault(uid, {})[ulid] = None
 
+    @property
+    def looking(self) -> bool:
+        """Return True while manifests only make objects due for another look.
+
+        Lanes need not begin before that is done: they and it would only slow each other down.
+        """
+        return bool(self._begun) and all(one.errand.looking for one in self._begun.values())
+
     def resume(self) -> None:
         """Queue what was not over when the service ended."""
         deaths = self._strikes.deaths()

@@ -346,6 +346,7 @@ class Reconcile:
 
     def _look(self) -> Iterator[None]:
         """Make the objects of unchanged subjects due for another look, and end."""
+        self._errand.looking = True
         awaited: set[Key] = set()
         same = (
             subject

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from sqlalchemy import select
 
 from provisioner.contract import Change, Key, State, Want
 from provisioner.journal.schema import objects
+from provisioner.manifests import reconcile as reconciling
 from tests.support import engine_site
 from tests.support.engine_site import Accounts, Site, control, user
-from tests.support.manifest_site import POLICY, ask, entry, newest, reconcile
+from tests.support.manifest_site import POLICY, ask, entry, newest, put, reconcile
 from tests.support.policy_site import send
 
 ACCOUNT, ANN, BOB = "first/account/cf1", "first/member/cf1/ann", "first/member/cf1/bob"
@@ -216,3 +219,45 @@ def test_of_what_differs_at_such_a_look_as_many_are_written_at_once_as_are_made(
     assert [len(call) for call in slow.first.calls] == [2, 2, 1]
     assert len(slow.first.rows) == 6
     assert not any(row.due for row in rows(slow).values())
+
+
+# What a large manifest makes due.
+
+
+@pytest.fixture
+def woken(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give how many objects were due each time a lane was woken; portions are of one subject."""
+    monkeypatch.setattr(reconciling, "AWAITED", 0)
+    monkeypatch.setattr(reconciling, "_AT_ONCE", 1)
+    counts: list[int] = []
+    for lane in site.service.lanes.values():
+        monkeypatch.setattr(lane, "wake", lambda: counts.append(due(site)))
+    return counts
+
+
+def due(site: Site) -> int:
+    return sum(row.due is not None for row in rows(site).values())
+
+
+def test_lanes_begin_to_look_once_all_is_due(site: Site, woken: list[int]) -> None:
+    reconcile(site, entry(1, "ann", "bob"), entry(2, "eve"))
+    woken.clear()
+    reconcile(site, entry(1, "ann", "bob"), entry(2, "eve"))
+    assert woken and set(woken) == {5}
+
+
+def test_who_asks_meanwhile_does_not_wait_for_that(site: Site, woken: list[int]) -> None:
+    reconcile(site, entry(1, "ann", "bob"), entry(2, "eve"))
+    site.service.take = partial(dropping, site, site.service.take)  # type: ignore[method-assign]
+    woken.clear()
+    reconcile(site, entry(1, "ann", "bob"), entry(2, "eve"))
+    assert min(woken) < 5
+    assert newest(site, "one.json").state == "done"
+
+
+def dropping(site: Site, take: Callable[[], int]) -> int:
+    """Take; as soon as something is due for a look, somebody asks for something."""
+    if due(site) and not (site.root / "asked").exists():
+        (site.root / "asked").touch()
+        put(site, "one.json", json.dumps({"provisioner": 1, **entry(3, "kim")}).encode())
+    return take()
