@@ -344,6 +344,8 @@ class Service:
                     self.clerk.announce(requests)
                 case after.WakeLanes():
                     self._wake_lanes()
+                case after.Prepare(keys):
+                    self._system.prepare(keys)
                 case other:
                     assert_never(other)
 

@@ -11,12 +11,13 @@ import logging
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache, cached_property, partial
 from importlib.metadata import EntryPoints, entry_points
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +38,16 @@ from provisioner.contract import (
     Want,
     split_key,
 )
-from provisioner.contract.abilities import Allots, Measures, Remarks, Seeks, Shuts, Stores, able
+from provisioner.contract.abilities import (
+    Allots,
+    Measures,
+    Prepares,
+    Remarks,
+    Seeks,
+    Shuts,
+    Stores,
+    able,
+)
 from provisioner.convergence.calls.questions import unexpected
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
@@ -111,6 +121,13 @@ class System:
             {name for name, handler in self.handlers.items() if isinstance(handler, Remarks)},
             self._remember,
         )
+
+    def prepare(self, keys: Iterable[Key]) -> None:
+        """Tell handlers that they are to make some objects soon."""
+        for instance, some in groupby(sorted(keys), lambda key: split_key(key)[0]):
+            handler = self.handlers.get(instance)
+            if handler is not None and able(handler, Prepares):
+                handler.prepare(list(some))
 
     @property
     def patience(self) -> dict[str, Patience]:

@@ -18,6 +18,7 @@ from handlers.slurm.sacctmgr import Sacctmgr
 from handlers.slurm.settings import Settings
 from handlers.slurm.slurmctld import Slurmctld
 from handlers.slurm.slurmdbd import Slurmdbd
+from handlers.slurm.spare import Spare
 from provisioner.contract import Site
 
 
@@ -34,19 +35,22 @@ class Tools:
 def _slurmdbd(site: Site, settings: Settings, programs: Programs) -> Slurmdbd:
     """Return the way to slurmdbd that the settings name."""
     if settings.transport == "sacctmgr":
-        return Sacctmgr(programs, settings.cluster, settings.sacctmgr, _readers(settings, programs))
+        if _is_kept(settings):
+            idle, environment = settings.sacctmgr_idle, programs.environment
+            most = min(MOST, settings.timeout)
+            readers = Readers(settings.sacctmgr, environment, idle, most)
+            spare = Spare(settings.sacctmgr, environment, idle)
+            return Sacctmgr(programs, settings.cluster, settings.sacctmgr, readers, spare)
+        return Sacctmgr(programs, settings.cluster, settings.sacctmgr)
     named, user = settings.token, settings.rest_user or ""
     token = None if named is None else functools.partial(site.secret, named)
     wire = Wire(settings.slurmrestd or "", token, user, settings.timeout, settings.ca_file)
     return Slurmrestd(wire, settings.cluster, settings.parser or "")
 
 
-def _readers(settings: Settings, programs: Programs) -> Readers | None:
-    """Return the sessions of sacctmgr; None if there are to be none, or an agent runs it."""
-    if not settings.sacctmgr_idle or settings.sacctmgr[0].partition(":")[0] == "agent":
-        return None
-    most = min(MOST, settings.timeout)
-    return Readers(settings.sacctmgr, programs.environment, settings.sacctmgr_idle, most)
+def _is_kept(settings: Settings) -> bool:
+    """Return True if sacctmgr is kept running; an agent runs one for each call."""
+    return bool(settings.sacctmgr_idle) and settings.sacctmgr[0].partition(":")[0] != "agent"
 
 
 def tools_of(site: Site, settings: Settings) -> Tools:

@@ -8,6 +8,7 @@ partitions and clusters.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -36,8 +37,9 @@ from handlers.slurm.rest.writing import check_sayable
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, state_of, stays_alone
 from handlers.slurm.settings import Params, Settings
 from handlers.slurm.slurmctld import Held
-from handlers.slurm.slurmdbd import by_name, contradicted, default_accounts, doubled
+from handlers.slurm.slurmdbd import Look, by_name, contradicted, default_accounts, doubled
 from handlers.slurm.texts import LONGEST, as_held
+from handlers.slurm.together import both
 from handlers.slurm.userrecords import lost
 from handlers.slurm.writes import write
 from provisioner.contract import (
@@ -77,6 +79,14 @@ def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
         raise InvalidRequest(str(error), field="specs") from None
 
 
+def _looked_for(keys: Collection[Key]) -> tuple[set[str], set[str], set[str]]:
+    """Return the accounts and users of a look at some objects, and which of the accounts' texts."""
+    parts = [split_key(key) for key in keys]
+    users = {names[3] for names in parts if names[1] == "assoc"}
+    described = {names[2] for names in parts if names[1] == "account"}
+    return {names[2] for names in parts}, users, described
+
+
 class Slurm:
     """The handler of one cluster."""
 
@@ -85,6 +95,7 @@ class Slurm:
         self._instance = site.instance
         self._settings = settings
         self._tools = tools_of(site, settings)
+        self._made: frozenset[str] = frozenset()
 
     # Wants.
 
@@ -187,16 +198,17 @@ class Slurm:
 
     # States.
 
+    def prepare(self, keys: Collection[Key]) -> None:
+        """Look at what is about to be made, while nobody waits, and start what makes it."""
+        self._tools.slurmdbd.prepare(*_looked_for(keys))
+
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         parts = {key: split_key(key) for key in keys}
-        accounts = {names[2] for names in parts.values()}
-        users = {names[3] for names in parts.values() if names[1] == "assoc"}
-        described = {names[2] for names in parts.values() if names[1] == "account"}
-        look = self._tools.slurmdbd.look(accounts, users, described)
+        accounts, users, described = _looked_for(keys)
+        look, held = self._look(accounts, users, described)
         grouped = by_name(look.rows)
         present = {user for _, user in grouped if user in users}
         slurmctld = self._tools.slurmctld
-        held = slurmctld.held(present, accounts) if present else Held()
         jobs = slurmctld.jobs(accounts, present) if slurmctld.scancel and present else {}
         suspects = present - {user for _, user in look.named.partitions}
         unrecorded = lost(self._tools.slurmdbd, suspects, grouped)
@@ -222,6 +234,23 @@ class Slurm:
                 more = {"jobs": jobs.get((account, user), 0), "unrecorded": unrecorded.get(user)}
                 results[key] = {**state, **{name: one for name, one in more.items() if one}}
         return results
+
+    def _look(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> tuple[Look, Held]:
+        """Return what slurmdbd has of accounts and users, and what slurmctld holds of those who are
+        there. Users who were just added are there most likely: both are asked at once."""
+        slurmdbd, slurmctld = self._tools.slurmdbd, self._tools.slurmctld
+        ask = functools.partial(slurmdbd.look, accounts, users, described)
+        made, self._made = self._made.intersection(users), frozenset()
+        if not made:
+            look, held = ask(), Held()
+        else:
+            look, held = both(ask, functools.partial(slurmctld.held, made, accounts))
+        there = {row.user for row in look.rows if row.user in users}
+        if there != made:
+            held = slurmctld.held(there, accounts) if there else Held()
+        return look, held
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
         """Return the limits that are wanted; an account's texts stay, because it always has
@@ -300,6 +329,7 @@ class Slurm:
     # Writes.
 
     def apply(self, changes: Sequence[Change]) -> None:
+        self._made |= {str(one.data["name"]) for one in changes if one.verb == "add-user"}
         write(self._tools, changes)
 
     # The rest.

@@ -1,15 +1,18 @@
-"""The answers of the last look at a crowd, which may serve the next one: new users come in batches,
-and what reads one batch back is what would be asked before the next.
+"""The answers of a look that may serve the next one: new users come in batches, and what reads one
+batch back is what would be asked before the next; and there is time to look while other backends
+get a new user first.
 
 Promises: answers are handed out for the same questions alone, once, for a moment, and never if this
-process has written since it asked. Leaves out: for whom that is good enough (`sacctmgr`).
+process has written since it asked; to any thread. Leaves out: for whom that is good enough
+(`sacctmgr`).
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 _Answer = TypeVar("_Answer")
@@ -26,24 +29,25 @@ class Lately(Generic[_Answer]):
     _answers: Sequence[_Answer] = ()
     _at: float = 0.0
     _wrote: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, asked: object, answers: Sequence[_Answer], at: float) -> None:
         """Keep answers, unless this process has written since. at: when they were asked for."""
-        if at > self._wrote:
-            self._asked, self._answers, self._at = asked, answers, at
+        with self._lock:
+            if at > self._wrote:
+                self._asked, self._answers, self._at = asked, answers, at
 
     def take(self, asked: object) -> Sequence[_Answer] | None:
         """Return the answers to questions, and forget them; None if there are none that serve."""
-        known, answers, at = self._asked, self._answers, self._at
-        if known != asked or time.monotonic() - at > MOMENT:
-            return None
-        self._forget()
-        return answers
+        with self._lock:
+            known, answers, at = self._asked, self._answers, self._at
+            if known != asked or time.monotonic() - at > MOMENT:
+                return None
+            self._asked, self._answers = None, ()
+            return answers
 
     def wrote(self) -> None:
         """Forget them: this process has written."""
-        self._wrote = time.monotonic()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._asked, self._answers = None, ()
+        with self._lock:
+            self._wrote = time.monotonic()
+            self._asked, self._answers = None, ()

@@ -40,11 +40,14 @@ class Programs:
         return done.stdout
 
     def act(self, argv: Sequence[str]) -> None:
-        """Run a command that writes.
+        """Run a command that writes. Raises as `check` does."""
+        self.check(self.run(argv, timeout=self.timeout, env=self.environment))
+
+    def check(self, done: Completed) -> None:
+        """Raise what became of a command that wrote.
 
         Raises Unknown if it ran out of time, Transient if it failed; neither proves anything.
         """
-        done = self.run(argv, timeout=self.timeout, env=self.environment)
         # 22.05.8 then exits with 0 and sets nothing of the whole command; later ones exit with 1.
         if not done.timed_out and _NO_ACCESS.search(done.stderr + done.stdout):
             raise Permanent(

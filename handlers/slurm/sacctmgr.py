@@ -7,8 +7,10 @@ and writes one after the other. Leaves out: how long a list may be (`writes`), a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +20,9 @@ from handlers.slurm.limits.limits import COLUMNS, OWN, printed
 from handlers.slurm.programs import Programs
 from handlers.slurm.readers import Readers
 from handlers.slurm.slurmdbd import FILTER, ROOT, Association, Look, Named, check_whole
+from handlers.slurm.spare import Spare
 from handlers.slurm.together import together
-from provisioner.contract import Finding, Unavailable
+from provisioner.contract import Fault, Finding, Unavailable
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
@@ -53,12 +56,13 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Sacctmgr:
     """One cluster of a slurmdbd. words: the program, with any prefix; readers: of it, if it is kept
-    running for looks."""
+    running for looks; spare: of it, if one is started before a user is added."""
 
     programs: Programs
     cluster: str
     words: Sequence[str] = ("sacctmgr",)
     readers: Readers | None = None
+    spare: Spare | None = None
     lately: Lately[Rows] = field(default_factory=Lately)
 
     # Reading.
@@ -67,22 +71,45 @@ class Sacctmgr:
         self, accounts: Collection[str], users: Collection[str], described: Collection[str]
     ) -> Look:
         """Return what accounts, users and descriptions there are: see `Slurmdbd.look`."""
-        associations = self._of_accounts(accounts, everywhere=bool(described))
-        more = [self._of_users(users)] if users else []
-        more += [self._of_texts(described)] if described else []
-        questions = [associations, *more]
+        questions = self._questions(accounts, users, described)
         of = functools.partial(self._seen, accounts, users, described)
-        if len(users) <= FILTER:
-            return of(self._looked(questions))
         # Whoever is there is looked at anew: what they have now is kept, if it is to be changed.
         before = self.lately.take(questions)
         if before is not None:
             seen = of(before)
             if not any(row.user for row in seen.rows):
                 return seen
+        if len(users) <= FILTER:
+            return of(self._looked(questions))
+        return of(self._kept(questions))
+
+    def prepare(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> None:
+        """Look beforehand, and start what a user can be added by: see `Slurmdbd.prepare`."""
+        questions = self._questions(accounts, users, described)
+        with contextlib.suppress(RuntimeError):  # a host without a thread left
+            threading.Thread(target=self._prepare, args=[questions], daemon=True).start()
+
+    def _prepare(self, questions: Sequence[Question]) -> None:
+        with contextlib.suppress(Fault, OSError, RuntimeError):
+            self._kept(questions)
+            if self.spare is not None:
+                self.spare.prepare()
+
+    def _kept(self, questions: Sequence[Question]) -> Sequence[Rows]:
+        """Return the rows of each answer, which may serve the next look. Raises Unavailable."""
         began, answers = time.monotonic(), self._looked(questions)
         self.lately.keep(questions, answers, began)
-        return of(answers)
+        return answers
+
+    def _questions(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> list[Question]:
+        associations = self._of_accounts(accounts, everywhere=bool(described))
+        more = [self._of_users(users)] if users else []
+        more += [self._of_texts(described)] if described else []
+        return [associations, *more]
 
     def _seen(
         self,
@@ -212,8 +239,14 @@ class Sacctmgr:
         self.write(["modify", "account", *where, "set", *attributes])
 
     def add_users(self, account: str, names: Sequence[str], attributes: Sequence[str]) -> None:
-        words = [",".join(names), self._own, f"account={account}", *attributes]
-        self.write(["add", "user", *words])
+        words = ["add", "user", ",".join(names), self._own, f"account={account}", *attributes]
+        # Whatever failed may be done again: who is there is not added a second time.
+        done = self.spare.run(words, self.programs.timeout) if self.spare is not None else None
+        if done is None or (done.returncode and not done.timed_out):
+            self.write(words)
+            return
+        self.lately.wrote()
+        self.programs.check(done)
 
     def modify_users(
         self,

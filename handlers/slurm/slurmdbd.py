@@ -115,6 +115,11 @@ class Slurmdbd(Protocol):
     def findings(self) -> Sequence[Finding]:
         """Return what `doctor` says of the way to it. Raises Unavailable."""
 
+    def prepare(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> None:
+        """Get ready for this look and for a write after it, which come soon. Returns at once."""
+
     def add_accounts(self, names: Sequence[str], attributes: Sequence[str]) -> None:
         """Add accounts; attributes may name a parent, texts and limits."""
 

@@ -1,4 +1,4 @@
-"""Several questions to a daemon at the same time: each waits for its own answer.
+"""Several questions at the same time, to a daemon or to two: each waits for its own answer.
 
 Promises: the answers in the order of the questions, or the fault of the first that has one. Leaves
 out: writes, which go one after the other.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 _Answer = TypeVar("_Answer")
+_Other = TypeVar("_Other")
 
 
 @dataclass(slots=True)
@@ -52,3 +53,9 @@ def together(asks: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
     for thread in threads:
         thread.join()
     return [mine, *(one.result() for one in asked)]
+
+
+def both(one: Callable[[], _Answer], other: Callable[[], _Other]) -> tuple[_Answer, _Other]:
+    """Return what two functions return, which run at the same time; as `together`."""
+    first, second = together([lambda: (one(), None), lambda: (None, other())])
+    return first[0], second[1]  # type: ignore[return-value]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from provisioner.contract import Key
 from provisioner.controls.effects import Effect
 from provisioner.objects.states import RequestState
 from provisioner.spool.spool import Submission
@@ -80,6 +81,13 @@ class WakeLanes:
     """Wake the lanes for what a person made due."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Tell handlers that they are to make objects soon, after other steps. keys: a few objects."""
+
+    keys: frozenset[Key]
+
+
 AfterCommit = (
     FollowManifests
     | CountRefused
@@ -90,6 +98,7 @@ AfterCommit = (
     | MoveFiles
     | Announce
     | WakeLanes
+    | Prepare
 )
 
 

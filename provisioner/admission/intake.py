@@ -8,19 +8,25 @@ finished requests (`filing`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from provisioner.admission import endings
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
+from provisioner.admission.after_commit import AfterCommit, Prepare
 from provisioner.admission.candidates import Candidate
 from provisioner.admission.enclosures import names_one
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.spool.spool import Submission
+from provisioner.steps import steps
 from provisioner.system.ulid import RequestId
 
 ENDS = 10.0
 """Seconds between looks for ends of access."""
+
+FEW = 32
+"""The most requests, and objects of theirs, for which handlers get ready: many gain nothing."""
 
 TOGETHER = 256 * 1024
 """Bytes of requests after which a commit takes no more: one of 64 KiB can have 5,000 users."""
@@ -48,7 +54,8 @@ class Intake:
                 new = self._terms.writers.keep(conn, [c.submission for c in completed])
                 acceptance.admit(completed)
             self._terms.writers.kept(new)
-            yield acceptance.admitted(completed)
+            admitted = acceptance.admitted(completed)
+            yield replace(admitted, left=(*admitted.left, *_later(completed, admitted.accepted)))
 
     def _batches(self, submissions: Sequence[Submission]) -> Iterator[tuple[bool, list[Candidate]]]:
         """Read files, and yield those of one commit; a file that names another file is alone.
@@ -86,6 +93,19 @@ class Intake:
         """List scheduled requests whose `not_before` has come."""
         with self._journal.reading() as conn:
             return request_rows.scheduled_until(conn, time.time())
+
+
+def _later(
+    candidates: Iterable[Candidate], accepted: Collection[RequestId]
+) -> Iterator[AfterCommit]:
+    """Yield that handlers get ready for a few steps that wait for others. accepted: who begins."""
+    if len(accepted) > FEW:
+        return
+    begun = [one for one in candidates if one.submission.ulid in accepted]
+    waiting = [step for one in begun for step in one.planned if steps.waits(step)]
+    keys = frozenset(claim.key for step in waiting for claim in step.claims)
+    if 0 < len(keys) <= FEW:
+        yield Prepare(keys)
 
 
 def together(submissions: Sequence[Submission]) -> Iterator[list[Submission]]:

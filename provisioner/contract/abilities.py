@@ -349,6 +349,20 @@ class Replans(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """A handler that has something to do before it can work, such as to start a program.
+
+    It is told when a request was accepted that needs it after other steps: nobody waits for what it
+    does meanwhile.
+    """
+
+    def prepare(self, keys: Collection[Key]) -> None:
+        """Get ready to make some objects soon; reads only. Returns at once, and never raises; may
+        be called by any thread, and for nothing."""
+        ...
+
+
+@runtime_checkable
 class Shuts(Protocol):
     """A handler whose objects can shut people out while they are open, such as by a limit of 0.
 

@@ -50,6 +50,7 @@ class Backend:
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[list[Change]] = field(default_factory=list)
+    prepared: list[list[Key]] = field(default_factory=list)
     questions: int = 0
     away: bool = False
     lane: str = ""
@@ -68,6 +69,9 @@ class Accounts:
         self.lane = backend.lane or instance
         self._instance = instance
         self.backend = backend
+
+    def prepare(self, keys: Collection[Key]) -> None:
+        self.backend.prepared.append(sorted(keys))
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         for name in ("account", "user"):

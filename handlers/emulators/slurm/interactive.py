@@ -1,9 +1,10 @@
-"""Emulated `sacctmgr -n -P` without a command: it reads commands from its standard input.
+"""Emulated `sacctmgr` without a command: it reads commands from its standard input.
 
 Promises: what slurm-wlm 22.05.8, 24.11.5 and 26.05.5 print when their input is a pipe and COLUMNS
 is larger than any line: the prompt, the line as it was read, and the answer; and on the standard
 error, what is wrong with it. Like them it keeps the names of QOS and of resources from its first
-question about associations, and prints none that came later. Leaves out: any command but `show`.
+question about associations, and prints none that came later. With `-i` it also writes; it ends with
+its input, and its exit code is 1 if a command was refused. Leaves out: writing without `-i`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     Names = tuple[list[str], list[str]]
 
 PROMPT = "sacctmgr: "
+_VERBS = ("show", "add", "modify", "delete")
 
 
-def converse(state: str) -> int:
-    """Answer commands until there are no more; return the exit code."""
+def converse(state: str, *, immediate: bool = False) -> int:
+    """Answer commands until there are no more; return the exit code. immediate: it may write."""
     names: Names | None = None
     code = 0
     while True:
@@ -37,11 +39,12 @@ def converse(state: str) -> int:
         sys.stdout.write(_repeated(line))
         words = line.split()
         try:
-            with opened(state) as data:
+            writes = immediate and words[:1] != ["show"]
+            with opened(state, write=writes) as data:
                 if words[:2] == ["show", "assoc"]:
                     names = names or (data.qos, data.tres)
                     _overlook(data, *names)
-                _run(data, words)
+                _run(data, words, _VERBS if immediate else ("show",))
         except sacctmgr.Refused as refused:
             sys.stderr.write(f"{refused}\n")
             sys.stderr.flush()
@@ -54,8 +57,8 @@ def _repeated(line: str) -> str:
     return f"\r<{line[over + 2 :]}" if over > 0 else line
 
 
-def _run(data: Slurmdbd, words: list[str]) -> None:
-    if words[:1] == ["show"]:
+def _run(data: Slurmdbd, words: list[str], verbs: tuple[str, ...]) -> None:
+    if words and words[0] in verbs:
         sacctmgr.run(data, words)
     elif words:
         raise sacctmgr.Refused(f"invalid keyword: {words[0]}")

@@ -62,7 +62,7 @@ def install(directory: Path, clusters: Sequence[str] = ("a", "b")) -> Path:
 def main(program: str, arguments: Sequence[str], state: str) -> int:
     """Run one of the programs; return its exit code."""
     if program == "sacctmgr" and all(word.startswith("-") for word in arguments):
-        return interactive.converse(state)
+        return interactive.converse(state, immediate="-i" in arguments)
     run, writes = _command(program, arguments)
     try:
         with opened(state, write=writes) as data:

@@ -175,6 +175,11 @@ class Slurmrestd:
 
     # Writing.
 
+    def prepare(
+        self, accounts: Collection[str], users: Collection[str], described: Collection[str]
+    ) -> None:
+        """Do nothing: slurmrestd runs."""
+
     def add_accounts(self, names: Sequence[str], attributes: Sequence[str]) -> None:
         words = read_words(attributes)
         condition = self._condition(words) | {"accounts": list(names)}

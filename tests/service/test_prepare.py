@@ -1,0 +1,50 @@
+"""Handlers hear of what they are to make soon, while other steps of the same request come first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioner.admission import intake
+from provisioner.spool.submit import drop
+from tests.support.engine_site import Site, allocation
+
+MORE = "first/member/cf/bob"
+USER = "provisioner: 1\naction: user.provision\nuser: {{name: {name}, surname: x, uid: 7}}\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_a_handler_hears_of_the_objects_of_a_step_that_waits(site: Site) -> None:
+    site.drop(USER.format(name="ann"))
+    assert (site.first.prepared, site.second.prepared) == ([], [["second/account/ann"]])
+
+
+def test_it_hears_of_all_requests_of_a_commit_at_once(site: Site) -> None:
+    for name in ("ann", "bob"):
+        drop(site.spool.staging, f"{name}.yaml", USER.format(name=name).encode())
+    site.take()
+    assert site.second.prepared == [["second/account/ann", "second/account/bob"]]
+
+
+def test_it_hears_of_no_step_that_begins_at_once(site: Site) -> None:
+    site.drop(allocation(1, code="aa"))
+    assert (site.first.prepared, site.second.prepared) == ([], [])
+
+
+@pytest.mark.parametrize(("few", "heard"), [(1, []), (2, [["first/member/cf/ann", MORE]])])
+def test_it_hears_of_no_crowd(
+    site: Site, monkeypatch: pytest.MonkeyPatch, few: int, heard: list[list[str]]
+) -> None:
+    monkeypatch.setattr(intake, "FEW", few)
+    site.drop(allocation(1, users="ann, bob"))
+    assert site.first.prepared == heard
+
+
+def test_it_hears_of_no_request_that_is_refused(site: Site) -> None:
+    site.drop(USER.format(name="No"))
+    assert site.second.prepared == []
