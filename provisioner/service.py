@@ -193,9 +193,8 @@ class Service:
         observing = any(lane.observing for lane in self.lanes.values())
         mode = "only observing, nothing is written to a backend" if observing else "writing"
         return (
-            f"provisioner {version('hpc-provisioner')} serves {config.service}: "
-            f"spool {config.spool}, journal {config.journal}, "
-            f"lanes {', '.join(lanes) or 'none'}; {mode}"
+            f"provisioner {version('hpc-provisioner')} serves {config.service}: spool "
+            f"{config.spool}, journal {config.journal}, lanes {', '.join(lanes) or 'none'}; {mode}"
         )
 
     def drain(self, patience: float) -> bool:
@@ -345,6 +344,7 @@ class Service:
                 case after.WakeLanes():
                     self._wake_lanes()
                 case after.Prepare(keys):
+                    threads.wake(self._journal, self._fed)
                     self._system.prepare(keys)
                 case other:
                     assert_never(other)

@@ -29,17 +29,34 @@ class Lately(Generic[_Answer]):
     _answers: Sequence[_Answer] = ()
     _at: float = 0.0
     _wrote: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _coming: object = None
+    _turn: threading.Condition = field(default_factory=threading.Condition)
+
+    def expect(self, asked: object) -> None:
+        """Let who takes the answers to these questions wait for them; `arrived` ends that."""
+        with self._turn:
+            self._coming = asked
+
+    def arrived(self, asked: object) -> None:
+        """Say that these questions are answered, or will not be."""
+        with self._turn:
+            if self._coming == asked:
+                self._coming = None
+            self._turn.notify_all()
 
     def keep(self, asked: object, answers: Sequence[_Answer], at: float) -> None:
         """Keep answers, unless this process has written since. at: when they were asked for."""
-        with self._lock:
+        with self._turn:
             if at > self._wrote:
                 self._asked, self._answers, self._at = asked, answers, at
 
     def take(self, asked: object) -> Sequence[_Answer] | None:
-        """Return the answers to questions, and forget them; None if there are none that serve."""
-        with self._lock:
+        """Return the answers to questions, and forget them; None if there are none that serve.
+
+        Those that are expected are waited for, for a moment.
+        """
+        with self._turn:
+            self._turn.wait_for(lambda: self._coming != asked, MOMENT)
             known, answers, at = self._asked, self._answers, self._at
             if known != asked or time.monotonic() - at > MOMENT:
                 return None
@@ -48,6 +65,6 @@ class Lately(Generic[_Answer]):
 
     def wrote(self) -> None:
         """Forget them: this process has written."""
-        with self._lock:
+        with self._turn:
             self._wrote = time.monotonic()
             self._asked, self._answers = None, ()

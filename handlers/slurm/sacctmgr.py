@@ -88,14 +88,21 @@ class Sacctmgr:
     ) -> None:
         """Look beforehand, and start what a user can be added by: see `Slurmdbd.prepare`."""
         questions = self._questions(accounts, users, described)
-        with contextlib.suppress(RuntimeError):  # a host without a thread left
+        self.lately.expect(questions)
+        try:
             threading.Thread(target=self._prepare, args=[questions], daemon=True).start()
+        except RuntimeError:  # a host without a thread left
+            self.lately.arrived(questions)
 
     def _prepare(self, questions: Sequence[Question]) -> None:
-        with contextlib.suppress(Fault, OSError, RuntimeError):
-            self._kept(questions)
-            if self.spare is not None:
-                self.spare.prepare()
+        try:
+            with contextlib.suppress(OSError, RuntimeError):
+                if self.spare is not None:
+                    self.spare.prepare()
+            with contextlib.suppress(Fault, RuntimeError):
+                self._kept(questions)
+        finally:
+            self.lately.arrived(questions)
 
     def _kept(self, questions: Sequence[Question]) -> Sequence[Rows]:
         """Return the rows of each answer, which may serve the next look. Raises Unavailable."""

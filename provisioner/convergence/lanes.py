@@ -116,10 +116,8 @@ class Lane:
         """Drain until stopped. An error of the engine itself is logged, and the lane continues."""
         while self._goes_on():
             try:
+                self.drain()
                 pause = self.rest()
-                # Mostly nothing is due: each lane is woken after each commit.
-                if pause == 0.0 and self.drain():
-                    continue
             except journal.JournalBroken:
                 return  # the service ends, and says why
             except journal.JournalFull as error:
@@ -152,7 +150,8 @@ class Lane:
     def drain(self) -> int:
         """Take what is due, batch by batch, and converge it; return the number of objects taken.
 
-        The results of a batch are recorded while the next one is written, those of a few at once.
+        The results of a batch are recorded while the next one is written, those of a few at once:
+        whether more is due shows afterwards.
         """
         taken = 0
         try:
@@ -168,9 +167,9 @@ class Lane:
                 self._results.finish()
                 record = functools.partial(self._hand_on, batch, outcomes, ended)
                 self._results = Beside(record, {due.item.key for due in batch})
-                if len(batch) < min(FEW, self.most):
-                    self._results.finish()
                 taken += len(batch)
+                if len(batch) < min(FEW, self.most):
+                    break
         finally:
             self._results.finish()
             self._results = nothing()

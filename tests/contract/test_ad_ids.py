@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from handlers.ldap import ad_account
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.text import Entry
+from handlers.ldap.numbers import numbers as numbers_module
 from handlers.ldap.numbers.ids import Ids, Named
 from handlers.ldap.numbers.notes import BLOCK
 from handlers.ldap.numbers.numbers import Bearing, Numbers, Taken
@@ -218,6 +221,53 @@ def test_a_range_that_is_used_up_says_so(directory: Backend) -> None:
     numbers.take(["account/a", "account/b"])
     with pytest.raises(Permanent, match="used up"):
         numbers.take(["account/c"])
+
+
+def test_a_number_that_was_just_found_free_is_asked_for_once_more_when_it_is_noted(
+    directory: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    find = Directory.find
+
+    def seen(self: Directory, attribute: str, values: Any, *rest: Any, **more: Any) -> list[Entry]:
+        asked.extend([attribute] if values else [])
+        return find(self, attribute, values, *rest, **more)
+
+    monkeypatch.setattr(Directory, "find", seen)
+    numbers, bob = numbers_of(directory), [named("bob", 10_003)]
+    assert numbers.taken(bob) == {}
+    assert numbers.hold(bob) == {}
+    assert asked == ["cn", "uidNumber", "cn"]
+    asked.clear()
+    assert numbers.hold(bob) == {}
+    assert asked == ["cn", "uidNumber"]  # what was found serves once, and bob has a note
+
+
+@pytest.mark.parametrize("other", ["names", "takes"])
+def test_who_notes_a_number_after_it_was_found_free_is_seen(directory: Backend, other: str) -> None:
+    numbers, bob = numbers_of(directory), [named("bob", 10_000)]
+    assert numbers.taken(bob) == {}
+    if other == "names":
+        assert numbers_of(directory).hold([named("ann", 10_000)]) == {}
+    else:
+        assert given(numbers_of(directory).take(["account/ann"])) == {"account/ann": 10_000}
+    assert [str(fault) for fault in numbers.hold(bob).values()] == [
+        "account/bob: uidNumber 10000 is account/ann's"
+    ]
+
+
+@pytest.mark.parametrize("why", ["a moment later", "another number"])
+def test_who_bears_a_number_is_looked_for_again(
+    directory: Backend, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, bob, eve = numbers_of(directory), named("bob", 10_003), named("eve", 10_004)
+    assert numbers.taken([bob]) == {}
+    if why == "a moment later":
+        monkeypatch.setattr(numbers_module, "_MOMENT", 0.0)
+    for number in (10_003, 10_004):
+        directory.user(directory.name(f"u{number}"), uidNumber=number, gidNumber=100)
+    wanted = [bob] if why == "a moment later" else [bob, eve]
+    assert numbers.hold(wanted).keys() == {want.key for want in wanted}
 
 
 def test_numbers_far_apart_are_held_and_found_as_others_are(directory: Backend) -> None:

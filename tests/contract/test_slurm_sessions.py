@@ -171,6 +171,25 @@ def test_a_session_that_does_not_answer_in_time_is_ended_and_plain_calls_answer(
     assert [pid for pid in pids if alive(pid)] == []
 
 
+def test_a_look_waits_for_another_threads(centre: Centre) -> None:
+    """It is answered by sessions then: plain calls take longer than the other's look."""
+    centre.readers._lock.acquire()
+    over = threading.Timer(0.05, centre.readers._lock.release)
+    over.start()
+    centre.look()
+    over.join()
+    assert centre.asked() == []
+
+
+def test_a_look_does_not_wait_long_for_another_threads(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "TURN", 0.0)
+    with centre.readers._lock:
+        assert centre.look() == centre.plain()
+    assert centre.asked() == LISTS
+
+
 def test_sessions_end_when_nobody_asks(centre: Centre) -> None:
     pids = centre.pids()
     centre.readers.idle = 0.0

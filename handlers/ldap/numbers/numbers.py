@@ -12,6 +12,7 @@ Leaves out: the text of notes (`notes`), reading and writing them (`register`).
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,9 @@ from handlers.ldap.numbers.ids import Ids, Named
 from handlers.ldap.numbers.notes import Note, Standing, block_of, is_same, strangers
 from handlers.ldap.numbers.register import Register
 from provisioner.contract import Bearers, Conflict, Fault, Key, Permanent, split_key
+
+_MOMENT = 1.0
+"""Seconds for which a number that was free counts as free, until it is noted."""
 
 _TRIES = 1000
 """Blocks that are tried before a writer gives up."""
@@ -60,6 +64,20 @@ class Bearing:
         return self.attribute.removesuffix("Number")
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Numbers that were free when they were asked for. noted: notes of them; at: when, in monotonic
+    seconds."""
+
+    free: frozenset[Named] = frozenset()
+    noted: Sequence[Note] = ()
+    at: float = 0.0
+
+    def has(self, wanted: Sequence[Named]) -> bool:
+        """Return True if all of some numbers were free a moment ago."""
+        return self.free.issuperset(wanted) and time.monotonic() - self.at < _MOMENT
+
+
 class Numbers:
     """Gives out the numbers of one range, and holds those that requests name."""
 
@@ -76,6 +94,7 @@ class Numbers:
         self._lock = threading.Lock()
         self._next = 0
         self._held: dict[int, str] = {}
+        self._just = _Found()
         self._bearers: Bearers = lambda *_: {}
 
     def heed(self, bearers: Bearers) -> None:
@@ -219,9 +238,16 @@ class Numbers:
         """Make sure that only its owner has each number, before it is written.
 
         Return a fault that names who else has it, or had it, for each that must not be written.
+        What `taken` has just found free is not asked for again: what others note meanwhile is read
+        once it is noted here.
         """
-        noted = self._noted(wanted)
-        faults = self._faults(wanted, noted)
+        just, self._just = self._just, _Found()
+        faults: dict[Key, Fault] = {}
+        if just.has(wanted):
+            noted = just.noted
+        else:
+            noted = self._noted(wanted)
+            faults = self._faults(wanted, noted)
         free = [want for want in wanted if want.key not in faults]
         if self._register is None:
             with self._lock:  # two owners of one batch both have no note
@@ -234,7 +260,11 @@ class Numbers:
 
     def taken(self, wanted: Sequence[Named]) -> dict[Key, Fault]:
         """Return a fault for each named number that is already another's, as `hold` would find."""
-        return self._faults(wanted, self._noted(wanted))
+        began, noted = time.monotonic(), self._noted(wanted)
+        faults = self._faults(wanted, noted)
+        free = frozenset(want for want in wanted if want.key not in faults)
+        self._just = _Found(free, noted, began)
+        return faults
 
     def _noted(self, wanted: Sequence[Named]) -> list[Note]:
         if self._register is None:
