@@ -251,7 +251,7 @@ def test_who_asks_meanwhile_does_not_wait_for_that(site: Site, woken: list[int])
     site.service.take = partial(dropping, site, site.service.take)  # type: ignore[method-assign]
     woken.clear()
     reconcile(site, entry(1, "ann", "bob"), entry(2, "eve"))
-    assert min(woken) < 5
+    assert woken[0] < 5
     assert newest(site, "one.json").state == "done"
 
 
