@@ -255,10 +255,6 @@ class Service:
             return 0
         self.clock.now()  # corrects waits before anything is written with the time of day
         now, more = time.monotonic(), False
-        if now >= self._look_later:
-            self._look_later = now + LATER
-            for admitted in self.intake.due(self.clock.dated):
-                self._after_commit(admitted.left)
         names = self._spool.waiting(BATCH)
         self._company_until = self._company_until or now + COMPANY
         try:
@@ -269,6 +265,10 @@ class Service:
                 threads.wake(self._journal, self._fed)
             elif names or not self.portions.looking:
                 self._wake_lanes()
+        if now >= self._look_later:  # after the files: whoever drops one waits for it
+            self._look_later = now + LATER
+            for admitted in self.intake.due(self.clock.dated):
+                self._after_commit(admitted.left)
         return len(names) + self.portions.step()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:

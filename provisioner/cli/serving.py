@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -82,6 +83,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
         if not drain:
+            gc.freeze()  # all threads wait while the collector looks, and this stays anyway
             service.run(Notifier())
             return
         with following(config.journal):

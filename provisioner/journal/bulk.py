@@ -27,7 +27,8 @@ Values = Callable[[Mapping[str, Any]], Any]
 Watch = Callable[[str, Any], None]
 """Gets each statement that `drive` runs, and its values: a row, or a list of rows."""
 
-_WATCH = "watch"
+_WATCH, _DRIVER = "watch", "driver"
+"""What is noted at a connection: who is told, and the driver's own."""
 
 
 def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -110,10 +111,13 @@ def drive(conn: Connection, sql: str, values: Any) -> sqlite3.Cursor:
 
     Raises DBAPIError as SQLAlchemy does.
     """
-    notify = conn.info.get(_WATCH)
-    if notify is not None:
+    noted = conn.info
+    if (notify := noted.get(_WATCH)) is not None:
         notify(sql, values)
-    database: sqlite3.Connection = conn.connection.driver_connection  # type: ignore[assignment]
+    database: sqlite3.Connection | None = noted.get(_DRIVER)
+    if database is None:
+        database = noted[_DRIVER] = conn.connection.driver_connection
+    assert database is not None
     try:
         if type(values) is list:
             return database.executemany(sql, values)
@@ -126,8 +130,10 @@ def among(
     conn: Connection, statement: Select[Any], ids: Collection[str], **values: Any
 ) -> list[Any]:
     """Run a query with `IDS` for any number of them, as `rows` does. values: of the others."""
-    parts = chunks(ids)
-    return [row for part in parts for row in rows(conn, statement, {**values, IDS.key: part})]
+    found: list[Any] = []
+    for part in chunks(ids):
+        found += rows(conn, statement, {**values, IDS.key: part})
+    return found
 
 
 def rows(conn: Connection, statement: Select[Any], values: Mapping[str, Any]) -> list[Any]:

@@ -91,6 +91,7 @@ class Journal:
         """Use `open` instead."""
         self.path = path
         self._engine = engine
+        self._kept = database.Kept(engine)
         self._turn = threading.RLock()
         self._log: Log | None = None
         self._room: Room | None = None
@@ -142,7 +143,7 @@ class Journal:
         with self._turn, self._guarded(), self._eased(new_work):
             number, total = self._position, self._total
             try:
-                with self._engine.begin() as conn:
+                with self._kept.transaction(reading=False) as conn:
                     if self._sum is not None:
                         self._sum.moved = 0
                     self._did = [] if self._log is not None else None
@@ -166,14 +167,12 @@ class Journal:
             if self._read_on is not None:
                 yield self._read_on
                 return
-            with self._engine.connect() as bare:
-                conn = bare.execution_options(reading=True)
-                with conn.begin():
-                    self._read_on = conn
-                    try:
-                        yield conn
-                    finally:
-                        self._read_on = None
+            with self._kept.transaction(reading=True) as conn:
+                self._read_on = conn
+                try:
+                    yield conn
+                finally:
+                    self._read_on = None
 
     @contextmanager
     def rehearsal(self, conn: Connection) -> Iterator[None]:
@@ -209,7 +208,7 @@ class Journal:
         there = self.path.stat()
         self._file = there.st_dev, there.st_ino
         if self._log is None:
-            with self._engine.connect() as conn:
+            with self._kept.transaction(reading=True) as conn:
                 self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
                 bulk.watch(conn, self._note)
             event.listen(self._engine, "before_cursor_execute", self._capture)
@@ -226,6 +225,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the database, and the redo log's file."""
+        self._kept.close()
         self._engine.dispose()
         if self._log is not None:
             self._log.rotate()

@@ -289,7 +289,9 @@ class Policy:
     def _by_rules(self, submitter: Submitter, question: Question, misfit_of: Misfit) -> Answer:
         misfits: list[str] = []
         allowed: list[str] = []
-        question = replace(question, already=question.already - self._reach(submitter, question))
+        if question.already:
+            beyond = question.already - self._reach(submitter, question)
+            question = replace(question, already=beyond)
         for rule in self._rules:
             if not named(rule.who, submitter):
                 continue

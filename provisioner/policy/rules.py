@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from provisioner.config.policy import RuleConfig
 from provisioner.contract import Key, split_key
@@ -102,52 +103,45 @@ Misfit = Callable[[RuleConfig, Submitter, Question], str | None]
 
 def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     """Return the question of a request alone. keys: the objects that it claims."""
-    allocation = request.values.get("allocation") or {}
-    quota = allocation.get("quota") or {}
-    code = (request.values.get("project") or {}).get("code")
-    groups = (request.values.get("user") or {}).get("groups") or ()
-    slurm = allocation.get("slurm") or {}
-    storage = allocation.get("storage") or {}
-    accounts = (slurm.get("account"), slurm.get("parent"), storage.get("fileset"))
-    projects = frozenset(name for name in (code, *groups) if name)
+    values = request.values
+    user, project = values.get("user") or _NOTHING, values.get("project") or _NOTHING
+    allocation = values.get("allocation") or _NOTHING
+    slurm = allocation.get("slurm") or _NOTHING
+    storage, quota = allocation.get("storage") or _NOTHING, allocation.get("quota") or _NOTHING
+    groups, code = user.get("groups") or (), project.get("code")
+    codes = (code,) if code else ()
+    account, above, fileset = slurm.get("account"), slurm.get("parent"), storage.get("fileset")
+    projects = frozenset((*codes, *filter(None, groups)))
     return Question(
         action=request.action,
-        resources=frozenset({request.resource} if request.resource else ()),
+        resources=frozenset((request.resource,) if request.resource else ()),
         projects=projects,
-        accounts=projects.union(name for name in accounts if name),
+        accounts=projects.union(filter(None, (account, above, fileset))),
         space=quota.get("space"),
         files=quota.get("files"),
-        adopt=request.adopt or bool(request.values.get("differing")),
+        adopt=request.adopt or bool(values.get("differing")),
         path=bool(storage.get("path")),
-        numbers=_numbers_in(request),
-        names=_names_in(request, keys),
+        numbers=_numbers_in(user, project),
+        names={
+            "user": request.users,
+            "group": (*groups, *codes),
+            # Each account directly below the root of the tree stands alone.
+            "account": (*codes, *filter(None, (account, above if above != "root" else None))),
+            # A route can make names from anything in a request.
+            "object": tuple(sorted({name for key in keys for name in split_key(key)[2:]})),
+        },
         on_behalf_of=request.on_behalf_of,
-        digest=request.values.get("digest"),
+        digest=values.get("digest"),
     )
 
 
-def _numbers_in(request: Request) -> tuple[str, ...]:
+_NOTHING: Mapping[str, Any] = {}
+
+
+def _numbers_in(user: Mapping[str, Any], project: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys by which a request gives numbers."""
-    given = (("user", "uid"), ("user", "gid"), ("project", "gid"))
-    numbers = ((part, key, (request.values.get(part) or {}).get(key)) for part, key in given)
-    return tuple(f"{part}.{key}" for part, key, number in numbers if number is not None)
-
-
-def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, ...]]:
-    values = request.values
-    user = values.get("user") or {}
-    code = (values.get("project") or {}).get("code")
-    slurm = (values.get("allocation") or {}).get("slurm") or {}
-    # Each account directly below the root of the tree stands alone.
-    above = slurm.get("parent") if slurm.get("parent") != "root" else None
-    codes = (code,) if code else ()
-    return {
-        "user": request.users,
-        "group": (*user.get("groups", ()), *codes),
-        "account": (*codes, *(name for name in (slurm.get("account"), above) if name)),
-        # A route can make names from anything in a request.
-        "object": tuple(sorted({name for key in keys for name in split_key(key)[2:]})),
-    }
+    given = (("user.uid", user, "uid"), ("user.gid", user, "gid"), ("project.gid", project, "gid"))
+    return tuple([name for name, part, key in given if part.get(key) is not None])
 
 
 def named(listed: Sequence[str], submitter: Submitter) -> bool:

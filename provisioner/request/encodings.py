@@ -15,6 +15,8 @@ _MARKS = {
 }
 """How a text begins in an encoding that marks itself, the longest first."""
 
+_BEGINNINGS = tuple(_MARKS)
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -32,9 +34,9 @@ def decoded(data: bytes) -> str:
 
 def wrong(data: bytes) -> tuple[int, str, str] | None:
     """Return line, message and expectation if bytes are no UTF-8 text; None if they are."""
-    for mark, name in _MARKS.items():
-        if data.startswith(mark):
-            return 1, f"the file is {name}, not UTF-8", _to_utf8(name)
+    if data.startswith(_BEGINNINGS):
+        name = next(name for mark, name in _MARKS.items() if data.startswith(mark))
+        return 1, f"the file is {name}, not UTF-8", _to_utf8(name)
     if b"\x00" in data:
         name = _unmarked(data)
         return 1, f"the file is {name or 'binary'}, not UTF-8", _to_utf8(name)

@@ -119,6 +119,10 @@ def check_directory(
     any other; owner: uid of the service, if that is another process. Raises ConfigError.
     """
     owner = os.geteuid() if owner is None else owner
+    open_to_others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    sound = not open_to_others or (door and status.st_mode & stat.S_ISVTX)
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == owner and sound:
+        return  # as mostly; each sweep asks
     quoted = shlex.quote(str(path))
     if not stat.S_ISDIR(status.st_mode):
         raise ConfigError(f"{path} is not a directory", advice=f"rm {quoted}; provisioner init")
@@ -127,16 +131,12 @@ def check_directory(
             f"{path} belongs to uid {status.st_uid}, but the service runs as uid {owner}",
             advice=f"chown {owner} {quoted}",
         )
-    open_to_others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if not open_to_others:
-        return
     if not door:
         raise ConfigError(f"{path} is writable by others", advice=f"chmod go-w {quoted}")
-    if not status.st_mode & stat.S_ISVTX:
-        raise ConfigError(
-            f"{path} is writable by others and not sticky: they could remove each other's files",
-            advice=f"chmod +t {quoted}",
-        )
+    raise ConfigError(
+        f"{path} is writable by others and not sticky: they could remove each other's files",
+        advice=f"chmod +t {quoted}",
+    )
 
 
 def check_same_device(staging: Path, status: os.stat_result, active: os.stat_result) -> None:

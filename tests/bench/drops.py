@@ -7,6 +7,7 @@ The writer is another process.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from provisioner.service import Service
 from provisioner.spool import submit as writer
 from provisioner.spool.spool import Submission
 from provisioner.spool.submit import drop
+from provisioner.spool.watch import Watcher
 from tests.bench import floors
 from tests.bench.figure import Aim, Figure, Run, Setting
 from tests.bench.place import fresh
@@ -80,6 +82,19 @@ def running(service: Service) -> Iterator[None]:
         thread.join()
 
 
+def dropped(staging: Path, number: int) -> list[Dropped]:
+    """Have another process drop requests, and return what it says of each."""
+    context = multiprocessing.get_context("spawn")
+    times: multiprocessing.Queue[Dropped] = context.Queue()
+    time.sleep(0.5)
+    process = context.Process(target=write, args=(staging, times, number))
+    process.start()
+    said = [times.get(timeout=60) for _ in range(number)]
+    process.join()
+    time.sleep(0.5)
+    return said
+
+
 def drops(top: Path, number: int) -> list[tuple[float, float]]:
     """Return for each drop the seconds of the writer's call, and those from the rename in it to the
     end of the commit."""
@@ -92,16 +107,43 @@ def drops(top: Path, number: int) -> list[tuple[float, float]]:
         accepted.update((one.name, now) for one in submissions)
 
     note_acceptance(service, note)
-    context = multiprocessing.get_context("spawn")
-    times: multiprocessing.Queue[Dropped] = context.Queue()
     with running(service):
-        time.sleep(0.5)
-        process = context.Process(target=write, args=(spool.staging, times, number))
-        process.start()
-        dropped = [times.get(timeout=60) for _ in range(number)]
-        process.join()
-        time.sleep(0.5)
-    return [(each.ended - each.began, accepted[each.name] - each.renamed) for each in dropped]
+        said = dropped(spool.staging, number)
+    return [(each.ended - each.began, accepted[each.name] - each.renamed) for each in said]
+
+
+def drops_alone(top: Path, number: int) -> list[float]:
+    """Return the seconds from each rename to the end of a commit, where as many threads do no more.
+
+    One hears of the file, and wakes the other, which lists the directory, renames and reads the
+    file, and commits such rows, once more in a log that is flushed.
+    """
+    waiting, journal = floors.Waiting(top, 0), floors.database(top / "floor.db", floors.ACCEPTED)
+    log = os.open(top / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    staging, woken, over = waiting.root / "staging", threading.Event(), threading.Event()
+    accepted: dict[str, float] = {}
+
+    def accept() -> None:
+        while not over.is_set():
+            woken.wait()
+            woken.clear()
+            names = [name for name in os.listdir(staging) if name[0] != "."]  # noqa: PTH208
+            if names:
+                waiting.take(names, "active")
+                floors.insert(journal, floors.ACCEPTED, names, log)
+                accepted.update(dict.fromkeys(names, time.monotonic()))
+
+    watcher, thread = Watcher(staging, woken.set), threading.Thread(target=accept)
+    thread.start()
+    watcher.start()
+    said = dropped(staging, number)
+    over.set()
+    watcher.stop()
+    woken.set()
+    thread.join()
+    os.close(log)
+    journal.close()
+    return [accepted[each.name] - each.renamed for each in said]
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:
@@ -114,7 +156,7 @@ def acceptances(share: float, setting: Setting) -> Iterator[Run]:
     number = setting.size(DROPS)
     while True:
         with fresh(setting.top) as top:
-            floor = percentile(floors.accept(top, number, 1), share)
+            floor = percentile(drops_alone(top, number), share)
         with fresh(setting.top) as top:
             accepted = [seconds for _, seconds in drops(top, number)]
             yield Run(percentile(accepted, share) * 1000, floor * 1000)
@@ -136,7 +178,7 @@ def figure(name: str, share: float, aim: float) -> Figure:
     return Figure(
         name,
         f"from the rename of a lone request to its acceptance, {share:.0%} of 1,000 drops",
-        "a program that renames and reads a file and commits such rows",
+        "a program of two threads that hears of, renames and reads a file, and commits such rows",
         "ms",
         partial(acceptances, share),
         (Aim("value", aim, most=True, where="memory"),),

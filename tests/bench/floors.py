@@ -38,7 +38,7 @@ Clock = Callable[[], float]
 
 def database(path: Path, rows: Rows) -> sqlite3.Connection:
     """Make a database with tables of three columns."""
-    made = sqlite3.connect(path, isolation_level=None)
+    made = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     made.execute("PRAGMA journal_mode=WAL")
     made.execute("PRAGMA synchronous=FULL")
     for table, _, _ in rows:
@@ -46,13 +46,21 @@ def database(path: Path, rows: Rows) -> sqlite3.Connection:
     return made
 
 
-def insert(to: sqlite3.Connection, rows: Rows, names: Sequence[str]) -> None:
-    """Insert the rows of some requests, in a transaction of their own."""
+def insert(
+    to: sqlite3.Connection, rows: Rows, names: Sequence[str], log: int | None = None
+) -> None:
+    """Insert the rows of some requests, in a transaction of their own.
+
+    log: a file that gets as many bytes before the commit, flushed.
+    """
     to.execute("BEGIN")
     for table, number, size in rows:
         body = "x" * size
         each = ((name, body) for name in names for _ in range(number))
         to.executemany(f"INSERT INTO {table} (request, body) VALUES (?, ?)", each)
+    if log is not None:
+        os.write(log, b"x" * len(names) * sum(number * size for _, number, size in rows))
+        os.fdatasync(log)
     to.execute("COMMIT")
 
 

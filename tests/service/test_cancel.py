@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from provisioner.journal.schema import steps
 from tests.support.engine_site import Site, allocation, control, membership, user
 from tests.support.manifest_site import put
 from tests.support.steering import RECONCILE, claims, waits
@@ -327,6 +330,18 @@ def test_what_is_cancelled_in_the_moment_when_its_time_comes_stays_cancelled(
     monkeypatch.undo()
     site.drain()
     assert [len(claims(site)), site.first.rows] == [0, {}]
+
+
+def test_a_cancellation_that_is_there_when_the_time_comes_goes_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioner.service.LATER", 0.0)
+    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+    site.drop(allocation(1, "ann", head=f"id: late\nnot_before: {soon.isoformat()}\n"), "late.yaml")
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.01)
+    site.request(control("request.cancel", "late"), "cancel.yaml")
+    with site.system.journal.reading() as conn:
+        assert conn.scalars(select(steps.c.name)).all() == []
 
 
 # What is another's.
