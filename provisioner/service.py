@@ -259,16 +259,16 @@ class Service:
         self._company_until = self._company_until or now + COMPANY
         try:
             self._take_and_admit(names)
+            if now >= self._look_later:  # after the files: whoever drops one waits for it
+                self._look_later = now + LATER
+                for admitted in self.intake.due(self.clock.dated):
+                    self._after_commit(admitted.left)
             more = len(names) == BATCH and now < self._company_until
         finally:
             if more:
                 threads.wake(self._journal, self._fed)
             elif names or not self.portions.looking:
                 self._wake_lanes()
-        if now >= self._look_later:  # after the files: whoever drops one waits for it
-            self._look_later = now + LATER
-            for admitted in self.intake.due(self.clock.dated):
-                self._after_commit(admitted.left)
         return len(names) + self.portions.step()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:

@@ -171,6 +171,10 @@ class Kept:
         self._engine = engine
         self._conn: Connection | None = None
 
+    def __del__(self) -> None:
+        # SQLAlchemy's own list of connections in use would keep the file open once nobody has this.
+        self._engine.dispose()
+
     @contextmanager
     def transaction(self, *, reading: bool) -> Iterator[Connection]:
         """Give the connection in a transaction, which ends with the block. reading: writes nothing.

@@ -80,6 +80,27 @@ class Room(Protocol):
         """Free the whole reserve."""
 
 
+class Notes:
+    """What a transaction has run, for the redo log; None outside of those that it keeps.
+
+    The database knows these, and not the journal, which it would otherwise keep alive.
+    """
+
+    def __init__(self) -> None:
+        self.did: list[Statement] | None = None
+
+    def note(self, sql: str, values: Any) -> None:
+        """Note what was run."""
+        if self.did is not None and sql.lstrip()[:6].upper() in _WRITES:
+            self.did.append((sql, values))
+
+    def capture(
+        self, _: object, __: object, sql: str, values: Any, ___: object, ____: bool
+    ) -> None:
+        """Note what SQLAlchemy is about to run."""
+        self.note(sql, values)
+
+
 class Journal:
     """One open database.
 
@@ -95,7 +116,7 @@ class Journal:
         self._turn = threading.RLock()
         self._log: Log | None = None
         self._room: Room | None = None
-        self._did: list[Statement] | None = None
+        self._notes = Notes()
         self._read_on: Connection | None = None
         self._position = 0
         self._file = (0, 0)
@@ -146,7 +167,7 @@ class Journal:
                 with self._kept.transaction(reading=False) as conn:
                     if self._sum is not None:
                         self._sum.moved = 0
-                    self._did = [] if self._log is not None else None
+                    self._notes.did = [] if self._log is not None else None
                     yield conn
                     number, total = self._keep(conn)
             except DBAPIError as error:
@@ -154,7 +175,7 @@ class Journal:
                     self._take_back(error)
                 raise
             finally:
-                self._did = None
+                self._notes.did = None
             self._position, self._total = number, total
 
     @contextmanager
@@ -177,15 +198,15 @@ class Journal:
     @contextmanager
     def rehearsal(self, conn: Connection) -> Iterator[None]:
         """Roll back what the block writes inside a transaction: the caller only sees its effect."""
-        did = len(self._did or ())
+        did = len(self._notes.did or ())
         moved = self._sum.moved if self._sum is not None else 0
         trial = conn.begin_nested()
         try:
             yield
         finally:
             trial.rollback()
-            if self._did is not None:
-                del self._did[did:]
+            if self._notes.did is not None:
+                del self._notes.did[did:]
             if self._sum is not None:
                 self._sum.moved = moved
 
@@ -208,10 +229,11 @@ class Journal:
         there = self.path.stat()
         self._file = there.st_dev, there.st_ino
         if self._log is None:
-            with self._kept.transaction(reading=True) as conn:
+            self._kept.close()
+            with self._engine.connect() as conn:  # in no transaction
                 self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
-                bulk.watch(conn, self._note)
-            event.listen(self._engine, "before_cursor_execute", self._capture)
+                bulk.watch(conn, self._notes.note)
+            event.listen(self._engine, "before_cursor_execute", self._notes.capture)
         self._log, self._room = log, room
 
     def when_broken(self, callback: Callable[[], None]) -> None:
@@ -232,22 +254,12 @@ class Journal:
 
     # Private.
 
-    def _capture(
-        self, _: object, __: object, sql: str, values: Any, ___: object, ____: bool
-    ) -> None:
-        self._note(sql, values)
-
-    def _note(self, sql: str, values: Any) -> None:
-        """Note for the redo log what was run."""
-        if self._did is not None and sql.lstrip()[:6].upper() in _WRITES:
-            self._did.append((sql, values))
-
     def _keep(self, conn: Connection) -> tuple[int, int]:
         """Write a transaction to the redo log, just before its commit; return its number and sum.
 
         The log decides: after a crash before the commit, the next start applies the transaction.
         """
-        did, self._did = self._did, None
+        did, self._notes.did = self._notes.did, None
         if not did or self._log is None or self._sum is None:
             return self._position, self._total
         self._check_in_place()

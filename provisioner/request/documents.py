@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -227,7 +227,7 @@ class _Builder:
     def build(self, loader: Any) -> Document | None:
         """Read events until the stream ends; return None if there was no document."""
         documents = 0
-        for _ in range(EVENTS + 1):
+        for count in range(EVENTS + 1):
             event: Any = loader.get_event()
             line = event.start_mark.line + 1
             kind = type(event)  # the loader makes exactly these types
@@ -245,8 +245,8 @@ class _Builder:
                 raise _refuse(line, f"alias *{event.anchor}", "no aliases")
             elif kind is yaml.StreamEndEvent:
                 break
-        else:
-            raise _refuse(None, f"more than {EVENTS} keys and values", f"at most {EVENTS}")
+            if count == EVENTS:
+                raise _refuse(None, f"more than {EVENTS} keys and values", f"at most {EVENTS}")
         if self.problems:
             read = None if self.root is None else Document(self.root, self.lines)
             raise InvalidDocument(self.problems, read)
@@ -261,33 +261,24 @@ class _Builder:
         self.stack.append(_Open(value, path))
 
     def _scalar(self, event: Any, line: int) -> None:
-        if event.tag is not None:
-            _check_tag(event.tag, line)
+        _check_tag(event.tag, line)
         top = self.stack[-1] if self.stack else None
-        if top is not None and top.key is None and type(top.value) is dict:
-            self._key(top, event, line)
+        if top is not None and isinstance(top.value, dict) and top.key is None:
+            key = event.value
+            if not event.style and (odd := _ODD_KEY.search(key)):
+                raise InvalidDocument([_odd(line, odd[0])])
+            if key in top.value:
+                first = self.lines[(*top.path, key)]
+                why = f"the key is here and in line {first}"
+                place = dotted((*top.path, key))
+                self.problems.append(Problem(line, place, why, "each key once"))
+            else:
+                self.lines[(*top.path, key)] = line
+            top.key = key
             return
-        value = event.value
-        if value in _PLAIN_NULL and not event.style and event.implicit[0]:
-            value = None
-        if top is None or top.key is None:
-            self._put(value, line)
-            return
-        cast(dict[str, Any], top.value).setdefault(top.key, value)
-        top.key = None
-
-    def _key(self, top: _Open, event: Any, line: int) -> None:
-        """Keep a key whose value comes next."""
-        key = event.value
-        if not (key.isascii() or event.style) and (odd := _ODD_KEY.search(key)):
-            raise InvalidDocument([_odd(line, odd[0])])
-        path = (*top.path, key)
-        if key in top.value:
-            why = f"the key is here and in line {self.lines[path]}"
-            self.problems.append(Problem(line, dotted(path), why, "each key once"))
-        else:
-            self.lines[path] = line
-        top.key = key
+        plain = event.style is None or event.style == ""
+        absent = plain and event.implicit[0] and event.value in _PLAIN_NULL
+        self._put(None if absent else event.value, line)
 
     def _put(self, value: Any, line: int) -> Path:
         """Put a value in its place; return its path."""

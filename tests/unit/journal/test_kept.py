@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import StaticPool
 
+from provisioner.journal import facts
 from provisioner.journal.database import Kept, _begin
+from provisioner.journal.journal import Journal
+from provisioner.recovery.redo_log import RedoLog
 
 TABLES = (
     "CREATE TABLE parents (name TEXT PRIMARY KEY)",
@@ -84,3 +90,16 @@ def test_a_look_begins_without_the_right_to_write(engine: Engine) -> None:
             pass
     kept.close()
     assert begun == ["True", "False", "True"]
+
+
+def test_a_journal_that_nobody_has_leaves_no_file_open(tmp_path: Path) -> None:
+    book = Journal.open(tmp_path / "journal.db")
+    book.record_into(RedoLog(tmp_path, book.identity, 1))
+    book.when_broken(book.close)  # so that only the collector finds it, as a service's
+    with book.transaction() as conn:
+        facts.put(conn, "fact", "noted")
+    book._log.rotate()  # type: ignore[union-attr]
+    del book, conn
+    gc.collect()
+    opened = {os.path.realpath(path) for path in Path("/proc/self/fd").iterdir()}
+    assert not {path for path in opened if path.startswith(str(tmp_path))}
