@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,12 @@ from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.wiring import System
 from tests.bench.figure import Aim, Figure, Run, Setting
-from tests.bench.lab import make, system_in
+from tests.bench.into_slurm import Slurm
+from tests.bench.lab import make, slurm_of, system_in
 from tests.bench.place import fresh
 
 USERS = 1000
+HUNDRED = 100
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,31 @@ def raw_adds(handler: Handler, stem: str, first: int, number: int) -> float:
     return time.perf_counter() - began
 
 
+def least(system: System, slurm: Slurm, stem: str, first: int, number: int) -> float:
+    """Return the seconds of the same raw adds while, beside them, what each hundred needs next is
+    done by as few calls as there are: this host looks their names up, which asks the same
+    directory, and Slurm adds them. first: the first's uid."""
+    one = one_add(system.handlers["ad"], f"{stem}x", first)
+    names = system.handlers["names"]
+    own = f"cluster={slurm.cluster}"
+
+    def follow(users: Sequence[str]) -> None:
+        names.observe([key for user in users for key in names.claims({"user": user})])
+        slurm.sacctmgr("add", "user", ",".join(users), "account=bench", own)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:
+        following = []
+        for start in range(0, number, HUNDRED):
+            users = [f"{stem}l{n}" for n in range(start, min(start + HUNDRED, number))]
+            for n, user in enumerate(users, start):
+                one.again(user, first + 1 + n)
+            following.append(pool.submit(follow, users))
+        for each in following:
+            each.result()
+    return time.perf_counter() - began
+
+
 def by_requests(system: System, spool: Spool, stem: str, number: int) -> float:
     """Return the seconds of so many users by a request each, all of which wait.
 
@@ -117,7 +145,32 @@ def rounds(setting: Setting) -> Iterator[Run]:
             yield Run(by_requests(system, spool, stem, number), floor)
 
 
+def bare(setting: Setting) -> Iterator[Run]:
+    """Yield the seconds of raw adds with what must follow them, and of raw adds alone."""
+    assert setting.lab is not None
+    number, slurm = setting.size(USERS), slurm_of(setting.lab)
+    first = random.randrange(26000, 31000)
+    while True:
+        stem = "e" + uuid.uuid4().hex[:6]
+        with fresh(setting.top) as top:
+            system, _ = system_in(setting.lab, top)
+            make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
+            floor = raw_adds(system.handlers["ad"], stem, first, number)
+            first += number + 1
+            beside = least(system, slurm, f"{stem}b", first, number)
+            first += number + 1
+            yield Run(beside, floor)
+
+
 FIGURES = (
+    Figure(
+        "everywhere-least",
+        "1,000 raw adds into AD, each hundred looked up by the host and added to Slurm beside",
+        "raw adds into AD alone, one a person",
+        "s",
+        bare,
+        needs="lab",
+    ),
     Figure(
         "everywhere",
         "1,000 new users in AD, AD LDS, homes and Slurm, a request each",

@@ -70,12 +70,16 @@ class Centre:
         return process.run(argv, **more)
 
     def begin(self) -> None:
-        """Wait until sessions answer."""
+        """Wait until sessions answer a whole look."""
         until = time.monotonic() + 20
-        while self.readers.ask([]) is None or len(self.pids()) < 5:
+        while True:
+            self.calls.clear()
             self.look()
+            if not self.asked():
+                break
             assert time.monotonic() < until, "no session answers"
             time.sleep(0.01)
+        assert len(self.pids()) == 5
         self.calls.clear()
 
     def look(self) -> dict[str, Any]:
