@@ -345,7 +345,7 @@ class Service:
                     self._wake_lanes()
                 case after.Prepare(keys):
                     threads.wake(self._journal, self._fed)
-                    self._system.prepare(keys)
+                    self._system.prepare(keys, self.lanes)
                 case other:
                     assert_never(other)
 

@@ -49,7 +49,7 @@ from provisioner.contract.abilities import (
     able,
 )
 from provisioner.convergence.calls.questions import unexpected
-from provisioner.convergence.lanes import lanes_of
+from provisioner.convergence.lanes import Lane, lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.journal.figures import quota
 from provisioner.journal.journal import Journal
@@ -122,11 +122,15 @@ class System:
             self._remember,
         )
 
-    def prepare(self, keys: Iterable[Key]) -> None:
-        """Tell handlers that they are to make some objects soon."""
+    def prepare(self, keys: Iterable[Key], lanes: Mapping[str, Lane]) -> None:
+        """Tell handlers that they are to make some objects soon. A backend whose lane is paused or
+        waits for it is left alone."""
         for instance, some in groupby(sorted(keys), lambda key: split_key(key)[0]):
             handler = self.handlers.get(instance)
-            if handler is not None and able(handler, Prepares):
+            if handler is None:
+                continue
+            lane = lanes[handler.lane]
+            if able(handler, Prepares) and not (lane.paused or lane.away):
                 handler.prepare(list(some))
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from provisioner.contract import Fault
 from provisioner.service import Service
@@ -59,7 +60,8 @@ def least(system: System, journal: sqlite3.Connection, name: str, uid: int) -> f
     began = time.perf_counter()
     handlers = system.handlers
     member = {"account": "bench", "user": name}
-    system.prepare(handlers["slurm-lab"].claims(member))
+    slurm: Any = handlers["slurm-lab"]
+    slurm.prepare(slurm.claims(member))
     make(handlers["ad"], {"name": name, "surname": name, "uid": uid, "gid": 10000})
     insert(journal, DONE, [name])
     resolved(system, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.admission import intake
+from provisioner.convergence.lanes import Lane
 from provisioner.spool.submit import drop
 from tests.support.engine_site import Site, allocation
 
@@ -43,6 +44,16 @@ def test_it_hears_of_no_crowd(
     monkeypatch.setattr(intake, "FEW", few)
     site.drop(allocation(1, users="ann, bob"))
     assert site.first.prepared == heard
+
+
+@pytest.mark.parametrize("why", ["paused", "away"])
+def test_a_backend_that_is_left_alone_hears_of_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    lane = site.service.lanes["second"]
+    monkeypatch.setattr(lane if why == "paused" else Lane, why, True)
+    site.drop(USER.format(name="ann"))
+    assert site.second.prepared == []
 
 
 def test_it_hears_of_no_request_that_is_refused(site: Site) -> None:
