@@ -3,11 +3,11 @@
 __all__ = [
     "audit",
     "bulk",
-    "cells",
     "database",
     "dialect",
     "facts",
     "journal",
-    "migrations",
+    "kept",
     "schema",
+    "sums",
 ]

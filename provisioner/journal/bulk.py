@@ -8,12 +8,11 @@ statements that write and return rows.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Dialect, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +28,21 @@ Watch = Callable[[str, Any], None]
 
 _WATCH, _DRIVER = "watch", "driver"
 """What is noted at a connection: who is told, and the driver's own."""
+
+
+class Cursor(Protocol):
+    """What the driver returned: rows, if it was a query."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class _Driven(Protocol):
+    """The driver's connection."""
+
+    def execute(self, sql: str, values: Any, /) -> Cursor: ...
+    def executemany(self, sql: str, rows: Any, /) -> Cursor: ...
 
 
 def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -106,7 +120,7 @@ def watch(conn: Connection, notify: Watch) -> None:
     conn.info[_WATCH] = notify
 
 
-def drive(conn: Connection, sql: str, values: Any) -> sqlite3.Cursor:
+def drive(conn: Connection, sql: str, values: Any) -> Cursor:
     """Run SQL on the database connection. values: a row, or a list of rows to write.
 
     Raises DBAPIError as SQLAlchemy does.
@@ -114,7 +128,7 @@ def drive(conn: Connection, sql: str, values: Any) -> sqlite3.Cursor:
     noted = conn.info
     if (notify := noted.get(_WATCH)) is not None:
         notify(sql, values)
-    database: sqlite3.Connection | None = noted.get(_DRIVER)
+    database: _Driven | None = noted.get(_DRIVER)
     if database is None:
         database = noted[_DRIVER] = conn.connection.driver_connection
     assert database is not None
@@ -122,7 +136,7 @@ def drive(conn: Connection, sql: str, values: Any) -> sqlite3.Cursor:
         if type(values) is list:
             return database.executemany(sql, values)
         return database.execute(sql, values)
-    except sqlite3.Error as error:
+    except _errors(conn) as error:
         raise _translated(conn, sql, values, error) from error
 
 
@@ -152,7 +166,7 @@ def rows(conn: Connection, statement: Select[Any], values: Mapping[str, Any]) ->
     cursor = drive(conn, sql, tuple(bound))
     try:
         return [make(row) for row in cursor]
-    except sqlite3.Error as error:
+    except _errors(conn) as error:
         raise _translated(conn, sql, bound, error) from error
 
 
@@ -216,7 +230,14 @@ def _maker(statement: Select[Any], dialect: Dialect) -> Callable[[Sequence[Any]]
     return make
 
 
-def _translated(conn: Connection, sql: str, values: Any, error: sqlite3.Error) -> Exception:
-    found: Any = DBAPIError.instance(sql, values, error, sqlite3.Error, dialect=conn.dialect)
+def _errors(conn: Connection) -> type[Exception]:
+    """Return the class of the driver's errors; asked only when there is one."""
+    driver: Any = conn.dialect.loaded_dbapi
+    errors: type[Exception] = driver.Error
+    return errors
+
+
+def _translated(conn: Connection, sql: str, values: Any, error: Exception) -> Exception:
+    found: Any = DBAPIError.instance(sql, values, error, _errors(conn), dialect=conn.dialect)
     assert isinstance(found, Exception)
     return found

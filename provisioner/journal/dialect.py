@@ -1,24 +1,20 @@
 """The dialect: where SQLite's SQL differs from that of other databases.
 
-Promises: every module that writes statements takes these differences from here, so that another
-database needs only another module like this one. Leaves out: connecting, and the file (`database`).
+Promises: every module that writes statements takes these differences from here. Leaves out: types
+of cells, and connecting: each database's folder has its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import JSON, BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
-from sqlalchemy.dialects import registry, sqlite
+from sqlalchemy import BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql.operators import custom_op
 
 __all__ = [
     "IDS",
-    "SCHEME",
-    "Dialect",
     "chunks",
     "folded",
     "is_project",
@@ -28,33 +24,6 @@ __all__ = [
     "upsert",  # an insert with `on_conflict_do_...`
 ]
 
-
-class _Json(sqlite.JSON):
-    """JSON as text. What SQLAlchemy does around reading a cell takes longer than reading it."""
-
-    def result_processor(self, dialect: Any, coltype: object) -> Callable[[Any], Any]:
-        """Return the function that reads a cell."""
-        read = dialect._json_deserializer
-        return lambda cell: None if cell is None else read(cell)
-
-
-class Dialect(SQLiteDialect_pysqlite):
-    """How SQLAlchemy speaks to every journal: what it compiled for one is right for all."""
-
-    supports_statement_cache = True
-    colspecs = {**SQLiteDialect_pysqlite.colspecs, JSON: _Json}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dialect)
-
-    def __hash__(self) -> int:
-        return hash(Dialect)
-
-
-SCHEME = "sqlite+journal"
-"""How the address of a database begins that is spoken to so."""
-
-registry.register(SCHEME.replace("+", "."), __name__, Dialect.__name__)
 
 _CHUNK = 500
 """Values in one IN list: below every database's limit on parameters."""

@@ -3,13 +3,12 @@
 Promises: a transaction is on disk when it returns (SQLite: write-ahead log, synchronous=FULL), or
 not at all. A redo log, if there is one, has it before the database. After a disk error the journal
 writes nothing more: only reading the file again shows what is on it (`JournalBroken`). Leaves out:
-the file itself (`database`), and the rows (`request_rows`, `ledger`, `object_rows`).
+the database itself (`database`), and the rows (`request_rows`, `ledger`, `object_rows`).
 """
 
 from __future__ import annotations
 
 import errno
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,28 +16,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy
-from sqlalchemy import Engine, event
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from provisioner.contract import ConfigError, Fault
-from provisioner.journal import bulk, cells, database, facts, migrations, sums
-from provisioner.journal.schema import Spoilt
+from provisioner.journal import bulk, database, facts, sums
+from provisioner.journal.database import Database, Trouble
+from provisioner.journal.dialect import upsert
+from provisioner.journal.kept import Kept
+from provisioner.journal.schema import VERSION, Spoilt, marks
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
-_UNREADABLE = "Could not decode to UTF-8"
-"""How the driver's message about a text that is not UTF-8 begins; it has no code."""
+_MARK = upsert(marks)
+_PLACE = _MARK.on_conflict_do_update(index_elements=["name"], set_={"value": _MARK.excluded.value})
 
-_PLACE = "INSERT INTO marks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-
-_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
-_BROKEN = {
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_CANTOPEN,
-}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -108,18 +100,18 @@ class Journal:
     the same file themselves.
     """
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, opened: Database) -> None:
         """Use `open` instead."""
-        self.path = path
-        self._engine = engine
-        self._kept = database.Kept(engine)
+        self.path = opened.path
+        self._database = opened
+        self._engine = opened.engine
+        self._kept = Kept(opened.engine)
         self._turn = threading.RLock()
         self._log: Log | None = None
         self._room: Room | None = None
         self._notes = Notes()
         self._read_on: Connection | None = None
         self._position = 0
-        self._file = (0, 0)
         self._sum: sums.Sum | None = None
         self._total = 0
         self._broken: JournalBroken | None = None
@@ -132,23 +124,18 @@ class Journal:
         Raises ConfigError if the directory is missing, or the file is not a journal of the current
         version.
         """
-        return cls(database.connect(path), path)
+        return cls(database.connect(path))
 
     def check(self) -> None:
         """Read every page, index and cell. Raises ConfigError if it is damaged."""
         try:
             with self.reading() as conn:
-                lines = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
+                problem = self._database.damage(conn)
         except DBAPIError as error:
-            raise database.unusable(self.path, error) from error
+            raise self._database.unusable(error) from error
         except JournalBroken as error:
             raise ConfigError(error.message, advice=error.advice) from error
-        problem = "; ".join(" ".join(str(line).split()) for line in lines if line != "ok")
-        if not problem:
-            try:
-                problem = cells.wrong(self.path, migrations.VERSION)
-            except sqlite3.Error as error:
-                raise database.unusable(self.path, error) from error
+        problem = problem or self._database.wrong()
         if problem:
             raise ConfigError(
                 f"the journal {self.path} is damaged: {problem}", advice=database.REBUILD
@@ -226,12 +213,10 @@ class Journal:
         """Write every later transaction to a redo log as well."""
         self._position = self.position
         self._total = self._sum_up()
-        there = self.path.stat()
-        self._file = there.st_dev, there.st_ino
         if self._log is None:
             self._kept.close()
             with self._engine.connect() as conn:  # in no transaction
-                self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
+                self._sum = self._database.summed(conn)
                 bulk.watch(conn, self._notes.note)
             event.listen(self._engine, "before_cursor_execute", self._notes.capture)
         self._log, self._room = log, room
@@ -262,37 +247,28 @@ class Journal:
         did, self._notes.did = self._notes.did, None
         if not did or self._log is None or self._sum is None:
             return self._position, self._total
-        self._check_in_place()
+        displaced = self._database.displaced()
+        if displaced:
+            raise self._break(displaced)
         number = self._position + 1
         total = (self._total + self._sum.moved) % sums.MODULUS
-        encoded = sums.encode(migrations.VERSION, number, total)
-        bulk.drive(conn, _PLACE, [(facts.POSITION, str(number)), (facts.SUM, encoded)])
+        encoded = sums.encode(VERSION, number, total)
+        place = {facts.POSITION: str(number), facts.SUM: encoded}
+        bulk.run(conn, _PLACE, [{"name": name, "value": value} for name, value in place.items()])
         try:
             self._log.append(number, did)
         except OSError as error:
             raise self._fault_of(error, "the redo log") from error
         return number, total
 
-    def _check_in_place(self) -> None:
-        """Break if the journal's path no longer leads to the file that is open.
-
-        The open file would be lost together with all later writes.
-        """
-        try:
-            there = self.path.stat()
-        except FileNotFoundError:
-            raise self._break(f"the journal {self.path} was removed while it was served") from None
-        if (there.st_dev, there.st_ino) != self._file:
-            raise self._break(f"another file was put in the place of the journal {self.path}")
-
     def _sum_up(self) -> int:
         """Return the stored sum of all rows, or compute it. Raises ConfigError if damaged."""
         try:
             with self.reading() as conn:
-                kept = sums.read(facts.get(conn, facts.SUM), migrations.VERSION, self._position)
+                kept = sums.read(facts.get(conn, facts.SUM), VERSION, self._position)
             if kept is not None:
                 return kept
-            return cells.read(self.path, migrations.VERSION)[1]
+            return self._database.total()
         except (Spoilt, ValueError) as error:
             raise ConfigError(
                 f"the journal {self.path} is damaged: {error}", advice=database.REBUILD
@@ -303,8 +279,7 @@ class Journal:
 
         The caller gets the error, and so learns that it was not written.
         """
-        code = _code(error)
-        if self._log is None or (code & 0xFF in _BROKEN and code not in _FULL):
+        if self._log is None or self._database.trouble(error) is Trouble.BROKEN:
             return
         try:
             self._log.take_back()
@@ -321,7 +296,9 @@ class Journal:
         try:
             yield
         except (JournalFull, DBAPIError) as error:
-            if room is not None and (isinstance(error, JournalFull) or _code(error) in _FULL):
+            if room is not None and (
+                isinstance(error, JournalFull) or self._database.trouble(error) is Trouble.FULL
+            ):
                 room.give_up()  # the next try has that room
             raise
 
@@ -333,13 +310,14 @@ class Journal:
         except Spoilt as error:
             raise self._break(f"the journal {self.path} is damaged: {error}") from error
         except DBAPIError as error:
-            code = _code(error)
-            if str(error.orig).startswith(_UNREADABLE):
-                raise self._break(f"the journal {self.path} is damaged: {error.orig}") from error
-            if code in _FULL:
-                raise _full(self.path, error.orig) from error
-            if code & 0xFF in _BROKEN:
-                raise self._break(f"the journal {self.path}: {error.orig}") from error
+            match self._database.trouble(error):
+                case Trouble.UNREADABLE:
+                    reason = f"the journal {self.path} is damaged: {error.orig}"
+                    raise self._break(reason) from error
+                case Trouble.FULL:
+                    raise _full(self.path, error.orig) from error
+                case Trouble.BROKEN:
+                    raise self._break(f"the journal {self.path}: {error.orig}") from error
             raise
 
     def _fault_of(self, error: OSError, what: str) -> Fault:
@@ -355,10 +333,6 @@ class Journal:
         )
         self._on_break()
         return self._broken
-
-
-def _code(error: DBAPIError) -> int:
-    return int(getattr(error.orig, "sqlite_errorcode", 0))
 
 
 def is_of_rows(error: Exception) -> bool:

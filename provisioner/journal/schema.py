@@ -33,6 +33,9 @@ from provisioner.objects.states import Adoption, MessageState, RequestState, Ste
 
 metadata = MetaData()
 
+VERSION = 19
+"""The version of these tables; a change of them needs the next one, and a migration to it."""
+
 
 class Spoilt(Exception):
     """A cell is not what its column holds."""

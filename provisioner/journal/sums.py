@@ -1,17 +1,14 @@
 """The sum of a journal's rows, kept with each transaction: it reveals a cell changed from outside.
 
-Promises: a write on a connection that a `Sum` watches moves the sum by the old and the new rows.
-The sum is stored with the number of the transaction and the version of the tables, so that a sum of
-other rows is ignored. Leaves out: events, which are a chain of their own, and request bodies, which
-have a digest.
+Promises: the sum is stored with the number of the transaction and the version of the tables, so
+that a sum of other rows is ignored. Leaves out: events, which are a chain of their own, request
+bodies, which have a digest, and noticing what is written, which each database does in its own way.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from provisioner.journal.schema import companions, events, marks, metadata, requests
 
@@ -32,7 +29,7 @@ def columns(table: str) -> list[str]:
 
 
 def of(table: str, cells: tuple[Any, ...]) -> int:
-    """Return what a row adds to the sum. cells: as SQLite returns them, of `columns`."""
+    """Return what a row adds to the sum. cells: as the driver returns them, of `columns`."""
     if table == marks.name and cells[0] in (NAME, _POSITION):
         return 0
     if table == companions.name:
@@ -58,32 +55,7 @@ def read(value: str | None, version: int, position: int) -> int | None:
     return int(total, 16) if (int(of), int(at)) == (version, position) else None
 
 
-class Sum:
-    """The amount by which the current transaction moves the sum."""
+class Sum(Protocol):
+    """What a database keeps: by how much the current transaction moves the sum."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        """Make a connection keep it."""
-        self.moved = 0
-        db.create_function("sum_of_rows", -1, self._move)
-        db.execute("PRAGMA temp_store=MEMORY")
-        for table in SUMMED:
-            names = columns(table.name)
-            minus = _call(-1, table.name, "OLD", names)
-            plus = _call(1, table.name, "NEW", names)
-            for verb, calls in (
-                ("INSERT", plus),
-                ("DELETE", minus),
-                ("UPDATE", f"{minus}, {plus}"),
-            ):
-                db.execute(
-                    f"CREATE TEMP TRIGGER sum_{table.name}_{verb} AFTER {verb} "
-                    f"ON main.{table.name} BEGIN SELECT {calls}; END"
-                )
-
-    def _move(self, sign: int, table: str, *cells: Any) -> None:
-        self.moved += sign * of(table, cells)
-
-
-def _call(sign: int, table: str, row: str, names: Sequence[str]) -> str:
-    listed = ", ".join(f'{row}."{name}"' for name in names)
-    return f"sum_of_rows({sign}, '{table}', {listed})"
+    moved: int

@@ -18,23 +18,25 @@ import logging
 import os
 import shlex
 import shutil
-import sqlite3
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError
-from provisioner.journal import migrations
 from provisioner.journal.journal import Journal
+from provisioner.journal.schema import VERSION
+from provisioner.journal.sqlite import copies as files
+from provisioner.journal.sqlite.copies import Unreadable, position_of
 from provisioner.recovery import redo_log
 from provisioner.recovery.lineage import trace
 from provisioner.recovery.redo_log import RedoLog
 from provisioner.recovery.reserve import Reserve
 from provisioner.system import ulid, users
+from provisioner.system.disks import flush
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ _LEFT = 86400.0
 _DAMAGED = ".damaged"
 """The end of the name of a copy in which a damaged page was found."""
 
-_UNREADABLE = (sqlite3.Error, KeyError, ValueError, OSError)
+_UNREADABLE = (Unreadable, KeyError, ValueError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +162,8 @@ def copy_to(journal: Path, target: Path) -> None:
                 f"{target.parent} has no room for a copy of the journal",
                 advice=f"make room: df -h {shlex.quote(str(target.parent))}",
             )
-        with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            migrations.copy(db, target, check)
-    except (OSError, sqlite3.Error) as error:
+        files.copy(journal, target, check)
+    except (OSError, Unreadable) as error:
         raise ConfigError(f"{journal} cannot be copied to {target}: {error}") from error
 
 
@@ -176,19 +177,11 @@ def check(path: Path) -> None:
     if not may_read(path):
         raise ConfigError(f"{path} cannot be read by {users.user_name(os.geteuid())}")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            lines = db.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.Error as error:
+        damage = files.damage(path)
+    except Unreadable as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
-    if lines != [("ok",)]:
-        raise ConfigError(f"{path} is damaged: {' '.join(str(lines[0][0]).split())}")
-
-
-def position_of(path: Path) -> tuple[str, int]:
-    """Return the id of a copy's journal, and the position of the copy."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        values = dict(db.execute("SELECT name, value FROM marks").fetchall())
-    return values["journal"], int(values["position"])
+    if damage:
+        raise ConfigError(f"{path} is damaged: {damage}")
 
 
 def back_up(journal: Path, directory: Path, keep: int) -> Copy:
@@ -204,7 +197,7 @@ def back_up(journal: Path, directory: Path, keep: int) -> Copy:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         target = directory / f"journal-{moment}-{identity}-{position:012}.db"
         partial.replace(target)
-        migrations.flush(directory)
+        flush(directory)
         prune(directory, identity, keep, target)
         return look(target)
     except _UNREADABLE as error:
@@ -285,7 +278,7 @@ class Copier:
             ) from error
         rename_former(directory, self._journal.identity)
         self._short = self._is_short()
-        self._log = RedoLog(directory, self._journal.identity, migrations.VERSION)
+        self._log = RedoLog(directory, self._journal.identity, VERSION)
         self._reserve = Reserve(self._places)
         self._reserve.admits()
         self._journal.record_into(self._log, self._reserve)

@@ -8,12 +8,11 @@ the log decides. Leaves out: a journal that is further behind (`rebuild`).
 from __future__ import annotations
 
 import logging
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from provisioner.contract import ConfigError
 from provisioner.journal.database import REBUILD
+from provisioner.journal.sqlite import copies
 from provisioner.recovery import backup, redo_log
 from provisioner.recovery.lineage import File, Lineage, trace
 from provisioner.recovery.redo_log import Transaction
@@ -31,8 +30,8 @@ def check(path: Path, directory: Path) -> Transaction | None:
     Return the one transaction that it may lack. Raises ConfigError if it lacks more.
     """
     try:
-        identity, position = backup.position_of(path)
-    except (sqlite3.Error, KeyError, ValueError):
+        identity, position = copies.position_of(path)
+    except (copies.Unreadable, KeyError, ValueError):
         return None  # damaged, or older than its log: opening it says which
     lineage = trace(redo_log.files(directory, identity))
     if lineage.branches:
@@ -86,12 +85,8 @@ def _apply(path: Path, transaction: Transaction) -> None:
     """Commit the transaction that only the log has. Raises ConfigError if that is impossible."""
     backup.check(path)
     try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("BEGIN IMMEDIATE")
-            redo_log.apply(db, transaction)
-            db.execute("COMMIT")
-    except sqlite3.Error as error:
+        copies.redo(path, transaction.number, transaction.did)
+    except copies.Unreadable as error:
         raise ConfigError(
             f"the journal {path} does not fit its redo log: transaction {transaction.number} "
             f"cannot be applied: {error}",

@@ -11,22 +11,26 @@ spool and not in the log; they are reported.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError
-from provisioner.journal import audit, cells, facts, migrations
+from provisioner.journal import audit, facts
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import object_rows, request_rows
+from provisioner.journal.schema import VERSION
+from provisioner.journal.sqlite import cells, copies, migrations
+from provisioner.journal.sqlite.copies import Unreadable, position_of
 from provisioner.recovery import backup, level, redo_log, startup
 from provisioner.recovery.lineage import File, Lineage, trace
 from provisioner.recovery.redo_log import RedoLog
 from provisioner.spool.spool import Spool
+from provisioner.system.disks import flush
 
 _PORTION = 1000
 """How many log transactions are applied per transaction of the new database."""
@@ -108,7 +112,7 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
     finally:
         book.close()
     unknown = tuple(spool.root / place / ulid for ulid, place in kept if ulid not in known)
-    migrations.flush(made)
+    flush(made)
     aside = _take_place(made, journal)
     backup.back_up(journal, directory, config.backup.keep)
     why = _reasons(unused)
@@ -155,8 +159,8 @@ def _guessed(directory: Path, copy: Path | None, spool: Path) -> str | None:
     Raises ConfigError if the directory has copies of several.
     """
     if copy is not None:
-        with suppress(sqlite3.Error, KeyError, ValueError):
-            return backup.position_of(copy)[0]
+        with suppress(Unreadable, KeyError, ValueError):
+            return position_of(copy)[0]
         return None
     journals = sorted({made.journal for made in backup.found(directory) if made.journal})
     if len(journals) > 1:
@@ -181,7 +185,7 @@ def _lineage(directory: Path, identity: str | None, copy: Path | None) -> Lineag
 
 def _lies_beyond(copy: Path, lineage: Lineage) -> bool:
     """Return True if a copy was made after the place where the log forks."""
-    return bool(lineage.branches) and backup.position_of(copy)[1] > lineage.fork
+    return bool(lineage.branches) and position_of(copy)[1] > lineage.fork
 
 
 def _is_astray(copy: Path, lineage: Lineage) -> bool:
@@ -191,9 +195,8 @@ def _is_astray(copy: Path, lineage: Lineage) -> bool:
 
 def _is_in(copy: Path, files: Iterable[File]) -> bool:
     """Return True if some files of the log contain the newest event of a copy."""
-    with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        newest = db.execute("SELECT hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    return newest is not None and redo_log.contains(files, newest[0])
+    newest = copies.newest_event(copy)
+    return newest is not None and redo_log.contains(files, newest)
 
 
 def _base(
@@ -210,9 +213,9 @@ def _base(
         try:
             backup.check(path)
             _check_cells(path)
-            whose, _ = backup.position_of(path)
+            whose, _ = position_of(path)
             astray = _is_astray(path, lineage)
-        except (ConfigError, sqlite3.Error, KeyError, ValueError, OSError) as error:
+        except (ConfigError, Unreadable, KeyError, ValueError, OSError) as error:
             problem = error.message if isinstance(error, ConfigError) else f"{path}: {error}"
             unused.append(_Unused(path, problem, damaged=True))
             continue
@@ -233,9 +236,8 @@ def _reasons(unused: Iterable[_Unused]) -> tuple[str, ...]:
 
 def _check_cells(copy: Path) -> None:
     """Raise ConfigError if a copy of the current version has a cell that nobody wrote."""
-    with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        version = migrations.version_of(db)
-    problem = cells.wrong(copy, version) if version == migrations.VERSION else ""
+    version = migrations.version_at(copy)
+    problem = cells.wrong(copy, version) if version == VERSION else ""
     if problem:
         raise ConfigError(f"{copy} is damaged: {problem}")
 
@@ -243,7 +245,7 @@ def _check_cells(copy: Path) -> None:
 def _from_the_start(directory: Path, identity: str | None) -> bool:
     """Return True if the log has everything from the beginning, in the current tables."""
     files = redo_log.files(directory, identity) if identity else []
-    return bool(files) and files[0].after == 0 and files[0].version == migrations.VERSION
+    return bool(files) and files[0].after == 0 and files[0].version == VERSION
 
 
 def _redo(
@@ -255,37 +257,22 @@ def _redo(
             if identity is not None and lineage.line:
                 facts.put(conn, facts.JOURNAL, identity)
     else:
-        with closing(sqlite3.connect(f"{base.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            migrations.copy(db, made)
+        copies.copy(base, made)
     redone, until = 0, None
-    db = sqlite3.connect(made, isolation_level=None)
-    try:
-        # The file is flushed as a whole before it gets its name.
-        db.execute("PRAGMA synchronous=OFF")
-        version = migrations.version_of(db)
-        db.execute("BEGIN")
-        for transaction in redo_log.along(lineage, backup.position_of(made)[1]):
-            if transaction.version != version:
-                db.execute("COMMIT")
-                db.close()
-                migrations.migrate(made, migrations.STEPS[: transaction.version - 1])
-                db, version = sqlite3.connect(made, isolation_level=None), transaction.version
-                db.execute("BEGIN")
-            try:
-                redo_log.apply(db, transaction)
-            except sqlite3.Error as error:
-                raise ConfigError(
-                    f"transaction {transaction.number} of the redo log does not fit the journal "
-                    f"made from {base or 'nothing'}: {error}",
-                    advice="name another copy: provisioner journal rebuild --copy FILE",
-                ) from error
-            redone, until = redone + 1, transaction.at
-            if redone % _PORTION == 0:
-                db.execute("COMMIT")
-                db.execute("BEGIN")
-        db.execute("COMMIT")
-    finally:
-        db.close()
+    log = redo_log.along(lineage, position_of(made)[1])
+    for version, transactions in groupby(log, lambda transaction: transaction.version):
+        migrations.migrate(made, migrations.STEPS[: version - 1])
+        with copies.redoing(made, _PORTION) as redo:
+            for transaction in transactions:
+                try:
+                    redo(transaction.number, transaction.did)
+                except Unreadable as error:
+                    raise ConfigError(
+                        f"transaction {transaction.number} of the redo log does not fit the "
+                        f"journal made from {base or 'nothing'}: {error}",
+                        advice="name another copy: provisioner journal rebuild --copy FILE",
+                    ) from error
+                redone, until = redone + 1, transaction.at
     migrations.migrate(made)
     return redone, until
 
@@ -313,7 +300,7 @@ def _leave(
     left = []
     for copy in backup.found(directory, identity):
         wrong = not copy.whole or copy.path in damaged or copy.position > position
-        with suppress(sqlite3.Error):  # where it lies cannot be read any more
+        with suppress(Unreadable):  # where it lies cannot be read any more
             wrong = wrong or _is_astray(copy.path, lineage)
         if wrong:
             left.append(_aside(copy.path))
@@ -336,7 +323,7 @@ def _prepare(book: Journal, directory: Path, base: Path | None, newest: str) -> 
     Record that in the redo log as well.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    book.record_into(RedoLog(directory, book.identity, migrations.VERSION))
+    book.record_into(RedoLog(directory, book.identity, VERSION))
     now = time.time()
     origin = f"from {base.name if base else 'nothing'}"
     with book.transaction() as conn:
@@ -358,7 +345,7 @@ def _take_place(made: Path, journal: Path) -> Path | None:
             aside = journal.with_name(f"{journal.name}.damaged-{moment}{ending}")
             old.rename(aside)
     made.rename(journal)
-    migrations.flush(journal.parent)
+    flush(journal.parent)
     return aside
 
 

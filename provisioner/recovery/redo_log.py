@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -214,13 +213,6 @@ def along(lineage: Lineage, after: int) -> Iterator[Transaction]:
                     return
                 yield transaction
                 last = transaction.number
-
-
-def apply(db: sqlite3.Connection, transaction: Transaction) -> None:
-    """Run the statements of a transaction on a database, and set its position."""
-    for sql, rows in transaction.did:
-        db.executemany(sql, rows)
-    db.execute("UPDATE marks SET value = ? WHERE name = 'position'", [str(transaction.number)])
 
 
 def contains(files: Iterable[File], text: str) -> bool:

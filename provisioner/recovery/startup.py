@@ -11,7 +11,6 @@ command that fixes it. The spool names its journal in the file `journal`. Leaves
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -19,10 +18,12 @@ from pathlib import Path
 from provisioner.config.schema import Config
 from provisioner.config.served import Served, values
 from provisioner.contract import ConfigError
-from provisioner.journal import audit, facts, migrations
+from provisioner.journal import audit, facts
 from provisioner.journal.database import REBUILD
 from provisioner.journal.journal import Journal, JournalFull
 from provisioner.journal.records import request_rows
+from provisioner.journal.sqlite import migrations
+from provisioner.journal.sqlite.copies import Unreadable
 from provisioner.recovery import level
 from provisioner.spool.spool import Spool
 from provisioner.system import disks
@@ -56,7 +57,7 @@ def make_ready(spool: Path, path: Path, copies: Path) -> None:
         level.catch_up(path, copies)
         try:
             kept = migrations.migrate(path)
-        except sqlite3.Error:
+        except Unreadable:
             kept = None  # `Journal.open` says what is wrong
         except ConfigError as error:
             raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
@@ -167,6 +168,6 @@ def name(spool: Path, identity: str) -> None:
     with disks.named(made):
         made.write_text(f"{identity}\n", encoding="ascii")
         made.chmod(0o600)
-        migrations.flush(made)
+        disks.flush(made)
     made.replace(spool / NAMED)
-    migrations.flush(spool)
+    disks.flush(spool)

@@ -40,3 +40,12 @@ def advice(error: OSError) -> str:
     """Return what to do if a file cannot be written; '' for an unknown reason."""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "."
     return _ADVICE.get(error.errno or 0, "").format(path=shlex.quote(path))
+
+
+def flush(path: Path) -> None:
+    """Make a file's content, or a directory's entries, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

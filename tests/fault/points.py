@@ -205,15 +205,15 @@ def _hint(times: int) -> None:
 
 def _flush_nothing() -> None:
     """Make the journal as fast as if power never failed."""
-    from provisioner.journal import database
+    from provisioner.journal.sqlite import file
 
-    prepare = database._prepare
+    prepare = file._prepare
 
     def careless(connection: Any, record: object) -> None:
         prepare(connection, record)
         connection.execute("PRAGMA synchronous=OFF")
 
-    vars(database)["_prepare"] = careless
+    vars(file)["_prepare"] = careless
 
 
 def _child(order: Mapping[str, Any], points: Points) -> None:

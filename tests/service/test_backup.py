@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
+from provisioner.journal.sqlite import copies
 from provisioner.recovery import backup, redo_log
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation, control
@@ -52,7 +53,7 @@ def test_the_log_alone_gives_the_journal_where_it_was_there_from_the_start(
     site = Site(tmp_path)
     copy = tmp_path / "copy.db"
     backup.copy_to(site.config.journal, copy)
-    assert backup.position_of(copy)[1] == 2  # the first reading of the clock, and what is served
+    assert copies.position_of(copy)[1] == 2  # the first reading of the clock, and what is served
     site.request(allocation(1, "ann"), "one.yaml")
     assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.journal.journal import JournalBroken
+from provisioner.journal.sqlite import copies
 from provisioner.recovery import backup, lineage, redo_log
 from provisioner.recovery.redo_log import RedoLog
 from tests.support.cli_site import PROGRAM, Desk, Done, of_user, user
@@ -95,7 +96,7 @@ def older_beside_a_cut_log(desk: Served) -> None:
 def all_older(desk: Served) -> None:
     """Journal and log were put back as they were at the copy: only the spool knows of more."""
     older(desk)
-    position = backup.position_of(journal(desk))[1]
+    position = copies.position_of(journal(desk))[1]
     for file in redo_log.files(log_of(desk)):
         redo_log.leave(file, position)
 
@@ -181,14 +182,13 @@ def test_a_journal_that_is_put_back_in_time_loses_nothing(desk: Served, tmp_path
 
 def one_ahead(desk: Served) -> None:
     """Have the journal as it was one transaction before the end of its log."""
-    position = backup.position_of(journal(desk))[1]
+    position = copies.position_of(journal(desk))[1]
     older(desk)
-    with closing(sqlite3.connect(journal(desk))) as db:
-        for one in redo_log.read(log_of(desk), *backup.position_of(journal(desk))):
+    with copies.redoing(journal(desk), portion=1000) as redo:
+        for one in redo_log.read(log_of(desk), *copies.position_of(journal(desk))):
             if one.number < position:
-                redo_log.apply(db, one)
-        db.commit()
-    assert backup.position_of(journal(desk))[1] == position - 1
+                redo(one.number, one.did)
+    assert copies.position_of(journal(desk))[1] == position - 1
 
 
 def test_a_transaction_that_a_crash_left_in_the_log_alone_is_done_by_the_next_start(
@@ -233,7 +233,7 @@ def test_a_journal_without_the_end_of_its_log_is_served_and_copied_at_once(
     desk: Served, spoil: Callable[[Served], None]
 ) -> None:
     spoil(desk)
-    position = backup.position_of(journal(desk))[1]
+    position = copies.position_of(journal(desk))[1]
     with desk.service():
         until(lambda: backup.copies(log_of(desk))[-1].position >= position, "a newer copy")
     assert suspended(desk) == ["user:mallory"]
@@ -313,7 +313,7 @@ def test_a_rebuild_over_a_hole_leaves_a_log_of_one_line(desk: Served) -> None:
     found = lineage.trace(redo_log.files(log_of(desk)))
     assert found.branches == ()
     newest = backup.copies(log_of(desk))[-1].position
-    assert found.covers(newest, backup.position_of(journal(desk))[1])
+    assert found.covers(newest, copies.position_of(journal(desk))[1])
 
 
 def test_the_journal_of_another_instance_is_not_measured_by_this_ones_log(tmp_path: Path) -> None:

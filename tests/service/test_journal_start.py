@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.journal import migrations
+from provisioner.journal.schema import VERSION
 from tests.support.cli_site import Desk, user
 
 
@@ -59,7 +59,7 @@ def without_a_column(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version={migrations.VERSION + 1}")
+        db.execute(f"PRAGMA user_version={VERSION + 1}")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

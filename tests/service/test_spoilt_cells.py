@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
-from provisioner.journal import cells, migrations
 from provisioner.journal.journal import Journal, JournalBroken
-from provisioner.journal.schema import metadata, objects, requests
+from provisioner.journal.schema import VERSION, metadata, objects, requests
+from provisioner.journal.sqlite import cells
 from provisioner.recovery import rebuild, startup
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.user_lists import listed
@@ -178,7 +178,7 @@ def test_an_index_that_does_not_fit_its_rows_is_refused(site: Site, journal: Pat
 
 def test_a_whole_journal_is_served(site: Site, journal: Path) -> None:
     startup.make_ready(site.config.spool, journal, site.config.backup_directory)
-    kept, total = cells.read(journal, migrations.VERSION)
+    kept, total = cells.read(journal, VERSION)
     assert kept == total
 
 
@@ -190,7 +190,7 @@ def test_a_journal_that_an_older_program_went_on_with_is_summed_anew(
         db.execute("UPDATE requests SET uid = uid + 1")
         db.execute("UPDATE marks SET value = value + 1 WHERE name = 'position'")
         db.commit()
-    assert cells.read(journal, migrations.VERSION)[0] is None
+    assert cells.read(journal, VERSION)[0] is None
     startup.make_ready(site.config.spool, journal, site.config.backup_directory)
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from provisioner.admission.acceptance import Acceptance
 from provisioner.contract import InvalidRequest
-from provisioner.journal import cells, migrations
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
+from provisioner.journal.schema import VERSION
+from provisioner.journal.sqlite import cells
 from provisioner.recovery import backup
 from provisioner.request import crowds
 from provisioner.request.request import parse_request
@@ -186,7 +187,7 @@ def test_a_request_whose_list_is_lost_is_bound_to_nobody(site: Site) -> None:
 def test_the_journal_is_whole_with_a_list(site: Site) -> None:
     site.request(listed(site, ["ann", "bob"]))
     site.request(allocation(2, "cem", code="cg"))
-    assert cells.wrong(site.system.journal.path, migrations.VERSION) == ""
+    assert cells.wrong(site.system.journal.path, VERSION) == ""
 
 
 def test_a_copy_and_the_log_have_the_list(site: Site, tmp_path: Path) -> None:

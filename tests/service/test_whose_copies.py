@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
+from provisioner.journal.sqlite import copies
 from provisioner.recovery import backup, redo_log
 from provisioner.recovery.rebuild import rebuild
 from tests.support.cli_site import Desk, user
@@ -126,7 +127,7 @@ def test_init_and_doctor_name_the_journals_of_a_shared_directory(tmp_path: Path)
     for verb in ("init", "doctor"):
         said = two(verb).out
         assert "also has copies of" in said
-        assert all(backup.position_of(d.root / "journal/journal.db")[0] in said for d in (one, two))
+        assert all(copies.position_of(d.root / "journal/journal.db")[0] in said for d in (one, two))
     assert "kept: no copy yet" in two("doctor").out
     assert two("health", code=None).out.count("backup=") == 0
 

@@ -6,7 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from provisioner.recovery import backup, redo_log
+from provisioner.journal.sqlite import copies
+from provisioner.recovery import redo_log
 
 
 def dump(path: Path) -> list[str]:
@@ -17,11 +18,10 @@ def dump(path: Path) -> list[str]:
 
 def replayed(copy: Path, directory: Path) -> list[str]:
     """Return the contents of a copy after the log was replayed on it."""
-    identity, position = backup.position_of(copy)
-    with closing(sqlite3.connect(copy)) as db:
+    identity, position = copies.position_of(copy)
+    with copies.redoing(copy, portion=1000) as redo:
         for one in redo_log.read(directory, identity, position):
-            redo_log.apply(db, one)
-        db.commit()
+            redo(one.number, one.did)
     return dump(copy)
 
 

@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from provisioner.journal import facts
-from provisioner.journal.database import Kept, _begin
 from provisioner.journal.journal import Journal
+from provisioner.journal.kept import Kept
+from provisioner.journal.sqlite.file import _begin
 from provisioner.recovery.redo_log import RedoLog
 
 TABLES = (

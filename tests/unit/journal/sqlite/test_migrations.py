@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
-from provisioner.journal import audit, facts, migrations
+from provisioner.journal import audit, facts
 from provisioner.journal.journal import Journal
-from provisioner.journal.migrations import Step, migrate
 from provisioner.journal.records import request_rows
+from provisioner.journal.schema import VERSION
+from provisioner.journal.sqlite import migrations
+from provisioner.journal.sqlite.migrations import Step, migrate
 
 FORMER = sorted(
-    (Path(__file__).parents[2] / "support/journals").glob("v*.sql"),
+    (Path(__file__).parents[3] / "support/journals").glob("v*.sql"),
     key=lambda path: int(path.stem.removeprefix("v")),
 )
 """Real journals as each former version of the program wrote them, dumped."""
@@ -59,7 +61,7 @@ def version(path: Path) -> int:
 
 def test_every_former_version_has_a_journal_to_try() -> None:
     """Whoever adds a step dumps a journal of the version before: `sqlite3 journal.db .dump`."""
-    assert [path.stem for path in FORMER] == [f"v{n}" for n in range(1, migrations.VERSION)]
+    assert [path.stem for path in FORMER] == [f"v{n}" for n in range(1, VERSION)]
 
 
 @pytest.mark.parametrize("dump", FORMER, ids=lambda path: path.stem)

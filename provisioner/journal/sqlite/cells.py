@@ -1,4 +1,4 @@
-"""Cells: whether every cell of a journal can be read as what its column holds.
+"""Cells: whether every cell of a journal in SQLite can be read as what its column holds.
 
 Promises: each cell of each row is read and checked against its column's type. JSON parses, states
 are known, each request's body has its digest, the chain of events is intact, and the rows add up to
@@ -12,7 +12,6 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, Table
 
 from provisioner.journal import audit, facts, sums
 from provisioner.journal.schema import Errors, Spoilt, States, events, metadata, requests
+from provisioner.journal.sqlite.copies import reading
 from provisioner.objects.states import RequestState
 
 _NEEDED = (facts.JOURNAL, facts.POSITION)
@@ -48,7 +48,7 @@ def read(path: Path, version: int) -> tuple[int | None, int]:
 
     Raises Spoilt at the first wrong cell, sqlite3.Error if the file cannot be read.
     """
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+    with reading(path) as db:
         db.execute("BEGIN")
         try:
             total = sum(_quickly(db, table) for table in metadata.sorted_tables)

@@ -1,4 +1,4 @@
-"""Schema versions of the journal: migrations from any older version to the current one, at start.
+"""Schema versions of a journal in SQLite: migrations from any older one to the current one.
 
 Promises: each step and its version number are one transaction, so that a crash leaves the version
 before or after it. A complete, flushed copy of the old file is kept beside it before the first
@@ -9,7 +9,6 @@ out: the current tables (`schema`), and when a journal is migrated (`recovery.st
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from provisioner.contract import ConfigError
 from provisioner.journal import audit
+from provisioner.journal.sqlite.copies import duplicate, reading
 from provisioner.system import ulid
 from provisioner.system.ulid import RequestId
 
@@ -262,10 +262,8 @@ STEPS: tuple[Step, ...] = (
     _seventeenth, _eighteenth, _nineteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
-plain SQL, and a dump of the version before in `tests/support/journals/`."""
-
-VERSION = 1 + len(STEPS)
-"""The version that `schema` describes."""
+plain SQL, the next number in `schema.VERSION`, and a dump of the version before in
+`tests/support/journals/`."""
 
 
 def version_of(db: sqlite3.Connection) -> int:
@@ -285,6 +283,17 @@ def version_of(db: sqlite3.Connection) -> int:
     return int(version) or 1
 
 
+def version_at(path: Path) -> int:
+    """Return a file's version without writing to it; 0 if it is missing or empty.
+
+    Raises as `version_of` does, and sqlite3.Error if it cannot be read.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return 0
+    with reading(path) as db:
+        return version_of(db)
+
+
 def migrate(path: Path, steps: Sequence[Step] = STEPS) -> Path | None:
     """Migrate a journal that nobody has open to the newest version.
 
@@ -299,7 +308,7 @@ def migrate(path: Path, steps: Sequence[Step] = STEPS) -> Path | None:
             raise newer(path, version, newest)
         kept = path.with_name(f"{path.name}.v{version}")
         if not kept.exists():
-            copy(db, kept)
+            duplicate(db, kept)
         db.execute("PRAGMA synchronous=FULL")
         for number, step in enumerate(steps[version - 1 :], version + 1):
             db.execute("BEGIN IMMEDIATE")
@@ -321,34 +330,3 @@ def newer(path: Path, version: int, known: int) -> ConfigError:
         advice=f"install that program again, or restore the copy {path.name}.v{known} that it "
         "kept, and lose what was done since",
     )
-
-
-def copy(
-    db: sqlite3.Connection, target: Path, check: Callable[[Path], None] = lambda _: None
-) -> None:
-    """Copy a database into a new file, completely or not at all, and flush it.
-
-    check: raises an error to keep the copy from getting its name.
-    """
-    partial = target.with_name(f".{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        with closing(sqlite3.connect(partial)) as made:
-            db.backup(made)
-            made.execute("PRAGMA journal_mode=DELETE")
-        check(partial)
-        flush(partial)
-        partial.rename(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    flush(target.parent)
-
-
-def flush(path: Path) -> None:
-    """Make a file's content, or a directory's entries, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
