@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import assert_never
@@ -22,14 +22,15 @@ from provisioner.admission.enclosures import Enclosures
 from provisioner.admission.intake import Intake
 from provisioner.admission.reading import Reader
 from provisioner.admission.signature import Signatures
-from provisioner.contract import ConfigError
+from provisioner.contract import ConfigError, Handler
 from provisioner.convergence import threads
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
+from provisioner.convergence.next_try import Patience
 from provisioner.idle.rounds import Rounds
 from provisioner.inspection import failures
 from provisioner.inspection.daily_report import Reporter
 from provisioner.journal.journal import JournalBroken, JournalFull
-from provisioner.journal.records import event_rows, object_rows, request_rows
+from provisioner.journal.records import event_rows, object_rows, request_rows, waits
 from provisioner.manifests.following import Follower
 from provisioner.manifests.portions import Portions
 from provisioner.monitoring.metrics import Metrics
@@ -108,25 +109,13 @@ class Service:
         self._finisher.refusals = terms.refusals
         self.courier = Courier(system, failures.present, review.is_outsider)
         self.metrics = Metrics(system.config)
-        self.portions = Portions(
-            self._journal,
-            Follower(terms, self._after_commit),
-            enclosures,
-            review,
-            system.router,
-            self._finisher.strikes,
-        )
+        follower, strikes = Follower(terms, self._after_commit), self._finisher.strikes
+        self.portions = Portions(book, follower, enclosures, review, system.router, strikes)
         self.clock = Clock(book, {name: one.longest for name, one in system.patience.items()})
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
         self.idle = Rounds(system, self.courier.address, self.clock.sure)
         self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
-        self.lanes = {
-            name: Lane(name, some, book, system.progress, self._drained, system.patience[name])
-            for name, some in lanes_of(system.handlers).items()
-        }
-        weigh = Closings(self._journal, system.policy).too_many
-        for lane in self.lanes.values():
-            lane.now, lane.weigh = self.clock.now, weigh
+        self.lanes = {n: self._lane(n, some) for n, some in lanes_of(system.handlers).items()}
         self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
         self._woken, self._stopping = threading.Event(), threading.Event()
         self._company_until = self._look_later = 0.0
@@ -134,6 +123,12 @@ class Service:
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
         threads.share_memory()
+
+    def _lane(self, name: str, handlers: Mapping[str, Handler]) -> Lane:
+        system, patience = self._system, self._system.patience.get(name, Patience())
+        lane = Lane(name, handlers, self._journal, system.progress, self._drained, patience)
+        lane.now, lane.weigh = self.clock.now, Closings(self._journal, system.policy).too_many
+        return lane
 
     def wake(self) -> None:
         """Look for files in staging."""
@@ -365,7 +360,8 @@ class Service:
         """Continue what a crash interrupted: files follow the journal, paused lanes stay paused."""
         startup.bind(self._spool, self._journal)
         self.copier.open()
-        placement.place(self._journal, self._system.lanes, self._system.progress)
+        if placement.place(self._journal, self._system.lanes):
+            self.lanes[waits.UNSERVED] = self._lane(waits.UNSERVED, {})
         self.clock.begin()
         self._observe(startup.begin(self._journal, self._system.config))
         self.clerk.settle(self._finisher.redo())

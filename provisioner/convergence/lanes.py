@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from provisioner.contract import Fault, Handler
+from provisioner.contract import ConfigError, Fault, Handler
 from provisioner.contract.abilities import OneByOne, Replans, able
 from provisioner.convergence import recording
 from provisioner.convergence.beside import Beside, nothing
@@ -201,7 +201,8 @@ class Lane:
                     taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
-        return outcomes
+        left = [due for due in batch if due.instance not in self._handlers and not due.unbound]
+        return [*outcomes, *map(_unserved, left)]
 
     def _hand_on(self, batch: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float) -> None:
         """Record the results of a batch, and tell whoever waits for them."""
@@ -310,6 +311,12 @@ def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> 
             )
         outcomes.append(replace(seen.outcome, fault=fault, adoption=seen.adoption, applied=applied))
     return outcomes
+
+
+def _unserved(due: waits.Due) -> Outcome:
+    """Give up an object whose handler was taken out of the configuration."""
+    why = f"{due.item.key}: the handler {due.instance!r} is no longer configured"
+    return Outcome(due.item, None, fault=ConfigError(why, advice=waits.PUT_BACK))
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

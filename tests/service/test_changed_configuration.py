@@ -75,12 +75,39 @@ def test_what_no_handler_serves_any_more_fails_and_says_so(site: Site, lane: str
     (early, late) = result["steps"]
     assert "the handler 'first' is no longer configured" in early["error"]["message"]
     assert (early["state"], late["state"]) == ("failed", "skipped")
-    assert [one.rest() for one in site.service.lanes.values()] == [None]
+    assert {one.rest() for one in site.service.lanes.values()} == {None}
+
+
+@pytest.mark.parametrize("lane", ["first", "second"])
+@pytest.mark.parametrize("text", [user("ann", "suspend"), allocation(1)], ids=["close", "remove"])
+def test_what_closes_or_removes_something_that_no_handler_serves_fails_and_says_so(
+    site: Site, lane: str, text: str
+) -> None:
+    site.request(allocation(1, "ann"))
+    site.request(user("ann", uid=5))
+    start(site, NONE_FIRST, accounts(site, "second", lane))
+    site.request(text, "later.yaml")
+    assert site.open() == []
+    (result,) = site.results("failed")
+    said = [step["error"]["message"] for step in result["steps"] if "error" in step]
+    assert said and all("the handler 'first' is no longer configured" in one for one in said)
+    assert {one.rest() for one in site.service.lanes.values()} == {None}
+
+
+def test_a_crowd_that_no_handler_serves_delays_nobody_else(site: Site) -> None:
+    site.request(allocation(1, ", ".join(f"u{number}" for number in range(8))))
+    handler = accounts(site, "second", "first")
+    start(site, NONE_FIRST.replace("tries: 3}", "tries: 3, batch: 2}", 1), handler)
+    site.drop(allocation(1, verb="suspend"), "crowd.yaml")
+    site.drop(allocation(2, "bob"), "other.yaml")
+    site.drain("first")
+    assert "second/member/cf/bob" in site.second.rows
 
 
 def test_what_failed_for_want_of_a_handler_is_done_when_it_is_back(site: Site) -> None:
     waits(site, user("ann", uid=5))
     start(site, NONE_FIRST, accounts(site, "second", "second"))
+    site.drain()
     start(site, CONFIG, accounts(site, "first", "first"), accounts(site, "second", "second"))
     with site.system.journal.reading() as conn:
         (failed,) = request_rows.in_states(conn, ["failed"])

@@ -16,7 +16,6 @@ from provisioner.contract import Claim, Key
 from provisioner.journal import bulk
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.journal.schema import lanes, objects
-from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
 
 _DUE = (
@@ -147,10 +146,17 @@ def set_clock(conn: Connection, before: float, now: float, longest: Mapping[str,
     return moved
 
 
+UNSERVED = "no handler"
+"""The lane of objects whose handler is no longer configured."""
+
+PUT_BACK = "put it back into the configuration, or send the request again without"
+"""What to do about such an object."""
+
+
 def displaced(conn: Connection, lanes: Mapping[str, str]) -> bool:
-    """Return True if an object is not in its instance's lane, or is due without an instance."""
-    rows = conn.execute(select(objects.c.instance, objects.c.lane, _IS_DUE).distinct())
-    return any(lanes.get(one, lane if not due else None) != lane for one, lane, due in rows)
+    """Return True if an object is not in its instance's lane. lanes: as for `place`."""
+    rows = conn.execute(select(objects.c.instance, objects.c.lane).distinct())
+    return any(lanes.get(instance, UNSERVED) != lane for instance, lane in rows)
 
 
 def place(conn: Connection, lanes: Mapping[str, str]) -> None:
@@ -161,32 +167,11 @@ def place(conn: Connection, lanes: Mapping[str, str]) -> None:
             .where(objects.c.instance == instance, objects.c.lane != lane)
             .values(lane=lane)
         )
+    without = objects.c.instance.not_in(list(lanes))
+    conn.execute(update(objects).where(without).values(lane=UNSERVED))
 
 
-PUT_BACK = "put it back into the configuration, or send the request again without"
-"""What to do about an object whose handler is no longer configured."""
-
-
-def stranded(conn: Connection, instances: Collection[str]) -> list[object_rows.Reading]:
-    """Return a reading, with the error, of each due object that none of some instances serves."""
-    unserved = objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
-    rows = conn.execute(select(objects).where(*unserved))
-    return [
-        object_rows.Reading(
-            key=row.key,
-            generation=row.generation,
-            converged=False,
-            state=row.state,
-            due=None,
-            attempts=row.attempts,
-            waiting_since=row.waiting_since,
-            error=Error(
-                type="ConfigError",
-                message=f"{row.key}: the handler {row.instance!r} is no longer configured",
-                advice=PUT_BACK,
-                object=row.key,
-            ),
-            drop_prior=False,
-        )
-        for row in rows
-    ]
+def unserved(conn: Connection) -> list[str]:
+    """Return the instances of objects that no configured handler serves, as `place` found them."""
+    statement = select(objects.c.instance).where(objects.c.lane == UNSERVED).distinct()
+    return sorted(conn.scalars(statement))
