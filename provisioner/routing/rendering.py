@@ -1,12 +1,14 @@
 """One step of a route, rendered for a request: what its handler claims, and every mistake.
 
 Promises: parameters are rendered and checked user by user, and a mistake of one user leaves out
-only that user. Leaves out: which steps a request has (`choices`), and what expressions may use
-(`router`).
+only that user. What all users get of a step has a limit, which is checked at the first of them: a
+request of 64 KiB may say much that each of ten thousand users gets. Leaves out: which steps a
+request has (`choices`), and what expressions may use (`router`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +58,9 @@ class Step:
     left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
 
 
+_MOST = 16 * 1024 * 1024
+"""Bytes, as JSON, of what all users get of a step: 1.6 KiB for each of ten thousand."""
+
 _TOLD = 200
 """The most mistakes of a step: more users would mostly repeat the same one."""
 
@@ -79,12 +84,13 @@ class Rendering:
         self._late: set[str] = set()
         self._claims: list[StepClaim] = []
         self._wrong: list[Problem] = []
+        self._weighed = self._too_much = False
         self._left_out: dict[str, Problem] = {}
 
     @property
     def hopeless(self) -> bool:
         """Return True if so much is wrong that checking more users is useless."""
-        return len(self._wrong) > _TOLD
+        return self._too_much or len(self._wrong) > _TOLD
 
     def add(self, item: str, values: Mapping[str, Any]) -> None:
         """Render the step for one user, or for the request if item is ''.
@@ -97,6 +103,8 @@ class Rendering:
             self._alike = {key: parameters[key] for key in template.alike}
             given = {key: value for key, value in parameters.items() if value is not None}
             wanted = _claims(self._handler, given, self._request.adopt)
+            if item and not self._weighed:
+                self._weigh(given, wanted)
             self._hear(item, given)
         except Fault as fault:
             self._note(item, fault, values.get("steps") if self._bound else None)
@@ -121,6 +129,21 @@ class Rendering:
             notes=tuple(dict.fromkeys(self._notes)),
             lodged=tuple(self._lodged),
             left_out=self._left_out,
+        )
+
+    def _weigh(self, given: Mapping[str, Any], wanted: Mapping[Key, Want]) -> None:
+        """Refuse the step if all users together get too much. Raises InvalidRequest."""
+        self._weighed = True
+        users, each = len(self._request.users), sum(map(_size, wanted.values()))
+        if users * each <= _MOST:
+            return
+        self._too_much = True
+        largest = max(given, key=lambda name: _size(given[name]))
+        raise InvalidRequest(
+            f"each of {users:,} users gets {each:,} bytes, most of it from {largest}: together "
+            f"more than {_MOST:,}",
+            field=largest,
+            expected=f"at most {_MOST // users:,} bytes for each of so many users",
         )
 
     def _hear(self, item: str, given: Mapping[str, Any]) -> None:
@@ -149,6 +172,10 @@ class Rendering:
         if not item or subject.endswith(f"user:{item}"):
             return subject
         return f"{subject}/user:{item}"
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, default=str))
 
 
 def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,28 @@ def test_every_step_that_cannot_be_is_told_at_once(site: Site) -> None:
         ("", "step first (x), item: 'bad' is no item", "good"),
         ("", "step second (y), item: 'worse' is no item", "good"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("slurm", "key"),
+    [
+        (f"partitions: [{', '.join(f'p{n}' for n in range(2000))}]", "allocation.slurm.partitions"),
+        (f"user_specs: 'GrpTRES={'gres/gpu=1,' * 400}cpu=1'", "allocation.slurm.user_specs"),
+    ],
+    ids=["partitions", "limits"],
+)
+def test_what_all_users_get_together_has_a_limit_that_is_told_once(
+    site: Site, slurm: str, key: str
+) -> None:
+    router, asked = site.router(COMPUTE), allocation(more=f", slurm: {{{slurm}}}")
+    assert router.route(asked)
+    crowd = replace(asked, users=tuple(f"u{number}" for number in range(10_000)))
+    with pytest.raises(InvalidDocument) as raised:
+        router.route(crowd)
+    [problem] = raised.value.problems
+    assert problem.key == key
+    assert "each of 10,000 users gets" in problem.message
+    assert "at most 1,677 bytes for each" in str(problem)
 
 
 def test_a_handler_that_refuses_is_named_with_its_advice(site: Site) -> None:
