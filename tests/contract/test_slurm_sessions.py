@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,23 +20,20 @@ from typing import Any
 import pytest
 
 from handlers.slurm import readers
-from handlers.slurm.handler import Slurm, build
+from handlers.slurm.handler import build
 from handlers.slurm.readers import Readers
 from handlers.slurm.sacctmgr import Sacctmgr
-from provisioner.contract import Completed, Fault
-from provisioner.system import process
+from provisioner.contract import Fault
 from tests.support import slurm_sites
 from tests.support.slurm_ledger import Ledger, account, faults
 from tests.support.slurm_sites import Cluster
-
-IDLE = 30.0
+from tests.support.slurm_watched import IDLE, Watched, kept_running
 
 
 @pytest.fixture(params=slurm_sites.BY_SACCTMGR)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
     """Give a cluster whose sacctmgr is kept running."""
-    made = slurm_sites.which(request.param, tmp_path)
-    return replace(made, settings={**made.settings, "sacctmgr_idle": IDLE})
+    return kept_running(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -44,18 +41,14 @@ def name(cluster: Cluster) -> Iterator[str]:
     yield from slurm_sites.own_name(cluster)
 
 
-class Centre:
+class Centre(Watched):
     """A handler, an account of one name with a user, and which plain calls were made."""
 
     def __init__(self, cluster: Cluster, name: str, **settings: object) -> None:
-        self.cluster, self.name = cluster, name
-        self.calls: list[Sequence[str]] = []
-        site = replace(slurm_sites.site(), run=self._run)
-        self.handler: Slurm = build(site, {**cluster.settings, **settings})
-        slurmdbd = self.handler._tools.slurmdbd
-        assert isinstance(slurmdbd, Sacctmgr)
-        assert slurmdbd.readers is not None
-        self.readers: Readers = slurmdbd.readers
+        super().__init__(cluster, **settings)
+        self.name = name
+        assert self.slurmdbd.readers is not None
+        self.readers: Readers = self.slurmdbd.readers
         self.key = f"slurm-a/assoc/{name}/{name}"
         self.account = f"slurm-a/account/{name}"
         ledger = Ledger()
@@ -64,10 +57,6 @@ class Centre:
         ledger.want(self.handler, "allocation:1", {"account": name, "user": name})
         assert faults(ledger.run(self.handler)) == {}
         self.calls.clear()
-
-    def _run(self, argv: Sequence[str], **more: Any) -> Completed:
-        self.calls.append(argv)
-        return process.run(argv, **more)
 
     def begin(self) -> None:
         """Wait until sessions answer a whole look."""

@@ -17,23 +17,21 @@ from typing import Any
 
 import pytest
 
-from handlers.slurm.handler import Slurm, build
+from handlers.slurm.handler import build
 from handlers.slurm.sacctmgr import Sacctmgr
 from handlers.slurm.spare import Spare
-from provisioner.contract import Completed, Fault, Transient, Unknown
+from provisioner.contract import Fault, Transient, Unknown
 from provisioner.system import process
 from tests.support import slurm_sites
 from tests.support.slurm_ledger import Ledger, account, faults
 from tests.support.slurm_sites import Cluster
-
-IDLE = 30.0
+from tests.support.slurm_watched import IDLE, Watched, kept_running
 
 
 @pytest.fixture(params=slurm_sites.BY_SACCTMGR)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
     """Give a cluster whose sacctmgr is kept running."""
-    made = slurm_sites.which(request.param, tmp_path)
-    return replace(made, settings={**made.settings, "sacctmgr_idle": IDLE})
+    return kept_running(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -41,19 +39,13 @@ def name(cluster: Cluster) -> Iterator[str]:
     yield from slurm_sites.own_name(cluster)
 
 
-class Centre:
+class Centre(Watched):
     """A handler, an account that is there and a user who is asked for, and which plain calls were
     made."""
 
     def __init__(self, cluster: Cluster, name: str, **settings: object) -> None:
-        self.cluster, self.name = cluster, name
-        self.calls: list[Sequence[str]] = []
-        self.before: Callable[[Sequence[str]], None] = lambda _: None
-        site = replace(slurm_sites.site(), run=self._run)
-        self.handler: Slurm = build(site, {**cluster.settings, **settings})
-        slurmdbd = self.handler._tools.slurmdbd
-        assert isinstance(slurmdbd, Sacctmgr)
-        self.slurmdbd: Sacctmgr = slurmdbd
+        super().__init__(cluster, **settings)
+        self.name = name
         self.key = f"slurm-a/assoc/{name}/{name}"
         self.ledger = Ledger()
         self.ledger.want(self.handler, "allocation:1", account(name))
@@ -61,11 +53,6 @@ class Centre:
         self.ledger.claims.clear()
         self.ask(name)
         self.calls.clear()
-
-    def _run(self, argv: Sequence[str], **more: Any) -> Completed:
-        self.calls.append(argv)
-        self.before(argv)
-        return process.run(argv, **more)
 
     @property
     def spare(self) -> Spare:
