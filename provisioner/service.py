@@ -48,6 +48,7 @@ from provisioner.recovery.backup import Copier
 from provisioner.recovery.clock import Clock
 from provisioner.recovery.retention import Keeper
 from provisioner.spool.spool import Rejected, Spool, Submission
+from provisioner.spool.turns import first_of_each
 from provisioner.spool.watch import Watcher
 from provisioner.steps import placement
 from provisioner.system.sd_notify import Notifier
@@ -62,6 +63,10 @@ BATCH = 256
 COMPANY = 1.0
 """Seconds for which lanes are not woken while a backlog is accepted, so that they take it as a
 whole. A file that is alone wakes them at once, and a full look those whose batches it fills."""
+
+TURN = 2.0
+"""Seconds of accepting after which what else was taken goes back to staging, but one file of each
+owner who had no turn yet. A request of 64 KiB can take seconds."""
 
 LATER = 0.5
 """Seconds between looks for requests whose time has come."""
@@ -235,11 +240,6 @@ class Service:
             self._stopping.wait(SWEEP)
             return 0
 
-    def counts(self) -> dict[str, int]:
-        """Count requests by state."""
-        with self._journal.reading() as conn:
-            return request_rows.counts(conn)
-
     def take(self) -> int:
         """Sweep staging once and accept what is there; do a portion of a manifest.
 
@@ -277,15 +277,19 @@ class Service:
     def _admit(self, taken: Sequence[Submission | Rejected]) -> None:
         left = {file.ulid: file for file in taken}
         submissions = [file for file in taken if isinstance(file, Submission)]
+        until, served = time.monotonic() + TURN, set[int]()
         try:
             for admitted in self.intake.admit(submissions):
-                for ulid in admitted.taken:
-                    del left[ulid]
+                served |= {left.pop(ulid).uid for ulid in admitted.taken}
                 self._after_commit(admitted.left)
                 self._alive()
+                if left and time.monotonic() >= until:
+                    first, rest = first_of_each(left.values(), served)
+                    self._spool.put_back(rest)
+                    self._admit(first)
+                    return
         except JournalFull:
-            for file in left.values():
-                self._spool.return_to_staging(file.ulid, "active", file.name)
+            self._spool.put_back(left.values())
             raise
         except (JournalBroken, ConfigError, OSError):
             raise
@@ -326,7 +330,9 @@ class Service:
                     self.clerk.resubmit(request)
                 case after.EndObserving():
                     self._observe(False)
-                    self.clerk.settle(self._open())
+                    with self._journal.reading() as conn:
+                        waiting = request_rows.ids_in(conn, RUNNING)
+                    self.clerk.settle(waiting)  # their receipts say that it only observes
                 case after.PauseLane(name, paused):
                     self.lanes[name].paused = paused
                     self.lanes[name].wake()
@@ -372,11 +378,6 @@ class Service:
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
-
-    def _open(self) -> list[RequestId]:
-        """Return the waiting requests, whose receipts say that the service only observes."""
-        with self._journal.reading() as conn:
-            return request_rows.ids_in(conn, RUNNING)
 
     def _observe(self, observing: bool) -> None:
         """Let lanes write nothing, or write again."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from provisioner.admission import endings
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
@@ -29,7 +28,11 @@ FEW = 32
 """The most requests, and objects of theirs, for which handlers get ready: many gain nothing."""
 
 TOGETHER = 256 * 1024
-"""Bytes of requests after which a commit takes no more: one of 64 KiB can have 5,000 users."""
+"""Bytes of requests after which a commit takes no more."""
+
+GIVEN = 2 * 1024 * 1024
+"""Bytes of what their users get, after which it takes no more either: a request of 64 KiB can have
+5,000 users."""
 
 
 class Intake:
@@ -62,13 +65,22 @@ class Intake:
 
         So no two manifests are in memory at the same time.
         """
-        for some in together(submissions):
-            judged = [self._terms.reader.first(submission) for submission in some]
-            for alone, part in groupby(judged, names_one):
-                if alone:
-                    yield from ((True, [candidate]) for candidate in part)
-                else:
-                    yield False, list(part)
+        some: list[Candidate] = []
+        size = given = 0
+        for submission in submissions:
+            candidate = self._terms.reader.first(submission)
+            alone = names_one(candidate)
+            if some and (alone or size >= TOGETHER or given >= GIVEN):
+                yield False, some
+                some, size, given = [], 0, 0
+            if alone:
+                yield True, [candidate]
+            else:
+                some.append(candidate)
+                size += len(submission.body)
+                given += sum(step.size for step in candidate.planned)
+        if some:
+            yield False, some
 
     def readmit(self, ids: Iterable[RequestId]) -> Admitted:
         """Judge and accept again requests that were recorded and waited for their time."""
@@ -106,17 +118,3 @@ def _later(
     keys = frozenset(claim.key for step in waiting for claim in step.claims)
     if 0 < len(keys) <= FEW:
         yield Prepare(keys)
-
-
-def together(submissions: Sequence[Submission]) -> Iterator[list[Submission]]:
-    """Cut a batch into parts that are judged and committed together."""
-    some: list[Submission] = []
-    size = 0
-    for submission in submissions:
-        some.append(submission)
-        size += len(submission.body)
-        if size >= TOGETHER:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some

@@ -59,6 +59,7 @@ def run(
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
+    from provisioner.journal.records import request_rows
     from provisioner.outcome import offer
     from provisioner.recovery import startup
     from provisioner.service import Service
@@ -88,7 +89,8 @@ def run(
             return
         with following(config.journal):
             empty = service.drain(patience)
-    counts = service.counts()
+    with system.journal.reading() as conn:
+        counts = request_rows.counts(conn)
     site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
     if not empty:
         site.say("some requests still wait; to see for what: provisioner queue")

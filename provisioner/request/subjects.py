@@ -124,14 +124,17 @@ class SlurmPart(Part):
     parent: Code | None = Field(None, description="parent account")
     description: Phrase | None = Field(None, description="the account's description")
     organization: Phrase | None = Field(None, description="the account's organization")
-    qos: tuple[Code, ...] = Field((), description="QOS that may be used")
+    qos: tuple[Code, ...] = Field((), description="QOS that may be used", max_length=200)
     fairshare: Count | None = Field(None, description="shares")
     specs: Specs | None = Field(
         None, description="specs of the account", examples=["GrpTRES=cpu=64"]
     )
     user_specs: Specs | None = Field(None, description="specs of each user's association")
     partitions: tuple[Code, ...] = Field(
-        (), description="the only partitions that users get; empty: all", examples=[["gpu"]]
+        (),
+        description="the only partitions that users get; empty: all",
+        examples=[["gpu"]],
+        max_length=200,
     )
 
 

@@ -46,7 +46,7 @@ class StepClaim:
 class Step:
     """One step of one request. late: the steps that some of its parameters come from; notes: what
     its handler holds in another form; lodged: the homes that it names; left_out: users whose names
-    it does not take, and why."""
+    it does not take, and why; size: about how many bytes all users get of it, as JSON."""
 
     name: str
     instance: str
@@ -56,6 +56,7 @@ class Step:
     notes: tuple[Problem, ...] = ()
     lodged: tuple[Lodged, ...] = ()
     left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
+    size: int = 0
 
 
 _MOST = 16 * 1024 * 1024
@@ -84,13 +85,13 @@ class Rendering:
         self._late: set[str] = set()
         self._claims: list[StepClaim] = []
         self._wrong: list[Problem] = []
-        self._weighed = self._too_much = False
+        self._size: int | None = None
         self._left_out: dict[str, Problem] = {}
 
     @property
     def hopeless(self) -> bool:
         """Return True if so much is wrong that checking more users is useless."""
-        return self._too_much or len(self._wrong) > _TOLD
+        return (self._size or 0) > _MOST or len(self._wrong) > _TOLD
 
     def add(self, item: str, values: Mapping[str, Any]) -> None:
         """Render the step for one user, or for the request if item is ''.
@@ -103,7 +104,7 @@ class Rendering:
             self._alike = {key: parameters[key] for key in template.alike}
             given = {key: value for key, value in parameters.items() if value is not None}
             wanted = _claims(self._handler, given, self._request.adopt)
-            if item and not self._weighed:
+            if item and self._size is None:
                 self._weigh(given, wanted)
             self._hear(item, given)
         except Fault as fault:
@@ -129,15 +130,15 @@ class Rendering:
             notes=tuple(dict.fromkeys(self._notes)),
             lodged=tuple(self._lodged),
             left_out=self._left_out,
+            size=self._size or 0,
         )
 
     def _weigh(self, given: Mapping[str, Any], wanted: Mapping[Key, Want]) -> None:
         """Refuse the step if all users together get too much. Raises InvalidRequest."""
-        self._weighed = True
         users, each = len(self._request.users), sum(map(_size, wanted.values()))
-        if users * each <= _MOST:
+        self._size = users * each
+        if self._size <= _MOST:
             return
-        self._too_much = True
         largest = max(given, key=lambda name: _size(given[name]))
         raise InvalidRequest(
             f"each of {users:,} users gets {each:,} bytes, most of it from {largest}: together "

@@ -17,6 +17,7 @@ import errno
 import logging
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -239,6 +240,11 @@ class Spool:
             except FileExistsError:
                 continue
         raise FileExistsError(errno.EEXIST, "another file in staging has this name", free)
+
+    def put_back(self, files: Iterable[Submission | Rejected]) -> None:
+        """Return files that were taken, and of which nothing was recorded, to staging."""
+        for file in files:
+            self.return_to_staging(file.ulid, "active", file.name)
 
     def postpone(self, name: str, seconds: float) -> None:
         """Pass over a name in staging for a while."""

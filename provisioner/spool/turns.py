@@ -8,7 +8,31 @@ names and their owners (`scan`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Protocol, TypeVar
+
+
+class Owned(Protocol):
+    """Whatever has an owner."""
+
+    @property
+    def uid(self) -> int:
+        """The owner's."""
+        ...
+
+
+Of = TypeVar("Of", bound=Owned)
+
+
+def first_of_each(files: Iterable[Of], served: Collection[int]) -> tuple[list[Of], list[Of]]:
+    """Return the first file of each owner who was not served, and all others."""
+    seen = set(served)
+    first: list[Of] = []
+    rest: list[Of] = []
+    for file in files:
+        (rest if file.uid in seen else first).append(file)
+        seen.add(file.uid)
+    return first, rest
 
 
 class Turns:

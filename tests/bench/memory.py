@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from provisioner.inspection import drift
+from provisioner.journal.records import request_rows
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from tests.bench.drops import running
@@ -51,7 +52,8 @@ def serve(top: Path, ask: Connection) -> None:
 
 def so(service: Service, state: str, number: int) -> bool:
     """Return True if so many requests are accepted, or are done and filed."""
-    counts = service.counts()
+    with service._journal.reading() as conn:
+        counts = request_rows.counts(conn)
     if state == "accepted":
         return sum(counts.values()) >= number
     return counts.get("done", 0) >= number and not service.clerk.busy

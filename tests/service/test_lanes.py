@@ -13,7 +13,7 @@ import pytest
 from provisioner.contract import Change, Fault, Key, State
 from provisioner.convergence import beside, lanes
 from provisioner.convergence.next_try import Patience
-from provisioner.journal.records import waits
+from provisioner.journal.records import request_rows, waits
 from tests.support import engine_site
 from tests.support.engine_site import Backend, Killed, Site, allocation
 
@@ -40,7 +40,8 @@ def written(site: Site, then: Callable[[int], None], monkeypatch: pytest.MonkeyP
 
 def done(site: Site) -> int:
     """Return how many requests are done by the journal."""
-    return site.service.counts().get("done", 0)
+    with site.system.journal.reading() as conn:
+        return request_rows.counts(conn).get("done", 0)
 
 
 def names(backend: Backend) -> list[str]:

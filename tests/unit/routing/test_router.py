@@ -200,7 +200,10 @@ def test_every_step_that_cannot_be_is_told_at_once(site: Site) -> None:
 @pytest.mark.parametrize(
     ("slurm", "key"),
     [
-        (f"partitions: [{', '.join(f'p{n}' for n in range(2000))}]", "allocation.slurm.partitions"),
+        (
+            f"partitions: [{', '.join(f'p{n:059}' for n in range(200))}]",
+            "allocation.slurm.partitions",
+        ),
         (f"user_specs: 'GrpTRES={'gres/gpu=1,' * 400}cpu=1'", "allocation.slurm.user_specs"),
     ],
     ids=["partitions", "limits"],
