@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from provisioner.convergence.converge import Outcome
 from provisioner.system import process
 from tests.support import slurm_sites
 from tests.support.slurm_ledger import Ledger, account, changes, faults
+from tests.support.waiting import until
 
 SPECS = "MaxJobs=3:MaxTRES=mem=1536G:MaxWall=1-12"
 """What Slurm prints otherwise than it takes: `mem=1.50T`, given back, is one of 1 MB."""
@@ -257,10 +259,10 @@ def test_what_slurmctld_holds_of_who_resolves_nowhere_is_read() -> None:
     try:
         cluster.admin(["add", "account", name, *where])
         cluster.admin(["add", "user", name, *where, f"account={name}"])
-        assert handler._tools.slurmctld.held([name, "root"], [name, "root"]).failed == {
-            ("", name),
-            (name, name),
-        }
+        held = partial(handler._tools.slurmctld.held, [name, "root"], [name, "root"])
+        both = {("", name), (name, name)}
+        # slurmdbd tells slurmctld of the user and of the association one after the other.
+        until(lambda: held().failed == both, f"slurmctld has {both}")
     finally:
         cluster.forget(name)
 
