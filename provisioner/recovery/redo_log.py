@@ -26,6 +26,7 @@ from typing import Any
 
 from provisioner.contract import ConfigError
 from provisioner.recovery.lineage import File, Lineage, trace
+from provisioner.system.disks import flush
 
 FORMAT = 1
 LEFT = ".left"
@@ -123,11 +124,7 @@ class RedoLog:
                 "after": after,
             }
             self._write(head)
-            directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            flush(self.directory)
         except OSError as error:
             self.rotate()
             raise _named(error, self._path) from error
@@ -233,20 +230,12 @@ def leave(file: File, through: int) -> Path:
     if len(kept) > 1:
         shorter.write_bytes(b"".join(text for text, _ in kept))
         shorter.chmod(0o600)
-        _flush(shorter)
+        flush(shorter)
     file.path.rename(aside)
     if len(kept) > 1:
         shorter.rename(file.path)
-    _flush(file.path.parent)
+    flush(file.path.parent)
     return aside
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _transactions(file: File) -> Iterator[Transaction]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -131,35 +131,44 @@ def by_requests(system: System, spool: Spool, stem: str, number: int) -> float:
 
 def rounds(setting: Setting) -> Iterator[Run]:
     """Yield the seconds of new users by requests, and of the raw adds."""
+
+    def work(system: System, spool: Spool, stem: str, _: int, number: int) -> float:
+        return by_requests(system, spool, stem, number)
+
+    return beside_adds(setting, random.randrange(20000, 21000), work)
+
+
+def bare(setting: Setting) -> Iterator[Run]:
+    """Yield the seconds of raw adds with what must follow them, and of raw adds alone."""
+    assert setting.lab is not None
+    slurm = slurm_of(setting.lab)
+
+    def work(system: System, _: Spool, stem: str, first: int, number: int) -> float:
+        return least(system, slurm, f"{stem}b", first, number)
+
+    return beside_adds(setting, random.randrange(31100, 32000), work)
+
+
+Work = Callable[[System, Spool, str, int, int], float]
+"""Makes so many users (the last value) whose names begin so, from a uid on; returns the seconds."""
+
+
+def beside_adds(setting: Setting, first: int, work: Work) -> Iterator[Run]:
+    """Yield the seconds of some work for new users, and of raw adds of as many.
+
+    first: of the directory's own numbers, each used once; `one_user` takes those above 36,000.
+    """
     assert setting.lab is not None
     number = setting.size(USERS)
-    # Of the directory's own range, each once; `one_user` takes those above 36,000.
-    first = random.randrange(20000, 25000)
     while True:
         stem = "e" + uuid.uuid4().hex[:6]
         with fresh(setting.top) as top:
             system, spool = system_in(setting.lab, top)
             make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
             floor = raw_adds(system.handlers["ad"], stem, first, number)
-            first += number + 1
-            yield Run(by_requests(system, spool, stem, number), floor)
-
-
-def bare(setting: Setting) -> Iterator[Run]:
-    """Yield the seconds of raw adds with what must follow them, and of raw adds alone."""
-    assert setting.lab is not None
-    number, slurm = setting.size(USERS), slurm_of(setting.lab)
-    first = random.randrange(26000, 31000)
-    while True:
-        stem = "e" + uuid.uuid4().hex[:6]
-        with fresh(setting.top) as top:
-            system, _ = system_in(setting.lab, top)
-            make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
-            floor = raw_adds(system.handlers["ad"], stem, first, number)
-            first += number + 1
-            beside = least(system, slurm, f"{stem}b", first, number)
-            first += number + 1
-            yield Run(beside, floor)
+            seconds = work(system, spool, stem, first + number + 1, number)
+            first += 2 * (number + 1)
+            yield Run(seconds, floor)
 
 
 FIGURES = (

@@ -70,3 +70,13 @@ def test_who_still_waits_is_told_nothing_by_what_becomes_of_others(
     site.back(site.first)
     tell(site)
     assert mailbox.subjects(BOB) == ["cf7 on one is ready"]
+
+
+def test_who_has_it_is_told_though_a_newer_request_for_them_waits(
+    site: Site, mailbox: Mailbox
+) -> None:
+    site.request(project(7, "ann"), "first.yaml")
+    site.first.away = True
+    site.drop(membership(8, "ann", "add").replace("cf}", "cf7}"), "second.yaml")
+    tell(site)
+    assert mailbox.subjects(ANN) == ["cf7 on one is ready"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
@@ -32,7 +32,9 @@ _WAITING = (
             claims.c.want.is_(None),  # the step that claims it has not begun
             objects.c.converged.is_(None),
             objects.c.converged == 0,
-            objects.c.converged != objects.c.generation,
+            # What is there and only gets another value has been theirs before.
+            (objects.c.converged != objects.c.generation)
+            & ~func.coalesce(objects.c.state["present"].as_boolean(), False),
         )
     )
     .distinct()
@@ -83,7 +85,7 @@ def users_of(conn: Connection, subject: str) -> set[str]:
 
 
 def waiting_in(conn: Connection, subject: str) -> set[str]:
-    """Return the names of the users of whose claims in a subject one is not met."""
+    """Return the names of the users of whose claims in a subject one is on nothing yet."""
     return _names(conn.scalars(_WAITING, {"b_subject": subject}))
 
 
