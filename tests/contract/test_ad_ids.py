@@ -216,6 +216,27 @@ def test_a_number_in_use_without_an_entry_is_left_alone(directory: Backend) -> N
     assert sorted(taken.values()) == [10_001, 10_003]
 
 
+@pytest.mark.parametrize(("used", "asked"), [((), [1]), ((10_000,), [1, 47]), ((10_001,), [1])])
+def test_as_many_numbers_are_asked_about_as_are_wanted_and_a_block_where_these_are_in_use(
+    directory: Backend, used: tuple[int, ...], asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[int] = []
+    find = Directory.find
+
+    def seen(self: Directory, attribute: str, values: Any, *rest: Any, **more: Any) -> list[Entry]:
+        questions.extend([len(values)] if attribute == "uidNumber" and values else [])
+        return find(self, attribute, values, *rest, **more)
+
+    for number in used:
+        directory.user(directory.name(f"u{number}"), uidNumber=number, gidNumber=100)
+    numbers = numbers_of(directory)
+    first = numbers_of(directory).take(["account/other"]) if not used else Taken()
+    monkeypatch.setattr(Directory, "find", seen)
+    [number] = given(numbers.take(["account/a"])).values()
+    assert number not in {*used, *given(first).values()}
+    assert questions == asked
+
+
 def test_a_range_that_is_used_up_says_so(directory: Backend) -> None:
     numbers = numbers_of(directory, last=10_001)
     numbers.take(["account/a", "account/b"])

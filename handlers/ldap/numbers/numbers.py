@@ -173,7 +173,7 @@ class Numbers:
     def _some(self, register: Register, owners: Sequence[str]) -> dict[str, Note]:
         """Note numbers of one block for as many owners as it has numbers for, and return those
         that nobody else has."""
-        free = self._free(register)[: len(owners)]
+        free = self._free(register, len(owners))[: len(owners)]
         if not free:
             return {}
         entry = str(free[0])
@@ -190,10 +190,12 @@ class Numbers:
             register.drop(lost)
         return {note.owner: note for note in fresh if note.number not in others}
 
-    def _free(self, register: Register) -> list[int]:
+    def _free(self, register: Register, wanted: int) -> list[int]:
         """Return numbers of the next block that nobody uses here or had by the ledger.
 
-        Raises Permanent if the range is used up.
+        wanted: so many numbers are asked about, and the rest only if all of these are in use: a
+        filter of 64 numbers takes ldap3 some milliseconds. Raises Permanent if the range is used
+        up.
         """
         first = self._next or self._first_free(register)
         tried = range(first, min(block_of(first).stop, self._ids.last + 1))
@@ -204,11 +206,12 @@ class Numbers:
             )
         known = self._known(tried)
         unknown = [number for number in tried if number not in known]
-        used = {e.number(self._bearing.attribute) for e in self._bearing_any(unknown)}
-        free = [number for number in unknown if number not in used]
-        if not free:
-            self._next = tried.stop
-        return free
+        for some in filter(None, (unknown[:wanted], unknown[wanted:])):
+            used = {e.number(self._bearing.attribute) for e in self._bearing_any(some)}
+            if free := [number for number in some if number not in used]:
+                return free
+        self._next = tried.stop
+        return []
 
     def _bearing_any(self, numbers: Collection[int], within: str = "") -> list[Entry]:
         """Return what bears some numbers, with its name. within: a filter that must also match."""
