@@ -289,14 +289,12 @@ def unfixed(conn: Connection, limit: int) -> list[Record]:
     return [Record.from_row(row) for row in rows]
 
 
+_FIXED_BY = select(requests.c.id).where(text("fixed_by IS NOT NULL"), requests.c.fixed_by.in_(IDS))
+
+
 def fixed_by(conn: Connection, ids: Collection[RequestId]) -> list[RequestId]:
     """List the requests that some others have put right."""
-    statement = select(requests.c.id).where(text("fixed_by IS NOT NULL"))
-    return [
-        failed
-        for part in chunks(ids)
-        for failed in conn.scalars(statement.where(requests.c.fixed_by.in_(part)))
-    ]
+    return [failed for (failed,) in bulk.among(conn, _FIXED_BY, ids)]
 
 
 def fixed_among(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
