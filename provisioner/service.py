@@ -351,7 +351,7 @@ class Service:
                     assert_never(other)
 
     def _drained(self, drained: Drained) -> None:
-        self._wake_lanes()
+        threads.begin(self.lanes, drained.begun)
         deferred: list[RequestId] = []
         if drained.later:
             with self._journal.transaction() as conn:
@@ -359,8 +359,6 @@ class Service:
                     conn, drained.later, [RequestState.ACCEPTED], RequestState.DEFERRED
                 )
         self.clerk.settle({*drained.outcomes, *deferred})
-        if drained.outcomes:
-            self._woken.set()
 
     def recover(self) -> None:
         """Continue what a crash interrupted: files follow the journal, paused lanes stay paused."""

@@ -392,7 +392,8 @@ class Acceptance:
     def _advance(self, ids: Collection[RequestId]) -> None:
         """Let requests continue; record which of them are over."""
         wanting = sorted(set(ids))
-        self._tally.outcomes.update(advance(self.conn, wanting, self._terms.progress, self.now))
+        made = advance(self.conn, wanting, self._terms.progress, self.now)
+        self._tally.outcomes.update(made.outcomes)
 
 
 def _action(candidate: Candidate) -> str:

@@ -14,8 +14,8 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 
 from provisioner.contract import ConfigError, Fault, Handler
 from provisioner.contract.abilities import OneByOne, Replans, able
@@ -52,11 +52,13 @@ them, and to find out whether there is another batch takes as long."""
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The result of one drain. outcomes: requests that are over; later: requests that now wait."""
+    """The result of one drain. outcomes: requests that are over; later: requests that now wait;
+    begun: instances whose objects are due now, and True for those that a step waits for."""
 
     taken: int
     outcomes: Mapping[RequestId, str]
     later: Sequence[RequestId]
+    begun: Mapping[str, bool] = field(default_factory=dict)
 
 
 Finish = Callable[[Drained], None]
@@ -91,6 +93,8 @@ class Lane:
         self._moment = min(MOMENT, patience.first)
         self._woken = threading.Event()
         self._stopping = False
+        self._draining = False
+        self._stands_back = 0.0
         self._breakers = Breakers(patience)
         self._results = nothing()
         self._known = Known()
@@ -99,13 +103,24 @@ class Lane:
         """The most objects of a batch that are written."""
 
     @property
+    def instances(self) -> Set[str]:
+        """The instances of its handlers."""
+        return self._handlers.keys()
+
+    @property
     def away(self) -> bool:
         """Return True if a handler's backend did not answer the last time."""
         return self._breakers.away
 
-    def wake(self) -> None:
-        """Wake the lane, so that it checks whether something is due."""
-        self._woken.set()
+    def wake(self, later: float = 0.0) -> None:
+        """Wake the lane, so that it checks whether something is due.
+
+        later: seconds for which it stands back for others. While it drains it looks again anyway.
+        """
+        if not self._draining:
+            if later:
+                self._stands_back = time.monotonic() + later
+            self._woken.set()
 
     def stop(self) -> None:
         """End `run` after the current drain."""
@@ -116,7 +131,7 @@ class Lane:
         """Drain until stopped. An error of the engine itself is logged, and the lane continues."""
         while self._goes_on():
             try:
-                self.drain()
+                self._drain_now()
                 pause = self.rest()
             except journal.JournalBroken:
                 return  # the service ends, and says why
@@ -126,7 +141,16 @@ class Lane:
             except Exception:
                 log.exception("lane %s: the drain failed; trying again in 10 s", self.name)
                 pause = 10.0
-            self._woken.wait(pause)
+            if self._woken.wait(pause):
+                time.sleep(max(0.0, self._stands_back - time.monotonic()))
+
+    def _drain_now(self) -> None:
+        """Drain; `rest` reads the journal after it, so that nothing that came meanwhile is lost."""
+        self._draining = True
+        try:
+            self.drain()
+        finally:
+            self._draining = False
 
     def _goes_on(self) -> bool:
         """Return True if the lane should drain again; a later wake counts from here on."""
@@ -262,9 +286,9 @@ class Lane:
             object_rows.record_same(conn, batch.same, now)
             keepsakes.save_numbers(conn, batch.numbers)
             object_rows.unschedule(conn, batch.unbound)
-            ended, later = settling.settle(conn, batch.verdicts, self._progress, now)
+            made, later = settling.settle(conn, batch.verdicts, self._progress, now)
         self._known.note(outcomes)
-        return Drained(len(outcomes) + len(unbound), ended, later)
+        return Drained(len(outcomes) + len(unbound), made.outcomes, later, made.begun)
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
         """Stop calling a handler whose backend is away, or resume after its first answer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from provisioner.convergence.calls.questions import is_scarce
 from provisioner.convergence.lanes import Lane
@@ -29,6 +29,10 @@ _AFTER_TROUBLE = 3600.0
 
 _LAST = 5.0
 """Seconds for which the end waits for a look that is in progress."""
+
+STAND_BACK = 0.008
+"""Seconds for which a lane leaves the interpreter to others that have more before them: to look a
+name up and to record that takes as long."""
 
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of malloc.h (glibc 2.10, mallopt(3))."""
@@ -80,6 +84,21 @@ def wake(book: Journal, lanes: Collection[Lane]) -> None:
         due = [lane for lane in lanes if object_rows.next_due(conn, lane.name) is not None]
     for lane in due:
         lane.wake()
+
+
+def begin(lanes: Mapping[str, Lane], begun: Mapping[str, bool]) -> None:
+    """Wake the lanes of instances whose objects became due, and no other ones.
+
+    lanes: by name; begun: by instance, True if a step waits for its objects. Whoever nobody waits
+    for stands back for the others: what comes after them has the longest way to go.
+    """
+    due = [lane for lane in lanes.values() if not lane.instances.isdisjoint(begun)]
+    needed = [lane for lane in due if any(begun.get(name) for name in lane.instances)]
+    for lane in needed:
+        lane.wake()
+    for lane in due:
+        if lane not in needed:
+            lane.wake(STAND_BACK if needed else 0.0)
 
 
 def end(lanes: Collection[Lane], threads: Sequence[threading.Thread]) -> None:

@@ -9,7 +9,7 @@ out: deciding what moves (`moves`, pure), files and lanes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from provisioner.contract import Fault, Key, State, Want
@@ -24,18 +24,28 @@ from provisioner.steps.binding import Progress
 from provisioner.steps.pending import Pending
 from provisioner.system.ulid import RequestId
 
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What came of advancing. outcomes: of requests that are over; begun: the instances with
+    objects that are due now, and True for those that other steps wait for."""
+
+    outcomes: dict[RequestId, RequestState] = field(default_factory=dict)
+    begun: dict[str, bool] = field(default_factory=dict)
+
+
 _CLOSING = ("user.suspend", "allocation.suspend")
 
 
 def advance(
     conn: Connection, ids: Collection[RequestId], progress: Progress, now: float
-) -> dict[RequestId, RequestState]:
+) -> Advanced:
     """Make steps due whose needs are met; write and return the outcomes of requests that are over.
 
     Held requests do not change.
     """
     if not ids:
-        return {}
+        return Advanced()
     loaded = request_rows.load(conn, ids)
     outlines = step_rows.outlines_of(conn, ids)
     split = step_rows.with_users_waiting(conn, ids)
@@ -73,7 +83,7 @@ def advance(
     request_rows.end_requests(conn, outcomes, now)
     done = [request for request, outcome in outcomes.items() if outcome == RequestState.DONE]
     replaced.put_right(conn, done, now)
-    return outcomes
+    return Advanced(outcomes, pending.begun)
 
 
 def _read_ahead(conn: Connection, some: Iterable[Sequence[step_rows.StepRecord]]) -> binding.States:
@@ -91,14 +101,16 @@ def _read_ahead(conn: Connection, some: Iterable[Sequence[step_rows.StepRecord]]
     return states
 
 
-def bind_again(conn: Connection, opened: Collection[Key], progress: Progress, now: float) -> None:
+def bind_again(
+    conn: Connection, opened: Collection[Key], progress: Progress, now: float
+) -> set[Key]:
     """Bind what was bound to values that objects had while a suspension closed them.
 
     A closed object keeps its values, whatever is wanted. opened: objects that were just read back
-    open. Who waits for one of them also waits for what now changes.
+    open. Who waits for one of them also waits for what now changes. Return what that makes due.
     """
     if not opened:
-        return
+        return set()
     owners = {held.request for held in ledger.held_on(conn, opened)}
     loaded = request_rows.load(conn, owners)
     wanted: dict[tuple[Key, str], tuple[RequestId, Want]] = {}
@@ -120,6 +132,7 @@ def bind_again(conn: Connection, opened: Collection[Key], progress: Progress, no
     object_rows.touch(conn, keys, now)
     waiting = {row.request for row in step_moves.awaiting(conn, opened)}
     step_moves.look_again(conn, waiting | changed.keys(), keys)
+    return keys
 
 
 def _reading(
@@ -280,6 +293,7 @@ class _Walk:
         keys = {entry.key for entry in entries}
         touched = object_rows.touch(self.conn, keys, self.now)
         self._write_parts(step.name, move.users, StepState.DUE)
+        self.pending.begin(made.instance, needed=moves.is_needed(step, listed))
         self.steps[step.name] = moves.after(step, move)
         if touched < len(keys):
             self.pending.write(self.conn, self.now)

@@ -123,6 +123,11 @@ def may_move(steps: Sequence[StepRecord], *, split: bool) -> bool:
     return split or ready or outcome(steps) is not None
 
 
+def is_needed(step: StepRecord, steps: Iterable[StepRecord]) -> bool:
+    """Return True if another step of the request waits for a step."""
+    return any(one.state not in OVER and step.name in one.needs for one in steps)
+
+
 def outcome(steps: Iterable[StepRecord]) -> RequestState | None:
     """Return the outcome of a request whose steps are all over; None if some are not."""
     states = {step.state for step in steps}

@@ -16,11 +16,17 @@ from provisioner.system.ulid import RequestId
 
 @dataclass(slots=True)
 class Pending:
-    """steps, parts: that moved; bound: claims of requests that get their wants."""
+    """steps, parts: that moved; bound: claims of requests that get their wants; begun: instances
+    whose objects became due, and True for those that a step waits for."""
 
     steps: list[step_moves.Step] = field(default_factory=list)
     parts: list[step_moves.Parts] = field(default_factory=list)
     bound: dict[RequestId, list[ledger.Entry]] = field(default_factory=dict)
+    begun: dict[str, bool] = field(default_factory=dict)
+
+    def begin(self, instance: str, *, needed: bool) -> None:
+        """Note that objects of an instance became due. needed: a step waits for them."""
+        self.begun[instance] = needed or self.begun.get(instance, False)
 
     def bind(self, request: RequestId, entries: Sequence[ledger.Entry]) -> None:
         """Give claims of a request their wants, and let it wait for their objects as they are."""

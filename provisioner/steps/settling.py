@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner.contract import Key, State
+from provisioner.contract import Key, State, split_key
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import step_moves
 from provisioner.objects.errors import Error
-from provisioner.objects.states import RequestState, StepState
+from provisioner.objects.states import StepState
 from provisioner.steps import binding
-from provisioner.steps.advance import advance, bind_again
+from provisioner.steps.advance import Advanced, advance, bind_again
 from provisioner.system.ulid import RequestId
 
 
@@ -44,23 +44,26 @@ class Verdict:
 
 def settle(
     conn: Connection, verdicts: Mapping[Key, Verdict], progress: binding.Progress, now: float
-) -> tuple[dict[RequestId, RequestState], list[RequestId]]:
+) -> tuple[Advanced, list[RequestId]]:
     """Write the results of objects into the steps that wait for them.
 
-    Return the outcomes of requests that are over, and the requests that now wait for a later try.
+    Return what came of it, and the requests that now wait for a later try.
     """
-    bind_again(conn, {key for key, verdict in verdicts.items() if verdict.opened}, progress, now)
+    opened = {key for key, verdict in verdicts.items() if verdict.opened}
+    again = bind_again(conn, opened, progress, now)
+    begun = dict.fromkeys((split_key(key)[0] for key in again), False)
     rows = step_moves.awaiting(conn, verdicts)
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
     if not rows:
-        return {}, []
+        return Advanced(begun=begun), []
     parts = [(row, _of_step(row, verdicts[row.key])) for row in rows]
     step_moves.write_parts(conn, [_verdict_row(row, verdict) for row, verdict in parts])
     audit.append(conn, [_event(*part) for part in parts if _is_news(*part)], now)
     over = {row.request for row, verdict in parts if verdict.state != StepState.DUE}
     later = {row.request for row, verdict in parts if verdict.state == StepState.DUE}
     step_moves.close_steps(conn, over, now)
-    return advance(conn, sorted(over), progress, now), sorted(later)
+    made = advance(conn, sorted(over), progress, now)
+    return Advanced(made.outcomes, begun | made.begun), sorted(later)
 
 
 _OPENING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume", "adopt")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import Change, Fault, Key, State
-from provisioner.convergence import beside, lanes
+from provisioner.convergence import beside, lanes, threads
 from provisioner.convergence.next_try import Patience
 from provisioner.journal.records import request_rows, waits
 from tests.support import engine_site
@@ -116,6 +116,125 @@ def test_only_lanes_with_something_due_are_woken(tmp_path: Path) -> None:
     lanes["first"]._goes_on()  # it sleeps until its next try
     site.service.take()
     assert [name for name, lane in lanes.items() if lane._woken.is_set()] == ["first"]
+
+
+USER = """\
+provisioner: 1
+action: user.provision
+user: {name: ann, surname: Doe, uid: 4711, gid: 100}
+"""
+NEEDED = engine_site.CONFIG.replace(
+    "  allocation.provision:",
+    "    - {name: last, handler: first, needs: [late], with: {account: group}}\n"
+    "  allocation.provision:",
+)
+
+
+@pytest.mark.parametrize(("text", "needed"), [(engine_site.CONFIG, False), (NEEDED, True)])
+def test_a_drain_tells_what_is_due_now_and_whether_a_step_waits_for_it(
+    tmp_path: Path, text: str, needed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path, text=text)
+    told: list[lanes.Drained] = []
+    monkeypatch.setattr(site.service.lanes["first"], "_finish", told.append)
+    site.drop(USER)
+    site.service.lanes["first"].drain()
+    assert [drained.begun for drained in told] == [{"second": needed}]
+
+
+def test_a_drain_wakes_the_lanes_in_which_it_made_something_due_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, woken = (site := Site(tmp_path)).service, list[tuple[str, float]]()
+
+    def wake(lane: lanes.Lane, later: float = 0.0) -> None:
+        woken.append((lane.name, later))
+
+    monkeypatch.setattr(lanes.Lane, "wake", wake)
+    site.drop(USER)
+    woken.clear()
+    service.lanes["first"].drain()
+    assert woken == [("second", 0.0)]
+    site.drop(allocation(1, code="aa"))
+    woken.clear()
+    service.lanes["first"].drain()
+    assert woken == [("first", 0.0)]  # its members, and not what has been due before
+
+
+@pytest.mark.parametrize(
+    ("begun", "woken", "back"),
+    [
+        ({}, [], []),
+        ({"second": False}, ["second"], []),
+        ({"first": False, "second": False}, ["first", "second"], []),
+        ({"first": False, "second": True}, ["first", "second"], ["first"]),
+        ({"gone": True, "second": False}, ["second"], []),
+    ],
+)
+def test_lanes_that_nobody_waits_for_stand_back_for_those_that_a_step_waits_for(
+    tmp_path: Path, begun: dict[str, bool], woken: list[str], back: list[str]
+) -> None:
+    all_lanes = Site(tmp_path).service.lanes
+    threads.begin(all_lanes, begun)
+    assert [name for name, lane in all_lanes.items() if lane._woken.is_set()] == woken
+    assert [name for name, lane in all_lanes.items() if lane._stands_back] == back
+
+
+def test_a_lane_stands_back_before_it_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane, slept = Site(tmp_path).service.lanes["first"], []
+
+    class Woken(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            lane.wake(60.0)
+            return super().wait(timeout)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        lane.stop()
+
+    lane._woken = Woken()
+    monkeypatch.setattr(time, "sleep", sleep)
+    lane.run()
+    assert [0 < seconds <= 60 for seconds in slept] == [True]
+
+
+def test_a_wake_while_a_lane_drains_is_no_reason_to_look_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = site.service.lanes["first"]
+    written(site, lambda _: lane.wake(), monkeypatch)
+    site.drop(allocation(1, code="aa"))
+    lane._goes_on()
+    lane._drain_now()
+    assert (done(site), lane._woken.is_set()) == (1, False)
+    lane.wake()
+    assert lane._woken.is_set()
+
+
+def test_what_becomes_due_while_a_lane_drains_is_found_before_it_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    lane = site.service.lanes["first"]
+    rest, rests = lane.rest, []
+
+    def asks(before: int) -> None:
+        if before == 0:
+            site.drop(allocation(2, code="bb"), "more.yaml")
+
+    def rested() -> float | None:
+        rests.append(rest())
+        if len(rests) == 2:
+            lane.stop()
+        return rests[-1]
+
+    written(site, asks, monkeypatch)
+    monkeypatch.setattr(lane, "rest", rested)
+    site.drop(allocation(1, code="aa"))
+    lane.run()
+    assert (rests, done(site)) == ([0.0, None], 2)
 
 
 def test_what_is_being_recorded_is_not_taken_a_second_time(site: Site) -> None:

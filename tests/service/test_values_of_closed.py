@@ -53,6 +53,18 @@ def test_the_resume_waits_until_the_later_steps_have_the_values(site: Site) -> N
     assert (limits(site), site.open()) == (("9", "9"), [])
 
 
+def test_the_lane_that_gets_the_values_is_woken(site: Site) -> None:
+    site.request(user("ann", uid=7))
+    site.request(user("ann", "suspend"))
+    site.request(user("ann", uid=9))
+    site.drop(user("ann", "resume"))
+    site.drain("second")
+    later = site.service.lanes["second"]
+    assert later._goes_on()
+    site.drain("first")
+    assert later._woken.is_set()
+
+
 def test_a_newer_request_keeps_its_own_values(site: Site) -> None:
     site.request(user("ann", uid=7))
     site.request(user("ann", "suspend"))

@@ -73,6 +73,23 @@ def test_a_step_moves_by_how_its_needs_stand(
     assert moves_of_last(*steps) == expected
 
 
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ([], False),
+        ([step("b", "waiting", ("a",))], True),
+        ([step("b", "due", ("a",))], True),  # for others of its users
+        ([step("b", "skipped", ("a",))], False),
+        ([step("b", "waiting", ("c",))], False),
+    ],
+)
+def test_a_step_is_needed_as_long_as_another_one_waits_for_it(
+    later: list[StepRecord], expected: bool
+) -> None:
+    first = step("a", "waiting", own="waiting")
+    assert moves.is_needed(first, [first, *later]) is expected
+
+
 def test_who_is_skipped_is_told_which_need_did_not_get_done() -> None:
     last = step("in", "waiting", ("gate",), ann="waiting", bob="waiting")
     stop = moves.of(last, {"gate": GATE_OF_TWO, "in": last})[0]
