@@ -30,9 +30,9 @@ _AFTER_TROUBLE = 3600.0
 _LAST = 5.0
 """Seconds for which the end waits for a look that is in progress."""
 
-STAND_BACK = 0.008
+STAND_BACK = 0.01
 """Seconds for which a lane leaves the interpreter to others that have more before them: to look a
-name up and to record that takes as long."""
+name up, to record that, and to begin what waited for it takes as long."""
 
 _ARENA_MAX = -8
 """`M_ARENA_MAX` of malloc.h (glibc 2.10, mallopt(3))."""
