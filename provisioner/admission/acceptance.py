@@ -36,6 +36,7 @@ from provisioner.journal.records import (
     step_rows,
 )
 from provisioner.journal.records.changes import Changes, shown
+from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import Refusals, shortened
 from provisioner.policy import protected, rehearsal
@@ -317,10 +318,10 @@ class Acceptance:
                     entries.append(ledger.Entry(claim.key, claim.claimant, step.instance, want))
                     owner[claim.claimant] = (candidate.submission.ulid, candidate.submission.writer)
                     held.discard((claim.key, claim.claimant))
-            ulid, protects = candidate.submission.ulid, self._terms.review.protects
-            if held := protected.spare(self.conn, ulid, held, protects):
-                keys = ledger.withdraw(self.conn, held, self.now)
-                gone[ulid] = object_rows.instances_of(self.conn, keys)
+            by, protects = candidate.submission, self._terms.review.protects
+            if held := protected.spare(self.conn, by.ulid, held, protects):
+                keys = ledger.withdraw(self.conn, held, Turn(self.now, by.writer))
+                gone[by.ulid] = object_rows.instances_of(self.conn, keys)
         ledger.claim(self.conn, entries, self._terms.lanes, owner, self.now)
         return gone
 

@@ -95,7 +95,7 @@ def withdraw(conn: Connection, command: Command) -> Effect:
     subject = command.request.subject
     claimed = ledger.claimed(conn, [subject])[subject]
     if claimed:
-        keys = ledger.withdraw(conn, claimed, command.now)
+        keys = ledger.withdraw(conn, claimed, command.turn)
         return Effect(keys=object_rows.instances_of(conn, keys))
     subjects.check_letters(conn, subject)
     return Effect(unmatched=True, notes=[_nothing(conn, command, "was")])
@@ -113,7 +113,7 @@ def _touched(conn: Connection, command: Command, left: Collection[Key]) -> Effec
     keys = ledger.keys_of(conn, command.request.subject)
     if keys:
         due = set(keys).difference(left)
-        object_rows.touch(conn, due, command.now)
+        object_rows.touch(conn, due, command.turn)
         return Effect(keys=object_rows.instances_of(conn, due))
     return Effect(unmatched=True, notes=[_nothing(conn, command)])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from provisioner.contract import Key
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import request_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.states import RequestState
 from provisioner.request.request import Request
 from provisioner.steps import binding
@@ -59,6 +60,11 @@ class Command:
     seeker: Seeker
     has_file: Callable[[request_rows.Record], bool]
     on_behalf_of: str | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """In whose turn its objects are looked at, from now on."""
+        return Turn(self.now, self.writer)
 
     @property
     def by(self) -> str:

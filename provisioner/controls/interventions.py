@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import object_rows, request_rows, step_moves, step_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.states import StepState
 from provisioner.request.request import parse_request
 from provisioner.system.ulid import RequestId
@@ -43,8 +44,9 @@ def begin_unrouted(conn: Connection, request: RequestId, now: float) -> None:
     if not begin:
         return
     keys = {part.key for step in begin for part in step.objects}
-    make_due = object_rows.look_again if _looks_at_all(conn, request) else object_rows.touch
-    touched = make_due(conn, keys, now)
+    record = request_rows.load(conn, [request])[request]
+    make_due = object_rows.look_again if _looks_at_all(record) else object_rows.touch
+    touched = make_due(conn, keys, Turn(now, record.writer))
     step_moves.begin(conn, request, [step.name for step in begin], now)
     if touched < len(keys):
         step_moves.finish_untracked(conn, request)
@@ -52,7 +54,6 @@ def begin_unrouted(conn: Connection, request: RequestId, now: float) -> None:
     step_moves.stamp(conn, [request])
 
 
-def _looks_at_all(conn: Connection, request: RequestId) -> bool:
+def _looks_at_all(record: request_rows.Record) -> bool:
     """Return True for a reconcile of which policy has not counted whose objects it closes."""
-    record = request_rows.load(conn, [request])[request]
     return record.action == "reconcile" and not parse_request(record.body).values["objects"]

@@ -19,6 +19,7 @@ from provisioner.journal.persons.words import Word
 from provisioner.journal.queries import subjects
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger, object_rows, request_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.system.ulid import RequestId
 
 LIFTED = "lifted"
@@ -44,8 +45,9 @@ def lift(conn: Connection, asking: Mapping[str, RequestId], now: float) -> None:
         ledger.resume(conn, subject, source, LEFT_OUT)
         word = Word(subject, source, False, suspension.request, suspension.since, asking[subject])
         words.say(conn, [word])
-        object_rows.touch(conn, set(keys) - left, now)
-        _tell(conn, asking[subject], subject, source, now)
+        record = request_rows.load(conn, [asking[subject]])[asking[subject]]
+        object_rows.touch(conn, set(keys) - left, Turn(now, record.writer))
+        _tell(conn, record, subject, source, now)
 
 
 def _outlive(conn: Connection, asking: Mapping[str, RequestId]) -> None:
@@ -57,7 +59,7 @@ def _outlive(conn: Connection, asking: Mapping[str, RequestId]) -> None:
             words.take_back(conn, word.subject, word.writer)
 
 
-def close_again(conn: Connection, target: request_rows.Record, now: float) -> list[str]:
+def close_again(conn: Connection, target: request_rows.Record, turn: Turn) -> list[str]:
     """Close again whom a request kept open that is being cancelled or held, unless another writer
     asks for them. Return notes for its writer."""
     subject = target.subject
@@ -75,7 +77,7 @@ def close_again(conn: Connection, target: request_rows.Record, now: float) -> li
     if not _left_out(conn, [subject]):
         return []
     keys = ledger.keys_of(conn, subject)
-    object_rows.touch(conn, set(keys) - ledger.as_found(conn, keys), now)
+    object_rows.touch(conn, set(keys) - ledger.as_found(conn, keys), turn)
     return [f"{subject} is closed again: nobody asks for them any more"]
 
 
@@ -84,11 +86,12 @@ def _left_out(conn: Connection, names: Collection[str]) -> list[Suspension]:
     return [suspension for suspension in found if suspension.cause == LEFT_OUT]
 
 
-def _tell(conn: Connection, request: RequestId, subject: str, source: str, now: float) -> None:
+def _tell(
+    conn: Connection, request: request_rows.Record, subject: str, source: str, now: float
+) -> None:
     """Add to a request, and to the trail, that it opened who was left out."""
-    noted = request_rows.load(conn, [request])[request].problems or ()
     text = f"{subject} was closed for being left out of another writer's manifest, and opens again"
     note = {"line": None, "key": "", "message": text}
-    request_rows.set_problems(conn, request, [*noted, note])
-    event = audit.Event(request, LIFTED, text, subject, {"left_out_by": source})
+    request_rows.set_problems(conn, request.id, [*(request.problems or ()), note])
+    event = audit.Event(request.id, LIFTED, text, subject, {"left_out_by": source})
     audit.append(conn, [event], now)

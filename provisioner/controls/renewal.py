@@ -14,6 +14,7 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, unmade
 from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.steps import steps
 
 
@@ -41,7 +42,7 @@ def claim_again(
     # This includes parts that failed, or ended because another's claim waited: this claim is new.
     step_moves.begin_again(conn, target.id, [(entry.key, entry.claimant) for entry in entries])
     left = {pair for pair in held if not history.overtaken(mentions[pair], target.id)}
-    _withdraw_again(conn, target, ledger.withdraw(conn, left, now))
+    _withdraw_again(conn, target, ledger.withdraw(conn, left, Turn(now, target.writer)))
     _empty(conn, {pair: mentions[pair] for pair in held - left})
 
 

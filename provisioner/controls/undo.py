@@ -19,6 +19,7 @@ from provisioner.journal.persons import words
 from provisioner.journal.queries import history, precedents, unmade
 from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.request.request import parse_request
 from provisioner.steps import binding
 from provisioner.system.ulid import RequestId
@@ -30,7 +31,10 @@ COUNTING = frozenset({"user.resume", "allocation.resume", *_SUSPENDING, *history
 
 
 def undo(
-    conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
+    conn: Connection,
+    target: request_rows.Record,
+    progress: binding.Progress,
+    turn: Turn,
 ) -> list[str]:
     """Undo the changes of the ledger that a request made which is being cancelled.
 
@@ -44,10 +48,10 @@ def undo(
         if heir is not None and ledger.hand_on(conn, target.id, heir):
             return [f"{target.subject} stays suspended: {heir} asked for the same"]
         if ledger.lift(conn, target.id):
-            object_rows.touch(conn, ledger.keys_of(conn, target.subject), now)
+            object_rows.touch(conn, ledger.keys_of(conn, target.subject), turn)
             return []
-    notes = give_back(conn, target, progress, now)
-    object_rows.touch(conn, unrouted, now)
+    notes = give_back(conn, target, progress, turn)
+    object_rows.touch(conn, unrouted, turn)
     if unrouted and target.action in COUNTING:
         return ["what it took away or gave back counted from its acceptance, and stays so"]
     return notes
@@ -65,14 +69,17 @@ def _asked_too(conn: Connection, target: request_rows.Record) -> RequestId | Non
 
 
 def give_back(
-    conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
+    conn: Connection,
+    target: request_rows.Record,
+    progress: binding.Progress,
+    turn: Turn,
 ) -> list[str]:
     """Give claims that a request has not made, or not taken away, back to their earlier owners.
 
     Whom it kept open is closed again. Return notes for its writer.
     """
     if target.action in history.CLAIMING - COUNTING:
-        _return_left_out(conn, target, progress, now)
+        _return_left_out(conn, target, progress, turn)
     rows = unmade.of(conn, target.id)
     keys = {row.key for row in rows}
     mentions = history.of(conn, [(row.key, row.claimant) for row in rows])
@@ -103,13 +110,13 @@ def give_back(
             theirs[pair] = row.former
     unmade.give(conn, restored, gone, theirs)
     made = {row.key for row in rows if row.converged} | {claim.key for claim in restored}
-    object_rows.touch(conn, made & unmade.still_claimed(conn, made), now)
+    object_rows.touch(conn, made & unmade.still_claimed(conn, made), turn)
     step_moves.stamp(conn, {claim.request for claim in restored})
     ledger.unschedule_unclaimed(conn, keys)
     # Its claims had ended removals that no backend had seen, so that these are due again.
     there = unmade.removals_unread(conn, left_in)
-    object_rows.touch(conn, there - unmade.still_claimed(conn, there), now)
-    return left_out.close_again(conn, target, now)
+    object_rows.touch(conn, there - unmade.still_claimed(conn, there), turn)
+    return left_out.close_again(conn, target, turn)
 
 
 def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: RequestId) -> bool:
@@ -119,7 +126,10 @@ def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: R
 
 
 def _return_left_out(
-    conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
+    conn: Connection,
+    target: request_rows.Record,
+    progress: binding.Progress,
+    turn: Turn,
 ) -> None:
     """Claim again what a provision leaves out and has not taken away, for its earlier owners.
 
@@ -133,7 +143,7 @@ def _return_left_out(
     others = unmade.of_others(conn, target.id, target.subject)
     keys = {*keys, *(key for key, _ in others)}
     missing = mine | others.keys()
-    _fill(conn, target, unmade.unbound(conn, missing), progress, now)
+    _fill(conn, target, unmade.unbound(conn, missing), progress, turn)
     mentions = history.of(conn, missing - ledger.pairs(conn, keys))
     instances = object_rows.instances_of(conn, keys)
     before = {
@@ -156,7 +166,7 @@ def _return_left_out(
         want = wants[bound].get(pair) if bound is not None else None
         entry = ledger.Entry(*pair, instances[pair[0]], want)
         ledger.restore(conn, entry, owner.request, owner.writer)
-    object_rows.touch(conn, {key for key, _ in back}, now)
+    object_rows.touch(conn, {key for key, _ in back}, turn)
 
 
 def _fill(
@@ -164,7 +174,7 @@ def _fill(
     target: request_rows.Record,
     waiting: Mapping[Pair, RequestId],
     progress: binding.Progress,
-    now: float,
+    turn: Turn,
 ) -> None:
     """Fill claims of later requests, which have not begun, with the want that was in force before.
 
@@ -185,7 +195,7 @@ def _fill(
         pair: want for pair, bound in before.items() if (want := wants[bound].get(pair)) is not None
     }
     unmade.fill(conn, again)
-    object_rows.touch(conn, {key for key, _ in again}, now)
+    object_rows.touch(conn, {key for key, _ in again}, turn)
 
 
 def _wants(

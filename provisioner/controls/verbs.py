@@ -23,6 +23,7 @@ from provisioner.journal.records import (
     step_moves,
     step_rows,
 )
+from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.states import OPEN, RUNNING, RequestState, StepState
 from provisioner.request.request import Request
 from provisioner.steps import remarks
@@ -33,23 +34,23 @@ def _reconcile(conn: Connection, command: Command) -> Effect:
     named = command.request.values["objects"]
     mine = None if command.seeker.others else ledger.keys_by(conn, command.writer)
     if named:
-        return _some(conn, named if mine is None else mine.intersection(named), named, command.now)
+        return _some(conn, named if mine is None else mine.intersection(named), named, command.turn)
     older = replace_older(conn, command.id, command.writer, command.now)
     keys = object_rows.all_keys(conn) if mine is None else sorted(mine)
-    effect = look_again(conn, keys, command.now)
+    effect = look_again(conn, keys, command.turn)
     effect.ended = older
     if not keys:
         effect.notes.append(f"nothing is claimed for {command.request.subject}")
     return effect
 
 
-def _some(conn: Connection, keys: Collection[Key], named: Collection[Key], now: float) -> Effect:
+def _some(conn: Connection, keys: Collection[Key], named: Collection[Key], turn: Turn) -> Effect:
     """Make objects due for another look; those named that the ledger does not know are told.
 
     keys: the named ones of which the writer may learn.
     """
     known = object_rows.instances_of(conn, keys)
-    effect = look_again(conn, known, now, object_rows.repair)
+    effect = look_again(conn, known, turn, object_rows.repair)
     unknown = [key for key in named if key not in known]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
@@ -79,8 +80,8 @@ def replace_older(
 def look_again(
     conn: Connection,
     keys: Collection[Key],
-    now: float,
-    make_due: Callable[[Connection, Collection[Key], float], int] = object_rows.look_again,
+    turn: Turn,
+    make_due: Callable[[Connection, Collection[Key], Turn], int] = object_rows.look_again,
 ) -> Effect:
     """Make objects due for a reconcile, except adopted ones that differ. make_due: does that.
 
@@ -89,7 +90,7 @@ def look_again(
     """
     left = ledger.as_found(conn, keys)
     again = set(keys) - left
-    make_due(conn, again, now)
+    make_due(conn, again, turn)
     effect = Effect(keys=object_rows.instances_of(conn, again))
     if left:
         many = "1 object was" if len(left) == 1 else f"{len(left)} objects were"
@@ -221,7 +222,7 @@ def _hold(conn: Connection, command: Command) -> Effect:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     request_rows.hold(conn, target.id, command.by)
     step_moves.stop(conn, target.id, StepState.WAITING, command.now)
-    undo.give_back(conn, target, command.progress, command.now)
+    undo.give_back(conn, target, command.progress, command.turn)
     _record(conn, command, target, "held")
     return Effect(held=[target.id])
 
@@ -261,7 +262,7 @@ def _cancel(conn: Connection, command: Command) -> Effect:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     request_rows.end_approval(conn, target.id)
     step_moves.stop(conn, target.id, StepState.CANCELLED, command.now)
-    notes = undo.undo(conn, target, command.progress, command.now)
+    notes = undo.undo(conn, target, command.progress, command.turn)
     event = _by(command, target, "cancelled")
     request_rows.end_requests(
         conn, {target.id: RequestState.CANCELLED}, command.now, text=event.text, facts=event.facts

@@ -33,7 +33,7 @@ from provisioner.objects.states import Adoption, MessageState, RequestState, Ste
 
 metadata = MetaData()
 
-VERSION = 19
+VERSION = 20
 """The version of these tables; a change of them needs the next one, and a migration to it."""
 
 
@@ -229,6 +229,7 @@ objects = Table(
     Column("generation", Integer, nullable=False, doc="raised by each change of the want"),
     Column("converged", Integer, nullable=False, doc="the generation last read back as wanted"),
     Column("due", Float),
+    Column("writer", Text, nullable=False, doc="in whose turn it is looked at"),
     Column("attempts", Integer, nullable=False),
     Column("waiting_since", Float),
     Column("error", Errors()),
@@ -239,6 +240,7 @@ objects = Table(
     Column("identity", JSON(none_as_null=True), doc="what may not change while it is claimed"),
     Column("applied", JSON(none_as_null=True), doc="what claims set, with what was before"),
     Index("objects_due", "lane", "due"),
+    Index("objects_turns", "lane", "writer", "due", sqlite_where=text("due IS NOT NULL")),
 )
 
 numbers = Table(  # on which files depend: a row stays after its object is gone

@@ -181,9 +181,9 @@ class Adoption:
 
     def _explained(self, commit: Commit, keys: Sequence[Key]) -> dict[Key, str]:
         unclaimed = _unclaimed(commit.conn, keys)
-        object_rows.add(
-            commit.conn, {k: (i, self._lanes[i]) for k, i in unclaimed.items()}, commit.now
-        )
+        writer = self._errand.submission.writer
+        placed = {key: (name, self._lanes[name], writer) for key, name in unclaimed.items()}
+        object_rows.add(commit.conn, placed, commit.now)
         object_rows.set_adoption(commit.conn, unclaimed, states.Adoption.NEW)
         return unclaimed
 

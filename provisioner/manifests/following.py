@@ -20,6 +20,7 @@ from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.journal.records.changes import HELD, Changes, shown
+from provisioner.journal.records.object_rows import Turn
 from provisioner.manifests.listing import Listing
 from provisioner.manifests.manifest import Moment
 from provisioner.objects.states import RequestState
@@ -123,6 +124,11 @@ class Commit:
     def now(self) -> float:
         """Return the time of the commit, in seconds since the epoch."""
         return self.acceptance.now
+
+    @property
+    def turn(self) -> Turn:
+        """In whose turn objects are looked at that the commit makes due."""
+        return Turn(self.now, self.errand.submission.writer)
 
     def follow(self, candidates: Sequence[Candidate]) -> set[RequestId]:
         """Accept requests that follow, each judged by itself; return those that were accepted."""

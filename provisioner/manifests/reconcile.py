@@ -368,10 +368,10 @@ class Reconcile:
         with self._follower.commit(self._errand) as commit:
             keys = claiming.keys_of(commit.conn, subjects)
             left = ledger.as_found(commit.conn, keys)
-            object_rows.look_again(commit.conn, keys - left, commit.now)
+            object_rows.look_again(commit.conn, keys - left, commit.turn)
 
     def _ended(self, commit: Commit, awaited: set[Key]) -> Effect:
-        effect = look_again(commit.conn, awaited, commit.now)
+        effect = look_again(commit.conn, awaited, commit.turn)
         more = []
         if self._objects > AWAITED:
             more = [f"{self._objects} objects are looked at again: too many to list them here"]

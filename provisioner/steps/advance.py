@@ -17,6 +17,7 @@ from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.steps import binding, disputes, moves, remarks
@@ -128,8 +129,10 @@ def bind_again(
             entry = ledger.Entry(held.key, held.claimant, "", now_wanted[1])
             changed.setdefault(held.request, []).append(entry)
     ledger.bind(conn, changed)
+    for request, entries in changed.items():
+        turn = Turn(now, loaded[request].writer)
+        object_rows.touch(conn, {entry.key for entry in entries}, turn)
     keys = {entry.key for entries in changed.values() for entry in entries}
-    object_rows.touch(conn, keys, now)
     waiting = {row.request for row in step_moves.awaiting(conn, opened)}
     step_moves.look_again(conn, waiting | changed.keys(), keys)
     return keys
@@ -291,7 +294,7 @@ class _Walk:
         entries = [ledger.Entry(c.key, c.claimant, made.instance, c.want) for c in made.claims]
         self.pending.bind(self.record.id, entries)
         keys = {entry.key for entry in entries}
-        touched = object_rows.touch(self.conn, keys, self.now)
+        touched = object_rows.touch(self.conn, keys, Turn(self.now, self.record.writer))
         self._write_parts(step.name, move.users, StepState.DUE)
         self.pending.begin(made.instance, needed=moves.is_needed(step, listed))
         self.steps[step.name] = moves.after(step, move)

@@ -29,6 +29,7 @@ from provisioner.contract import Claim, Key, Want
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, lies_in, upsert
 from provisioner.journal.records import object_rows
+from provisioner.journal.records.object_rows import Turn
 from provisioner.journal.schema import claims, objects, step_objects, suspensions
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption, StepState
@@ -120,10 +121,9 @@ def claim(
     if not entries:
         return
     bulk.run(conn, _CLAIM, [_row(entry, *owner[entry.claimant]) for entry in entries])
-    ready = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is not None}
-    later = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is None}
-    object_rows.add(conn, ready, now)
-    object_rows.add(conn, later, None)
+    placed = [(e, (e.instance, lanes[e.instance], owner[e.claimant][1])) for e in entries]
+    object_rows.add(conn, {e.key: where for e, where in placed if e.want is not None}, now)
+    object_rows.add(conn, {e.key: where for e, where in placed if e.want is None}, None)
 
 
 def restore(conn: Connection, entry: Entry, request: RequestId, source: str) -> None:
@@ -176,7 +176,7 @@ def pairs(conn: Connection, keys: Collection[Key]) -> set[tuple[Key, str]]:
     return claimed_pairs
 
 
-def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
+def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], turn: Turn) -> list[Key]:
     """Take claims back, and make their objects due. Return the keys.
 
     An object in conflict since its first try belongs to somebody else: it was claimed, but never
@@ -195,7 +195,7 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
     foreign = object_rows.never_ours(conn, named)
     unschedule_unclaimed(conn, foreign)
     keys = sorted(named - foreign - as_found(conn, named))
-    object_rows.touch(conn, keys, now)
+    object_rows.touch(conn, keys, turn)
     object_rows.leave(conn, set(keys) - {key for key, _ in pairs(conn, keys)})
     return keys
 

@@ -31,6 +31,7 @@ _MAKE_DUE = _BLANK.on_conflict_do_update(
     set_={
         "generation": objects.c.generation + 1,
         "due": _BLANK.excluded.due,
+        "writer": _BLANK.excluded.writer,
         "attempts": 0,
         "waiting_since": None,
         "error": None,
@@ -105,6 +106,7 @@ def _due_again(waiting_since: Any, **more: Any) -> Update:
         .values(
             generation=objects.c.generation + 1,
             due=bindparam("b_now"),
+            writer=bindparam("b_writer"),
             attempts=0,
             waiting_since=waiting_since,
             error=None,
@@ -122,27 +124,36 @@ _LOOK_AGAIN = _due_again(_KEPT_SINCE, converged=_STAYS)
 _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
-def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When objects become due, and in which writer's turn they are looked at."""
+
+    now: float
+    writer: str
+
+
+def touch(conn: Connection, keys: Collection[Key], turn: Turn) -> int:
     """Make objects due because their want changed. Return how many of them there are."""
-    return _make_due(conn, _TOUCH, keys, now)
+    return _make_due(conn, _TOUCH, keys, turn)
 
 
-def look_again(conn: Connection, keys: Collection[Key], now: float) -> int:
+def look_again(conn: Connection, keys: Collection[Key], turn: Turn) -> int:
     """Make objects due for another look while their want stays. Return how many there are.
 
     An object that waits keeps the time since which it waits, however often somebody looks. One that
     was given up gets all its tries again. One that was as wanted counts so: see `Item.settled`.
     """
-    return _make_due(conn, _LOOK_AGAIN, keys, now)
+    return _make_due(conn, _LOOK_AGAIN, keys, turn)
 
 
-def repair(conn: Connection, keys: Collection[Key], now: float) -> int:
+def repair(conn: Connection, keys: Collection[Key], turn: Turn) -> int:
     """Do the same for objects of which policy has counted who loses something if they close."""
-    return _make_due(conn, _REPAIR, keys, now)
+    return _make_due(conn, _REPAIR, keys, turn)
 
 
-def _make_due(conn: Connection, how: Update, keys: Collection[Key], now: float) -> int:
-    return bulk.run(conn, how, [{"b_key": key, "b_now": now} for key in dict.fromkeys(keys)])
+def _make_due(conn: Connection, how: Update, keys: Collection[Key], turn: Turn) -> int:
+    named = {"b_now": turn.now, "b_writer": turn.writer}
+    return bulk.run(conn, how, [{"b_key": key, **named} for key in dict.fromkeys(keys)])
 
 
 def all_keys(conn: Connection, instances: Collection[str] | None = None) -> list[Key]:
@@ -325,22 +336,23 @@ def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
         )
 
 
-def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None) -> None:
+def add(conn: Connection, keys: Mapping[Key, tuple[str, str, str]], due: float | None) -> None:
     """Make objects known. With a time they become due then, even if they were known before.
 
-    keys: object -> (instance, lane).
+    keys: object -> (instance, lane, the writer in whose turn it is looked at).
     """
     rows = [
         {
             "key": key,
             "instance": instance,
             "lane": lane,
+            "writer": writer,
             "generation": 0 if due is None else 1,
             "converged": 0,
             "attempts": 0,
             "due": due,
         }
-        for key, (instance, lane) in keys.items()
+        for key, (instance, lane, writer) in keys.items()
     ]
     if rows:
         bulk.run(conn, _MAKE_KNOWN if due is None else _MAKE_DUE, rows)

@@ -6,9 +6,10 @@ the clock jumped (`clock`), and when an object becomes due (`object_rows`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
@@ -18,7 +19,7 @@ from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.journal.schema import lanes, objects
 from provisioner.objects.items import Item
 
-_DUE = (
+_LOOKED_AT = (
     select(
         objects.c.key,
         objects.c.instance,
@@ -33,9 +34,30 @@ _DUE = (
     .limit(bindparam("b_limit"))
 )
 
-_IS_DUE = objects.c.due.is_not(None)
+_OF_WRITER = objects.c.writer == bindparam("b_writer")
 
-_DUE_NOT_SHUT = _DUE.where(object_rows.NOT_SHUT)
+_DUE = {
+    (False, False): _LOOKED_AT,
+    (False, True): _LOOKED_AT.where(object_rows.NOT_SHUT),
+    (True, False): _LOOKED_AT.where(_OF_WRITER),
+    (True, True): _LOOKED_AT.where(_OF_WRITER, object_rows.NOT_SHUT),
+}
+"""What is due, by whether it is of one writer, and whether some instances are shut."""
+
+_NEXT_WRITER = (
+    select(objects.c.writer)
+    .where(
+        objects.c.lane == bindparam("b_lane"),
+        objects.c.due.is_not(None),
+        objects.c.writer > bindparam("b_after"),
+    )
+    .order_by(objects.c.writer)
+    .limit(1)
+)
+"""One look-up in an index a writer, however much is due."""
+
+
+Of = TypeVar("Of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +79,24 @@ def due(
 ) -> list[Due]:
     """Return the objects of a lane that are due, longest due first.
 
-    shut: instances that are not asked now; their objects stay due. taken: objects whose results
-    are being recorded, which are left out. An object of ours that only
-    waiting steps claim stays as it is, unless all of these claims are suspended: who is suspended
-    has no access, whatever waits. It is then as if nobody claimed it.
+    If more than `limit` are due, writers take turns: each has as many of the returned ones as the
+    others, or all that is due of theirs. shut: instances that are not asked now; their objects stay
+    due. taken: objects whose results are being recorded, which are left out.
+
+    An object of ours that only waiting steps claim stays as it is, unless all of these claims are
+    suspended: who is suspended has no access, whatever waits. It is then as if nobody claimed it.
     """
     # What was taken has been due longest, and would come first.
     parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit + len(taken)}
     if shut:
-        rows = bulk.rows(conn, _DUE_NOT_SHUT, {**parameters, "b_shut": list(shut)})
-    else:
-        rows = bulk.rows(conn, _DUE, parameters)
+        parameters["b_shut"] = list(shut)
+    rows = bulk.rows(conn, _DUE[False, bool(shut)], parameters)
+    if len(rows) == limit + len(taken) and len(writers := _writers(conn, lane)) > 1:
+        mine = [
+            bulk.rows(conn, _DUE[True, bool(shut)], {**parameters, "b_writer": writer})
+            for writer in writers
+        ]
+        rows = in_turns([row for row in some if row.key not in taken] for some in mine)
     rows = [row for row in rows if row.key not in taken][:limit]
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
@@ -77,6 +106,22 @@ def due(
         Due(row.instance, item, item.awaited and item.key not in closed)
         for row, item in zip(rows, items, strict=True)
     ]
+
+
+def in_turns(queues: Iterable[Iterable[Of]]) -> list[Of]:
+    """Return the first of each queue, then the second of each, and so on."""
+    rounds = zip_longest(*queues, fillvalue=None)
+    return [one for each in rounds for one in each if one is not None]
+
+
+def _writers(conn: Connection, lane: str) -> list[str]:
+    """List the writers in whose turns anything of a lane is looked at, now or later."""
+    found: list[str] = []
+    parameters = {"b_lane": lane, "b_after": ""}
+    while rows := bulk.rows(conn, _NEXT_WRITER, parameters):
+        ((parameters["b_after"],),) = rows
+        found.append(parameters["b_after"])
+    return found
 
 
 def _all_suspended(conn: Connection, keys: Collection[Key]) -> set[Key]:

@@ -256,10 +256,20 @@ def _nineteenth(db: sqlite3.Connection) -> None:
     )
 
 
+def _twentieth(db: sqlite3.Connection) -> None:
+    """Version 20: in which writer's turn an object is looked at."""
+    db.execute("ALTER TABLE objects ADD COLUMN writer TEXT NOT NULL DEFAULT 'root'")
+    db.execute(
+        "UPDATE objects SET writer = (SELECT min(source) FROM claims WHERE key = objects.key) "
+        "WHERE key IN (SELECT key FROM claims)"
+    )
+    db.execute("CREATE INDEX objects_turns ON objects (lane, writer, due) WHERE due IS NOT NULL")
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
     _twelfth, _thirteenth, _fourteenth, _fifteenth, _sixteenth,
-    _seventeenth, _eighteenth, _nineteenth,
+    _seventeenth, _eighteenth, _nineteenth, _twentieth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, the next number in `schema.VERSION`, and a dump of the version before in

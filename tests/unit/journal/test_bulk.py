@@ -44,7 +44,7 @@ def row(key: str, number: int) -> dict[str, Any]:
     """Make an object's row; every third one differs."""
     return {
         "key": key, "instance": "fs1", "lane": "fs1", "generation": 1, "converged": 0,
-        "attempts": 0, "state": {"present": True, "inodes": number},
+        "attempts": 0, "writer": "ann", "state": {"present": True, "inodes": number},
         "error": Error(type="Unavailable", message="no answer") if number % 2 else None,
         "adoption": Adoption.NEW if number % 3 else Adoption.DIFFERS,
     }  # fmt: skip

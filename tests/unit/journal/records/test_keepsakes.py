@@ -40,7 +40,7 @@ def test_what_was_never_as_wanted_has_nothing_of_ours_and_of_the_rest_it_is_know
 ) -> None:
     book = Journal.open(tmp_path / "journal.db")
     with book.transaction() as conn:
-        object_rows.add(conn, {"a": ("shelf", "shelf")}, 0.0)
+        object_rows.add(conn, {"a": ("shelf", "shelf", "ann")}, 0.0)
         if converged:
             as_wanted(conn)
         if saved is not None:
@@ -54,7 +54,7 @@ def test_what_was_never_as_wanted_has_nothing_of_ours_and_of_the_rest_it_is_know
 def test_a_look_that_learns_nothing_of_it_leaves_what_was_noted(tmp_path: Path) -> None:
     book = Journal.open(tmp_path / "journal.db")
     with book.transaction() as conn:
-        object_rows.add(conn, {"a": ("shelf", "shelf")}, 0.0)
+        object_rows.add(conn, {"a": ("shelf", "shelf", "ann")}, 0.0)
         keepsakes.save(conn, Former({"a": {"label": "tea"}}, {"a": JAM}))
         as_wanted(conn)
     with book.reading() as conn:

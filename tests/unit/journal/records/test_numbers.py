@@ -14,7 +14,11 @@ def book(tmp_path: Path) -> Journal:
     """Give a journal with three objects in two lanes, each with a number."""
     made = Journal.open(tmp_path / "journal.db")
     with made.transaction() as conn:
-        lanes = {MINE: ("ad", "a"), BESIDE: ("guests", "a"), ELSEWHERE: ("other", "b")}
+        lanes = {
+            MINE: ("ad", "a", "ann"),
+            BESIDE: ("guests", "a", "ann"),
+            ELSEWHERE: ("other", "b", "ann"),
+        }
         object_rows.add(conn, lanes, None)
         for number, key in enumerate(lanes, 20_000):
             keepsakes.save_numbers(conn, {key: {"uid": number}})
