@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -96,7 +97,7 @@ def _delimiter(lines: Sequence[str]) -> str:
 def _header(cells: Sequence[str]) -> list[str]:
     """Return the names of the columns, as a template writes them: `Full Name` is `full_name`."""
     names = [re.sub(r"[\s-]+", "_", cell.strip().lower()) for cell in cells]
-    twice = {name for name in names if name and names.count(name) > 1}
+    twice = {name for name, times in Counter(names).items() if name and times > 1}
     if twice:
         raise InvalidRequest(f"line 1: the column {min(twice)!r} is there twice")
     return names

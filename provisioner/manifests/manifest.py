@@ -22,6 +22,7 @@ from provisioner.contract.late import fits
 from provisioner.journal.persons import askers
 from provisioner.journal.persons.askers import Asker
 from provisioner.journal.records.ledger import Held
+from provisioner.request.documents import SIZE
 from provisioner.request.request import Request
 from provisioner.routing.rendering import Step, StepClaim
 from provisioner.system.ulid import RequestId
@@ -91,8 +92,14 @@ def read_line(
 ) -> bytes | Key:
     """Turn a line into the text of a request, or the key of the object that it names.
 
-    objects, raises: as in `read`; also: what the request says beside the line.
+    objects, raises: as in `read`, and for a line that is longer than a request may be, which is not
+    parsed; also: what the request says beside the line.
     """
+    if place.end - place.start > SIZE:
+        raise InvalidRequest(
+            f"line {place.number} of the manifest has more than {SIZE} bytes",
+            expected=f"at most {SIZE}, as any request",
+        )
     try:
         document = json.loads(body[place.start : place.end], object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -111,8 +118,7 @@ def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """Return a JSON mapping. Raises ValueError for a key that is there twice: one would be lost."""
     document = dict(pairs)
     if len(document) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise ValueError(f"the key {twice!r} is there twice")
     return document
 

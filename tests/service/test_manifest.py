@@ -294,10 +294,9 @@ def test_a_wrong_manifest_is_refused_whole(site: Site, what: str) -> None:
     assert members(site) == set()
 
 
-def test_a_key_that_a_line_has_twice_refuses_the_whole_and_is_named(site: Site) -> None:
-    first = json.dumps(entry(1, "ann"))
-    twice = json.dumps(entry(2, "bob")).replace('"id": 2', '"id": 9, "id": 2')
-    data = f"{first}\n{twice}\n".encode()
+def refused(site: Site, second: str) -> str:
+    """Send a manifest with such a second line, and return why the whole is refused."""
+    data = f"{json.dumps(entry(1, 'ann'))}\n{second}\n".encode()
     named = {"file": "all.jsonl", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     put(site, "all.jsonl", data)
     request = {"provisioner": 1, "action": "reconcile", "manifest": named}
@@ -306,8 +305,19 @@ def test_a_key_that_a_line_has_twice_refuses_the_whole_and_is_named(site: Site) 
     site.drain()
     found = newest(site, "reconcile.json")
     assert found.state == "refused"
-    assert told(found) == "line 2 of the manifest: the key 'id' is there twice"
     assert members(site) == set()
+    return told(found)
+
+
+def test_a_key_that_a_line_has_twice_refuses_the_whole_and_is_named(site: Site) -> None:
+    twice = json.dumps(entry(2, "bob")).replace('"id": 2', '"id": 9, "id": 2')
+    assert refused(site, twice) == "line 2 of the manifest: the key 'id' is there twice"
+
+
+def test_a_line_that_is_longer_than_any_request_is_refused_unread(site: Site) -> None:
+    """Reading one line of 60 MiB took 1.8 GiB, and naming its second key of two took for ever."""
+    unread = "{" + " " * 64 * 1024
+    assert "line 2 of the manifest has more than 65536 bytes" in refused(site, unread)
 
 
 def test_lines_that_policy_refuses_are_counted_apart(site: Site) -> None:
