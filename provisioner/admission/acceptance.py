@@ -36,7 +36,6 @@ from provisioner.journal.records import (
     step_rows,
 )
 from provisioner.journal.records.changes import Changes, shown
-from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import Refusals, shortened
 from provisioner.policy import protected, rehearsal
@@ -320,7 +319,7 @@ class Acceptance:
                     held.discard((claim.key, claim.claimant))
             by, protects = candidate.submission, self._terms.review.protects
             if held := protected.spare(self.conn, by.ulid, held, protects):
-                keys = ledger.withdraw(self.conn, held, Turn(self.now, by.writer))
+                keys = ledger.withdraw(self.conn, held, object_rows.Turn(self.now, by.writer))
                 gone[by.ulid] = object_rows.instances_of(self.conn, keys)
         ledger.claim(self.conn, entries, self._terms.lanes, owner, self.now)
         return gone
