@@ -18,7 +18,7 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.changes import HELD, Changes
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
-from provisioner.policy.newcomers import NEW_USER
+from provisioner.policy.hourly import NEW_USER
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
 from provisioner.spool.spool import Rejected, Submission

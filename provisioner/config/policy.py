@@ -54,6 +54,9 @@ class RuleConfig(Part):
     new_users: Count | None = Field(
         None, description="most new users in an hour, for one submitter", examples=[50]
     )
+    hourly: Count | None = Field(
+        None, description="most requests in an hour, for one submitter", examples=[5000]
+    )
     adopt: bool = Field(False, description="may say `adopt: true`")
     paths: bool = Field(False, description="may set where storage is: `storage.path`")
     numbers: bool = Field(

@@ -2,7 +2,7 @@
 
 __all__ = [
     "gradual",
-    "newcomers",
+    "hourly",
     "persons",
     "policy",
     "protected",

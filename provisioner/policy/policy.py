@@ -87,6 +87,7 @@ class Policy:
         listed["object"] = tuple(name for names in listed.values() for name in names)
         self._protected = {kind: Names(names) for kind, names in listed.items()}
         self.counts_new_users = any(rule.new_users is not None for rule in rules)
+        self.counts_requests = any(rule.hourly is not None for rule in rules)
         self.knows_subjects = any(
             rule.resources or rule.projects or rule.accounts or not rule.others for rule in rules
         )

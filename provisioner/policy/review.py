@@ -25,7 +25,7 @@ from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.objects.states import RequestState
 from provisioner.policy import policy, rules, targets
 from provisioner.policy.gradual import Gradual
-from provisioner.policy.newcomers import Newcomers
+from provisioner.policy.hourly import Hourly
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
 from provisioner.request.request import Request, parse_request
@@ -123,7 +123,7 @@ class Review:
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[RequestId, Ruling]:
         """Judge the requests of a wave; none of them depends on what another one writes."""
         changes = _Changes(conn, cases, self.protects)
-        newcomers = Newcomers(conn, now)
+        hourly = Hourly(conn, now)
         rulings = {}
         for case in cases:
             question = rules.question(
@@ -145,7 +145,7 @@ class Review:
             if len(crowd) > self._rules.harmless:
                 question = replace(question, known=len(holdings.people(conn) | crowd))
             if not self._rules.trusts(submitter.uid):
-                question = self._ask_more(conn, case, question, newcomers)
+                question = self._ask_more(conn, case, question, hourly)
             if case.request.action.startswith("request."):
                 question = replace(question, target=targets.named(conn, case.request, seeker))
             answer = self._rules.decide(submitter, question)
@@ -156,8 +156,10 @@ class Review:
                 changes.allow(case)
                 trusted = self._rules.trusts(case.uid)
                 step.allow(seen=approved or case.counted or trusted)
+            if answer.verdict != policy.REFUSE:
+                hourly.count(case.uid)
             if question.fresh and answer.verdict == policy.ALLOW:
-                newcomers.allow(submitter.uid, case.request, question.fresh)
+                hourly.allow(submitter.uid, case.request, question.fresh)
             counts = hit and not approved and not self._rules.trusts(case.uid)
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
@@ -272,14 +274,16 @@ class Review:
         conn: Connection,
         case: Case,
         question: rules.Question,
-        newcomers: Newcomers,
+        hourly: Hourly,
     ) -> rules.Question:
         """Add what only some rules need, because it has to be looked up in the journal."""
         if self._rules.knows_subjects:
             question = _with_subject(conn, case, question)
         if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
-            fresh, recent = newcomers.of(case.uid, case.request)
+            fresh, recent = hourly.newcomers(case.uid, case.request)
             question = replace(question, fresh=fresh, recent=recent)
+        if self._rules.counts_requests:
+            question = replace(question, lately=hourly.requests(case.uid, case.id))
         return question
 
 

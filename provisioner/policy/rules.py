@@ -67,10 +67,10 @@ class Question:
     asked for it, and neither has this submitter; path: the request says where storage is; numbers:
     keys by which it gives numbers of users and groups; names: the names to compare with protected
     ones, by kind; fresh: new users; recent: how many new users the submitter brought within the
-    hour; hit: people who would lose something, with those who just did; known: people who have
-    something; left: people's data that would be left, and for what; on_behalf_of: the person whom
-    the request names, believed or not; digest: that of the request which was looked at before its
-    release.
+    hour; lately: how many requests it sent in that time; hit: people who would lose something, with
+    those who just did; known: people who have something; left: people's data that would be left,
+    and for what; on_behalf_of: the person whom the request names, believed or not; digest: that of
+    the request which was looked at before its release.
     """
 
     action: str
@@ -88,6 +88,7 @@ class Question:
     names: Mapping[str, tuple[str, ...]] | None = None
     fresh: tuple[str, ...] = ()
     recent: int = 0
+    lately: int = 0
     hit: int = 0
     known: int = 0
     left: tuple[str, ...] = ()
@@ -177,6 +178,9 @@ def misfit(rule: RuleConfig, submitter: Submitter, question: Question) -> str | 
     total = question.recent + len(question.fresh)
     if rule.new_users is not None and question.fresh and total > rule.new_users:
         return f"{total} new users within the hour; the limit is {rule.new_users}"
+    if rule.hourly is not None and question.lately >= rule.hourly:
+        many = f"{question.lately + 1} requests of {submitter.name} within the hour"
+        return f"{many}; the limit is {rule.hourly}"
     target = question.target
     if target is not None and not target.is_of(submitter) and not rule.others:
         owned = f"{target.id} is {target.writer}'s"

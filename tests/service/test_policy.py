@@ -122,6 +122,49 @@ def test_new_users_of_one_batch_are_counted_together(site: Site) -> None:
     assert site.states() == {"done": ["0.yaml", "1.yaml", "2.yaml"], "failed": ["3.yaml", "4.yaml"]}
 
 
+HOURLY = """\
+policy:
+  rules:
+  - {who: [uid-4711, uid-4712], actions: ["*.suspend"], others: true}
+  - {who: [uid-4711, uid-4712], actions: ["*"], hourly: 3}
+  - {who: [uid-4711], actions: ["allocation.*"], review: true}
+"""
+
+
+def test_requests_are_counted_by_the_hour_for_each_submitter(tmp_path: Path) -> None:
+    site = Site(tmp_path, HOURLY)
+    for number in range(4):
+        put(site, 4712, allocation(number, "ann"), f"{number}.yaml")
+    site.take()
+    site.drain()
+    site.start()  # the count is the journal's
+    assert send(site, PORTAL, allocation(7, "ann"), "other.yaml").state == "done"
+    more = send(site, 4712, allocation(8, "ann"), "more.yaml")
+    assert (more.state, why(more)) == (
+        "refused",
+        "4 requests of uid-4712 within the hour; the limit is 3",
+    )
+    assert site.states()["failed"] == ["3.yaml", "more.yaml"]
+
+
+def test_a_request_that_is_judged_again_does_not_count_for_itself(tmp_path: Path) -> None:
+    site = Site(tmp_path, HOURLY)
+    for number in range(2):
+        send(site, 4712, allocation(number, "ann"), f"{number}.yaml")
+    later = "not_before: 2100-01-01T00:00:00Z\n"
+    third = send(site, 4712, allocation(2, "ann", head=later), "2.yaml")
+    site.request(control("request.hold", third.id))
+    site.request(control("request.release", third.id))
+    assert site.open()[0].state == "scheduled"
+
+
+def test_what_is_more_than_the_hour_s_can_be_held_and_what_closes_is_done(tmp_path: Path) -> None:
+    site = Site(tmp_path, HOURLY)
+    states = [send(site, PORTAL, allocation(n, "ann"), f"{n}.yaml").state for n in range(4)]
+    assert states == ["done", "done", "done", "held"]
+    assert send(site, PORTAL, user("ann", "suspend"), "s.yaml").state == "done"
+
+
 def test_users_whom_only_an_allocation_named_are_new_when_their_accounts_are_asked_for(
     tmp_path: Path,
 ) -> None:

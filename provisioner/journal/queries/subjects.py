@@ -18,9 +18,8 @@ from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.queries import history
 from provisioner.journal.records.ledger import Held
-from provisioner.journal.schema import claims, events, requests, steps, suspensions
+from provisioner.journal.schema import claims, requests, steps, suspensions
 from provisioner.objects.states import OPEN, RequestState
-from provisioner.system import ulid
 from provisioner.system.ulid import RequestId
 
 _CLAIMS = select(
@@ -278,25 +277,6 @@ def _without(conn: Connection, column: ColumnElement[str], users: Sequence[str])
     for part in chunks([f"user:{name}" for name in users]):
         known.update(conn.scalars(select(column).where(column.in_(part)).distinct()))
     return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
-
-
-def noted_since(conn: Connection, uid: int, kind: str, since: float, begins: str) -> list[str]:
-    """List the texts of events of a kind about a submitter's requests since a time.
-
-    begins: the beginning of the requests' actions.
-    """
-    statement = (
-        select(events.c.text)
-        .join(requests, requests.c.id == events.c.request)
-        .where(
-            events.c.request >= ulid.first(since),
-            events.c.at >= since,  # ids run ahead of the time after the clock did
-            events.c.kind == kind,
-            requests.c.uid == uid,
-            func.substr(requests.c.action, 1, len(begins)) == begins,
-        )
-    )
-    return list(conn.scalars(statement))
 
 
 def _is(root: str) -> ColumnElement[bool]:

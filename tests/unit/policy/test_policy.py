@@ -86,6 +86,8 @@ STORE = frozenset({"store"})
         ({"new_users": "3"}, {"fresh": ("a", "b"), "recent": 1}, "allow"),
         ({"new_users": "3"}, {"fresh": ("a", "b"), "recent": 2}, "refuse"),
         ({"new_users": "3"}, {"fresh": (), "recent": 9}, "allow"),
+        ({"hourly": "3"}, {"lately": 2}, "allow"),
+        ({"hourly": "3"}, {"lately": 3}, "refuse"),
         # flags
         ({}, {"adopt": True}, "refuse"),
         ({"adopt": "true"}, {"adopt": True}, "allow"),

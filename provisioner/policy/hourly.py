@@ -1,17 +1,20 @@
-"""New users: those whom the requests of a wave bring, and how many their submitter brought before.
+"""What submitters brought within the last hour: new users, and requests.
 
 Promises: reads only, inside the caller's transaction. A user is new if no request has named them.
 For a request about the user, they are new if there was no such request before: a name in an
-allocation makes nobody known. Leaves out: how many may be new (`rules`).
+allocation makes nobody known. Leaves out: how many there may be (`rules`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from provisioner.journal.journal import Connection
+from provisioner.journal.persons import lately
 from provisioner.journal.queries import subjects
 from provisioner.request.request import Request
+from provisioner.system.ulid import RequestId
 
 NEW_USER = "new-user"
 """The kind of the events that name the users whom a request brought."""
@@ -22,15 +25,30 @@ _OWN = "user."
 """The beginning of actions about a user."""
 
 
-class Newcomers:
-    """The new users of each submitter in one wave, added to those of the last hour."""
+class Hourly:
+    """What each submitter brings in one wave, added to that of the last hour."""
 
     def __init__(self, conn: Connection, now: float) -> None:
         self._conn = conn
         self._since = now - HOUR
         self._counted: dict[tuple[int, str], set[str]] = {}
+        self._requests: Counter[int] = Counter()
 
-    def of(self, uid: int, request: Request) -> tuple[tuple[str, ...], int]:
+    def requests(self, uid: int, request: RequestId) -> int:
+        """Return how many requests of a submitter came in the hour before, and were not refused.
+
+        request: the one that is judged, for which it does not count if it is judged again.
+        """
+        if uid not in self._requests:
+            self._requests[uid] = lately.asked_since(self._conn, uid, self._since, request)
+        return self._requests[uid]
+
+    def count(self, uid: int) -> None:
+        """Count a request that is not refused, where anybody asks how many there are."""
+        if uid in self._requests:
+            self._requests[uid] += 1
+
+    def newcomers(self, uid: int, request: Request) -> tuple[tuple[str, ...], int]:
         """Return a request's new users, and the number of its submitter's in the hour before."""
         counted = self._lately(uid, request.action)
         listing = subjects.without_request if _is_own(request) else subjects.unknown
@@ -47,7 +65,7 @@ class Newcomers:
     def _lately(self, uid: int, action: str) -> set[str]:
         begins = _OWN if action.startswith(_OWN) else ""
         if (uid, begins) not in self._counted:
-            noted = subjects.noted_since(self._conn, uid, NEW_USER, self._since, begins)
+            noted = lately.noted_since(self._conn, uid, NEW_USER, self._since, begins)
             self._counted[uid, begins] = set(noted)
         return self._counted[uid, begins]
 
