@@ -237,6 +237,25 @@ def test_as_many_numbers_are_asked_about_as_are_wanted_and_a_block_where_these_a
     assert questions == asked
 
 
+@pytest.mark.parametrize(("asked", "come"), [(1, 1), (8, 8), (9, 12)])
+def test_a_look_for_a_few_numbers_of_a_block_brings_no_others(
+    directory: Backend, asked: int, come: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, came = range(10_050, 10_062), []
+    assert numbers_of(directory).hold([named(f"u{n}", n) for n in numbers]) == {}
+    find = Directory.find
+
+    def seen(self: Directory, *asked: Any, **more: Any) -> list[Entry]:
+        came.extend(found := find(self, *asked, **more))
+        return found
+
+    monkeypatch.setattr(Directory, "find", seen)
+    register = Register(directory.directory(), f"OU=ids,{directory.base}", "container")
+    noted = {note.number for note in register.of_numbers(numbers[-asked:])}
+    assert noted == set(numbers[-asked:])
+    assert len(came) == come
+
+
 def test_a_range_that_is_used_up_says_so(directory: Backend) -> None:
     numbers = numbers_of(directory, last=10_001)
     numbers.take(["account/a", "account/b"])
