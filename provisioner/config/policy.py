@@ -49,6 +49,11 @@ class RuleConfig(Part):
         description="Slurm accounts and filesets that it may name besides those of `projects`",
         examples=[["guests-*"]],
     )
+    users: tuple[str, ...] = Field(
+        (),
+        description="users that the request may name, `*` for any part; empty: any",
+        examples=[["phys-*"]],
+    )
     space: Size | None = Field(None, description="largest `quota.space`", examples=["50TiB"])
     files: Count | None = Field(None, description="largest `quota.files`", examples=[20000000])
     new_users: Count | None = Field(

@@ -7,9 +7,10 @@ question needs from the journal (`review`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any
 
 from provisioner.config.policy import RuleConfig
@@ -98,6 +99,9 @@ class Question:
     digest: str | None = None
 
 
+_TOLD = 5
+"""The most names of strangers in one answer."""
+
 Misfit = Callable[[RuleConfig, Submitter, Question], str | None]
 """Returns why a rule for the submitter and the action does not fit; None if it does."""
 
@@ -164,7 +168,8 @@ def misfit(rule: RuleConfig, submitter: Submitter, question: Question) -> str | 
     if rule.resources and not question.resources:
         only = _list(rule.resources)
         return f"{submitter.name} may ask for {question.action} only on {only}, and has to name one"
-    if rule.projects and not question.projects:
+    users = (question.names or _NOTHING).get("user", ())
+    if rule.projects and not question.projects and not (rule.users and users):
         only = _list(rule.projects)
         return f"{submitter.name} may ask for {question.action} only of projects {only}, by name"
     if question.owners and not rule.others:
@@ -197,9 +202,11 @@ def misfit_by_itself(rule: RuleConfig, submitter: Submitter, question: Question)
     strange = _strangers(question.projects, rule.projects) if rule.projects else []
     if rule.projects or rule.accounts:
         strange += _strangers(question.accounts, (*rule.projects, *rule.accounts))
+    if rule.users:
+        strange += _strangers((question.names or _NOTHING).get("user", ()), rule.users)
     if strange:
         return (
-            f"{submitter.name} may not ask for {question.action} of {_list(dict.fromkeys(strange))}"
+            f"{submitter.name} may not ask for {question.action} of {_some(dict.fromkeys(strange))}"
         )
     if rule.space is not None and question.space is not None and question.space > rule.space:
         most = format_size(rule.space)
@@ -224,3 +231,9 @@ def _strangers(named: Iterable[str], patterns: Iterable[str]) -> list[str]:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(names)
+
+
+def _some(names: Collection[str]) -> str:
+    """Return the first of some names, and how many more there are: users can be thousands."""
+    more = len(names) - _TOLD
+    return _list(islice(names, _TOLD)) + (f" and {more} more" if more > 0 else "")

@@ -76,6 +76,10 @@ STORE = frozenset({"store"})
         ({"resources": ["fast"]}, {"resources": STORE}, "refuse"),
         ({"resources": ["fast"]}, {"resources": frozenset()}, "refuse"),
         ({"resources": ["store"]}, {"resources": frozenset({"store", "fast"})}, "refuse"),
+        # users
+        ({"users": ["p-*"]}, {"names": {"user": ("p-ann", "P-bob")}}, "allow"),
+        ({"users": ["p-*"]}, {"names": {"user": ("p-ann", "eve")}}, "refuse"),
+        ({"users": ["p-*"]}, {"names": {"user": ()}}, "allow"),
         # sizes
         ({"space": "5TiB"}, {"space": 5 * TIB}, "allow"),
         ({"space": "5TiB"}, {"space": 5 * TIB + 1}, "refuse"),
@@ -114,6 +118,13 @@ def test_a_rule_fits_when_all_of_it_does(
     rules = policy(rules=[{"who": ["ann"], "actions": ["*"], **rule}])
     given = Question(**{"action": "allocation.provision", **asked})
     assert rules.decide(ANN, given).verdict == verdict
+
+
+def test_of_many_strangers_some_are_named() -> None:
+    rules = policy(rules=[{"who": ["ann"], "actions": ["*"], "users": ["p-*"]}])
+    names = {"user": tuple(f"u{number}" for number in range(9))}
+    answer = rules.decide(ANN, Question("allocation.provision", names=names))
+    assert answer.why == "ann may not ask for allocation.provision of u0, u1, u2, u3, u4 and 4 more"
 
 
 @pytest.mark.parametrize(
