@@ -147,7 +147,7 @@ def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
         new = [
             problem
             for problem in more.problems
-            if problem.key and not any(_within(path_of(problem.key), path) for path in paths)
+            if (place := path_of(problem.key)) and not any(_within(place, path) for path in paths)
         ]
         return tuple(in_order([*error.problems, *new]))
     except Exception:  # the form is wrong anyway, and that is reported

@@ -11,6 +11,9 @@ for _power, _letter in enumerate("KMGTPE", 1):
 
 _SIZE = re.compile(r"\s*(\d+)(?:\.(\d+))?\s*([A-Za-z]*)\s*\Z", re.ASCII)
 
+_LONGEST = 50
+"""The most characters of a size: it may come from anybody, and is compared before it is read."""
+
 EXPECTED = "a size such as 5TiB, 500 GB, or a number of bytes"
 
 
@@ -22,6 +25,8 @@ def parse_size(text: str | int) -> int:
     """
     if isinstance(text, int):
         return text
+    if len(text) > _LONGEST:
+        raise ValueError(f"a text of {len(text)} characters is not a size; expected {EXPECTED}")
     match = _SIZE.match(text)
     units = {unit.lower(): factor for unit, factor in _UNITS.items()}
     if match is None or match[3].lower() not in units:

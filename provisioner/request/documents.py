@@ -11,7 +11,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -21,7 +21,9 @@ import yaml
 
 from provisioner.contract import InvalidRequest
 from provisioner.request import encodings, syntax
-from provisioner.request.places import Path, dotted
+from provisioner.request.places import MOST, Path, Problem, advised, dotted, in_order
+
+__all__ = ["Document", "InvalidDocument", "Problem", "advised", "dump", "in_order", "parse"]
 
 SIZE = 64 * 1024
 """The most bytes of a request."""
@@ -32,41 +34,8 @@ DEPTH = 32
 EVENTS = 10_000
 """The most events of a document."""
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake: place, message, what was expected, and the nearest valid name.
-
-    highest: the order number that was accepted before, if the request's own is lower.
-    """
-
-    line: int | None
-    key: str
-    message: str
-    expected: str = ""
-    nearest: str = ""
-    highest: int | None = None
-
-    def __str__(self) -> str:
-        where = f"line {self.line}: " if self.line is not None else ""
-        key = f"{self.key}: " if self.key else ""
-        expected = f"; expected {self.expected}" if self.expected else ""
-        nearest = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{where}{key}{self.message}{expected}{nearest}"
-
-
-def advised(message: str, advice: str) -> str:
-    """Return a message with what to do added, if another value is not the answer."""
-    return f"{message}; what to do: {advice}" if advice else message
-
-
-def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Return each problem once, in the order of the file; those without a line come last."""
-
-    def place(problem: Problem) -> tuple[float, str]:
-        return (math.inf if problem.line is None else problem.line, problem.key)
-
-    return sorted(dict.fromkeys(problems), key=place)
+KEY = 500
+"""The most characters of a key: each mistake below it repeats it."""
 
 
 class InvalidDocument(InvalidRequest):
@@ -265,6 +234,8 @@ class _Builder:
         top = self.stack[-1] if self.stack else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
             key = event.value
+            if len(key) > KEY:
+                raise _refuse(line, f"a key has {len(key)} characters", f"at most {KEY}")
             if not event.style and (odd := _ODD_KEY.search(key)):
                 raise InvalidDocument([_odd(line, odd[0])])
             if key in top.value:
@@ -272,6 +243,8 @@ class _Builder:
                 why = f"the key is here and in line {first}"
                 place = dotted((*top.path, key))
                 self.problems.append(Problem(line, place, why, "each key once"))
+                if len(self.problems) > MOST:
+                    raise InvalidDocument(in_order(self.problems))
             else:
                 self.lines[(*top.path, key)] = line
             top.key = key

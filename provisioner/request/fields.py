@@ -27,8 +27,7 @@ def repaired(
     a list gets the list's first right entry, so that the others keep their numbers.
     """
     rest = copy.deepcopy(dict(value))
-    for path in wrong:
-        _take_out(rest, path, wrong)
+    _take_out(rest, wrong)
     for _ in range(_ROUNDS):
         try:
             return model.model_validate(rest)
@@ -85,18 +84,21 @@ def names(model: type[BaseModel], path: Path) -> set[str]:
     return set(named(nested(field.annotation))) if field is not None else set()
 
 
-def _take_out(value: Any, path: Path, wrong: Collection[Path]) -> None:
-    """Remove a key, or replace a list's entry by one that is not wrong."""
-    *above, last = path or ("",)
-    parent = _at(value, above)
-    if isinstance(parent, dict):
-        parent.pop(last, None)
-    elif isinstance(parent, list) and isinstance(last, int):
-        right = [one for n, one in enumerate(parent) if (*above, n) not in wrong]
-        if right:
-            parent[last] = right[0]
-        else:
-            parent.clear()
+def _take_out(rest: dict[str, Any], wrong: Collection[Path]) -> None:
+    """Remove wrong keys, and replace wrong entries of each list by one that is right."""
+    entries: dict[Path, set[int]] = {}
+    for path in wrong:
+        *above, last = path or ("",)
+        parent = _at(rest, above)
+        if isinstance(parent, dict):
+            parent.pop(last, None)
+        elif isinstance(parent, list) and isinstance(last, int):
+            entries.setdefault(tuple(above), set()).add(last)
+    for place, numbers in entries.items():
+        listed = _at(rest, place)
+        right = [one for n, one in enumerate(listed or ()) if n not in numbers]
+        if isinstance(listed, list):
+            listed[:] = [right[0] if n in numbers else one for n, one in enumerate(listed) if right]
 
 
 def _at(value: Any, path: Sequence[str | int]) -> Any:

@@ -8,7 +8,7 @@ Leaves out: who may ask (`policy`), and which steps the site makes of it (`route
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -20,7 +20,7 @@ from provisioner.contract.validation import Wrong, expected, nearest, wrongs
 from provisioner.request import fields
 from provisioner.request.actions import ACTIONS, Envelope
 from provisioner.request.documents import Document, InvalidDocument, Problem, in_order, parse
-from provisioner.request.places import Path, dotted, path_of
+from provisioner.request.places import MOST, Path, dotted, path_of
 from provisioner.request.subjects import UsersFile
 from provisioner.request.values import Changed
 
@@ -104,7 +104,8 @@ def parse_request(data: bytes) -> Request:
         body = model.model_validate({**document.value, **_meant(document, model)}, context=changed)
     except ValidationError as error:
         found = problems_of(error, document, model)
-        raise InvalidFile(in_order([*problems, *found]), _rest(document, model, found)) from None
+        rest = _rest(document, model, places_of(error, document))
+        raise InvalidFile(in_order([*problems, *found]), rest) from None
     request = _request(body, document)
     if changed:
         request = replace(request, notes=_notes(document, changed))
@@ -134,10 +135,10 @@ def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
     return {"provisioner": "1", "action": get_close_matches(str(action), actions, 1, 0.0)[0]}
 
 
-def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]) -> Request | None:
+def _rest(document: Document, model: type[Envelope], wrong: Collection[Path]) -> Request | None:
     """Return a file's request without its wrong keys; None if the others do not make one."""
     value = {**document.value, **_meant(document, model)}
-    body = fields.repaired(model, value, {path_of(problem.key) for problem in problems})
+    body = fields.repaired(model, value, wrong)
     return _request(body, document) if isinstance(body, Envelope) else None
 
 
@@ -168,9 +169,9 @@ def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel]
 ) -> list[Problem]:
     """Return pydantic's errors as problems with lines and nearest names, in file order."""
-
-    found = wrongs(error, _placer(document))
-    return in_order([_problem(wrong, document, model) for wrong in found])
+    found = sorted(wrongs(error, _placer(document)), key=lambda wrong: _line(wrong.loc, document))
+    # One more than are told says that there are more.
+    return in_order([_problem(wrong, document, model) for wrong in found[: MOST + 1]])
 
 
 def places_of(error: ValidationError, document: Document) -> frozenset[Path]:
@@ -185,9 +186,7 @@ def _placer(document: Document) -> Callable[[Path, bool], Path]:
 def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Problem:
     path = wrong.loc
     key = dotted(path)
-    line = next(
-        (document.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in document.lines), 1
-    )
+    line = _line(path, document)
     if wrong.kind == "unknown":
         names = sorted(fields.names(model, path[:-1]))
         near = nearest(str(path[-1]), names)
@@ -201,6 +200,12 @@ def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Proble
     return Problem(
         line, key, wrong.message, wrong.expected or _expected(model, path), wrong.nearest
     )
+
+
+def _line(path: Path, document: Document) -> int:
+    """Return the line of a key, or of the nearest one around it."""
+    lines = document.lines
+    return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 1)
 
 
 def _known_path(loc: Path, last: bool, document: Document) -> Path:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from provisioner.contract import ADOPTS, Fault, Handler, InvalidRequest, Key, Scalar, Want
 from provisioner.contract.abilities import Adapts, Lodges, able
 from provisioner.contract.late import steps_of
 from provisioner.request.documents import InvalidDocument, Problem
+from provisioner.request.places import dotted
 from provisioner.request.request import Request
 from provisioner.routing import source_keys
 from provisioner.routing.choices import Chosen
@@ -159,14 +161,19 @@ class Rendering:
         """Keep what is wrong; a user whose own name is the mistake is left out of this step."""
         every = (fault, *getattr(fault, "also", ()))
         problems = [self._problem(one, item, before) for one in every]
-        if item and all(one.key == source_keys.person(self._request, item) for one in problems):
+        if item and all(one.key == dotted(self._people[item]) for one in problems):
             self._left_out[item] = problems[0]
         else:
             self._wrong += problems
 
     def _problem(self, fault: Fault, item: str, before: Any = None) -> Problem:
         with_ = self._chosen.template.config.with_
-        return source_keys.problem(self._request, fault, self._where, with_, item, before)
+        person = self._people[item] if item else ()
+        return source_keys.problem(self._request, fault, self._where, with_, person, before)
+
+    @cached_property
+    def _people(self) -> source_keys.People:
+        return source_keys.People(self._request)
 
     def _claimant(self, item: str) -> str:
         subject = self._request.subject

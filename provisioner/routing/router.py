@@ -17,6 +17,7 @@ from provisioner.contract import (
     InvalidRequest,
 )
 from provisioner.request.documents import InvalidDocument, Problem, in_order
+from provisioner.request.places import dotted
 from provisioner.request.request import Request, parse_request
 from provisioner.routing import homes, source_keys
 from provisioner.routing.choices import Choices, Chosen, unknown_resource
@@ -209,8 +210,9 @@ def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
     without."""
     where = f"step {step.name} ({step.instance})"
     why = "a step that it needs goes without them"
+    people = source_keys.People(request) if behind else {}
     left_out = dict(step.left_out) | {
-        user: Problem(None, source_keys.person(request, user), f"{where}: {why}") for user in behind
+        user: Problem(None, dotted(people[user]), f"{where}: {why}") for user in behind
     }
     if not (left_out and request.spares):
         return step

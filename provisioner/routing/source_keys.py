@@ -21,19 +21,20 @@ def problem(
     fault: Fault,
     where: str,
     templates: Mapping[str, Any],
-    item: str = "",
+    person: Path = (),
     outputs: Mapping[str, Any] | None = None,
 ) -> Problem:
     """Return a handler's or a route's fault as a problem of a key of the file, or of the step that
     gave it.
 
-    where: the step and its instance; templates: the step's parameters in the route; item: the user
-    of a step `each: user`; outputs: what earlier steps gave, once they have.
+    where: the step and its instance; templates: the step's parameters in the route; person:
+    the key of the user of a step `each: user` (`People`); outputs: what earlier steps gave, once
+    they have.
     """
     if not isinstance(fault, InvalidRequest):
         return Problem(None, "", advised(f"{where}: {fault.message}", fault.advice))
     name = fault.field
-    key = origin(request, templates, name, item) if name else ()
+    key = origin(request, templates, name, person) if name else ()
     if name and outputs and (said := _of_steps(templates, name, outputs, key in request.lines)):
         told = f"{where}, {name}: {fault.message}; {said}"
         return Problem(None, "", told, fault.expected, fault.nearest)
@@ -44,7 +45,7 @@ def problem(
     return Problem(line, shown, f"{where}: {fault.message}", fault.expected, fault.nearest)
 
 
-def origin(request: Request, templates: Mapping[str, Any], name: str, item: str = "") -> Path:
+def origin(request: Request, templates: Mapping[str, Any], name: str, person: Path = ()) -> Path:
     """Return the key of the file that a parameter comes from; () if it comes from none.
 
     name: the parameter, with dots for parts inside it. Of several keys, the first that the file
@@ -53,7 +54,7 @@ def origin(request: Request, templates: Mapping[str, Any], name: str, item: str 
     template, rest = _followed(templates, path_of(name))
     if template is templates:  # the handler names a parameter that the route does not set
         return ()
-    keys = [key for read in reads(template) if (key := _key(request, read, item))]
+    keys = [key for read in reads(template) if (key := _key(request, read, person))]
     found = next((key for key in keys if key in request.lines), keys[0] if keys else ())
     return (*found, *rest) if found and (*found, *rest) in request.lines else found
 
@@ -86,25 +87,31 @@ def _followed(template: Any, path: Path) -> tuple[Any, Path]:
     return template, path
 
 
-def _key(request: Request, read: Path, item: str) -> Path:
+def _key(request: Request, read: Path, person: Path) -> Path:
     """Return the key of the file that an expression reads; () if it reads none of the file's."""
     name, *more = read
-    if name == "user" and item:
-        return _person(request, item)
+    if name == "user" and person:
+        return person
     place = request.places.get(str(name))
     return () if place is None else (*place, *more)
 
 
-def person(request: Request, item: str) -> str:
-    """Return the dotted key of somebody for whom a step `each: user` runs."""
-    return dotted(_person(request, item))
+class People(dict[str, Path]):
+    """The key of each person for whom steps `each: user` of a request run.
 
+    The list is read once, as each of ten thousand people may have a mistake.
+    """
 
-def _person(request: Request, item: str) -> Path:
-    place = request.places.get("users", request.places.get("user", ()))
-    listed: Any = request.values
-    for part in place:
-        listed = listed.get(part) if isinstance(listed, Mapping) else None
-    if isinstance(listed, Sequence) and not isinstance(listed, str) and item in listed:
-        return (*place, listed.index(item))
-    return place if place != ("user",) else ("user", "name")
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        place = request.places.get("users", request.places.get("user", ()))
+        self._else: Path = place if place != ("user",) else ("user", "name")
+        listed: Any = request.values
+        for part in place:
+            listed = listed.get(part) if isinstance(listed, Mapping) else None
+        if isinstance(listed, Sequence) and not isinstance(listed, str):
+            for number, name in enumerate(listed):
+                self.setdefault(name, (*place, number))
+
+    def __missing__(self, name: str) -> Path:
+        return self._else

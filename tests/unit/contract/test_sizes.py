@@ -70,6 +70,11 @@ def test_how_it_is_written_is_said_of_what_is_nearly_a_size(text: str, meant: st
         parse_size(text)
 
 
+def test_a_long_text_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ValueError, match="a text of 65 characters is not a size"):
+        parse_size("5" + " " * 61 + "TiB")
+
+
 @pytest.mark.parametrize("text", ["0.5", "0.1B"])
 def test_part_of_a_byte_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a whole number of bytes"):

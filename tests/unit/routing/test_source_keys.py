@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from provisioner.request.documents import InvalidDocument
 from provisioner.request.places import dotted
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.expressions import reads
-from provisioner.routing.source_keys import origin, problem
+from provisioner.routing.source_keys import People, origin, problem
 from tests.support.routing_site import Site
 
 ALLOCATION = """\
@@ -110,9 +112,17 @@ def test_a_parameter_is_traced_to_the_key_that_its_expression_reads(
     text: str, templates: dict[str, object], field: str, item: str, key: str, line: int | None
 ) -> None:
     request = of(text)
-    found = origin(request, templates, field, item)
+    found = origin(request, templates, field, People(request)[item] if item else ())
     assert dotted(found) == key
     assert request.line_of(found) == line
+
+
+def test_a_person_who_is_not_in_the_list_has_the_key_of_the_list() -> None:
+    people = People(of(ALLOCATION))
+    assert [dotted(people[name]) for name in ("asmith", "nobody")] == [
+        "allocation.users[2]",
+        "allocation.users",
+    ]
 
 
 def test_a_problem_says_line_key_step_parameter_and_what_was_expected() -> None:
@@ -193,3 +203,32 @@ def test_an_unknown_resource_hides_nothing_else(site: Site) -> None:
         (5, "allocation.resource", "aa"),
         (7, "allocation.project.code", "good"),
     ]
+
+
+class Listed(tuple[str, ...]):
+    """Users that count how often somebody looks for one among them."""
+
+    looks = 0
+
+    def index(self, *sought: Any) -> int:
+        Listed.looks += 1
+        return super().index(*sought)
+
+    def __contains__(self, sought: object) -> bool:
+        Listed.looks += 1
+        return super().__contains__(sought)
+
+
+def test_users_are_not_looked_for_in_their_list_one_by_one(site: Site) -> None:
+    router = site.router(
+        "handlers: {x: {use: one}}\nresources: {a: {handlers: [x]}}\nroutes: "
+        "{allocation.provision: [{name: s, handler: x, each: user, with: {item: '{{ user }}'}}]}"
+    )
+    request = of(ALLOCATION)
+    users = Listed(("bad", "worse"))
+    allocation = {**request.values["allocation"], "users": users}
+    request = replace(request, users=users, values={**request.values, "allocation": allocation})
+    with pytest.raises(InvalidDocument) as raised:
+        router.route(request)
+    keys = [one.key for one in raised.value.problems]
+    assert (keys, Listed.looks) == (["allocation.users[1]", "allocation.users[2]"], 0)
