@@ -1,3 +1,3 @@
 """Persons: who asks for one, who left them out, and who has no access."""
 
-__all__ = ["askers", "closed", "lately", "words"]
+__all__ = ["askers", "chains", "closed", "lately", "words"]

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from provisioner.journal.dialect import IDS, chunks
-from provisioner.journal.persons import words
+from provisioner.journal.persons import chains, words
 from provisioner.journal.schema import claims, requests, steps, suspensions
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
@@ -57,7 +57,6 @@ _ASKED: Any = (
     .where(requests.c.subject.in_(IDS), *_ASKING)
     .order_by(requests.c.accepted, requests.c.id)
 )
-_REPLACED = select(requests.c.writer, requests.c.replaces).where(requests.c.id == bindparam("b_id"))
 _CLOSED = select(suspensions.c.subject, suspensions.c.source, suspensions.c.request).where(
     suspensions.c.subject.in_(IDS), suspensions.c.cause == LEFT_OUT
 )
@@ -74,12 +73,14 @@ def of(
     people = [subject for subject in subjects if subject.startswith("user:")]
     asked: dict[tuple[str, str], str] = {}
     for part in chunks(people):
-        for row in conn.execute(_ASKED, {"b_ids": part}):
-            if row.id != besides:
-                writer = _for_whom(conn, row.writer, row.replaces)
-                found[row.subject][writer] = Asker(writer, row.id)
-                pair = row.subject, writer
-                asked[pair] = max(asked.get(pair, ""), row.id)
+        rows = [row for row in conn.execute(_ASKED, {"b_ids": part}) if row.id != besides]
+        mending = {row.replaces for row in rows if row.replaces is not None}
+        for_whom = chains.writers(chains.read(conn, mending))
+        for row in rows:
+            writer = for_whom.get(row.replaces, row.writer)
+            found[row.subject][writer] = Asker(writer, row.id)
+            pair = row.subject, writer
+            asked[pair] = max(asked.get(pair, ""), row.id)
     for word in words.of(conn, people):
         # By id, as the time of day may have jumped (`left_out` sees to those that were released).
         if word.request >= asked.get((word.subject, word.writer), ""):
@@ -92,19 +93,11 @@ def of(
 
 
 def whose(conn: Connection, request: RequestId) -> str | None:
-    """Return the writer for whom a request asks; None if it is unknown."""
-    row = conn.execute(_REPLACED, {"b_id": request}).first()
-    return None if row is None else _for_whom(conn, row.writer, row.replaces)
+    """Return the writer for whom a request asks; None if it is unknown.
 
-
-def _for_whom(conn: Connection, writer: str, replaces: RequestId | None) -> str:
-    """Return the writer whose request was put right by one of a writer; else that writer."""
-    while replaces is not None:
-        row = conn.execute(_REPLACED, {"b_id": replaces}).first()
-        if row is None:
-            break
-        writer, replaces = row.writer, row.replaces
-    return writer
+    That is the one whose request was put right, if one of another writer's does that.
+    """
+    return chains.writers(chains.read(conn, [request])).get(request)
 
 
 def beside(askers: Iterable[Asker], writer: str) -> list[Asker]:

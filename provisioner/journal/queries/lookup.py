@@ -177,7 +177,7 @@ def _exact(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 
 
 def _own(conn: Connection, name: str, seeker: Seeker) -> Record | None:
-    return _first(_select(conn, (requests.c.writer_id == name) & seeker.own))
+    return _best(conn, (requests.c.writer_id == name) & seeker.own)
 
 
 def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
@@ -196,13 +196,16 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 
 def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     theirs = (requests.c.writer_id == name) & ~seeker.own
-    matches = _select(conn, theirs)
-    matches = [match for match in matches if match.state != RequestState.REFUSED] or matches
-    by: dict[tuple[int, str], list[Record]] = {}
-    for match in matches:
-        by.setdefault((match.uid, match.writer), []).append(match)
-    newest = [_first(some) for some in by.values()]
-    return _one_writers([match for match in newest if match is not None], f"{name!r} is", "own id")
+    served = theirs & (requests.c.state != RequestState.REFUSED)
+    for which in (served, theirs):
+        writers = conn.execute(select(requests.c.uid, requests.c.writer).where(which).distinct())
+        if matches := [_best(conn, which & _is(*one)) for one in writers]:
+            return _one_writers([one for one in matches if one], f"{name!r} is", "own id")
+    return None
+
+
+def _is(uid: int, writer: str) -> ColumnElement[bool]:
+    return (requests.c.uid == uid) & (requests.c.writer == writer)
 
 
 def _of_file(conn: Connection, name: str, seeker: Seeker) -> Record | None:
@@ -232,16 +235,15 @@ def _select(
     return [Record.from_row(row) for row in conn.execute(statement)][::-1]
 
 
-def _first(matches: Sequence[Record]) -> Record | None:
+def _best(conn: Connection, matches: ColumnElement[bool]) -> Record | None:
     """Return the best of one writer's requests with an own id: an open one, else the newest.
 
-    A request that only repeated the id, and got its answer or its refusal for that, comes last.
+    A request that only repeated the id, and got its answer or its refusal for that, comes last. Of
+    the others nothing is read: a writer may have repeated an id very often.
     """
-
-    def rank(record: Record) -> tuple[bool, bool, str]:
-        return record.state in OPEN, record.duplicate_of is None, record.id
-
-    return max(matches, key=rank, default=None)
+    rank = requests.c.state.in_(OPEN), requests.c.duplicate_of.is_(None), requests.c.id
+    best = select(requests.c.id).where(matches).order_by(*(part.desc() for part in rank)).limit(1)
+    return next(iter(_select(conn, requests.c.id == best.scalar_subquery())), None)
 
 
 def _ambiguous(why: str, matches: Sequence[Record]) -> InvalidRequest:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, case, select, text, update
 from provisioner.contract import Key, Want
 from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, unindexed
+from provisioner.journal.persons import chains
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import LEFT, UNFIXED, claims, objects, requests
@@ -266,16 +267,13 @@ def _write(conn: Connection, request: RequestId, **values: Any) -> None:
 
 def _named(conn: Connection, replaces: Mapping[RequestId, RequestId]) -> dict[RequestId, RequestId]:
     """Return what some requests replace, and what that replaced, with the request of each."""
+    links = chains.read(conn, set(replaces.values()))
     named: dict[RequestId, RequestId] = {}
-    found = {earlier: by for by, earlier in replaces.items()}
-    while found:
-        named |= found
-        rows = [
-            row
-            for part in chunks(found)
-            for row in conn.execute(_REPLACES.where(requests.c.id.in_(part))).all()
-        ]
-        found = {row.replaces: named[row.id] for row in rows if row.replaces not in named}
+    for by, first in replaces.items():
+        at: RequestId | None = first
+        while at is not None and at not in named:
+            named[at] = by
+            at = links[at].replaces if at in links else None
     return named
 
 
@@ -329,8 +327,6 @@ _REFUSED = (
     .where(unindexed(requests.c.state) == RequestState.REFUSED, requests.c.digest != "")
     .order_by(requests.c.id)
 )
-
-_REPLACES = select(requests.c.id, requests.c.replaces).where(requests.c.replaces.is_not(None))
 
 _UNFIXED = select(*_ASKED, requests.c.fixed_by, LEFT.label("left")).where(text(UNFIXED))
 
