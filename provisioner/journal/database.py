@@ -22,6 +22,10 @@ from provisioner.journal.sums import Sum
 REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy and the redo log"
 
 _SQLITE = "provisioner.journal.sqlite.file"
+_POSTGRESQL = "provisioner.journal.postgresql.server"
+
+Place = Path | str
+"""A file, or the address of a database on a server, such as `postgresql:///provisioner`."""
 
 
 class Trouble(Enum):
@@ -41,7 +45,7 @@ class Database(Protocol):
     """An open database with the tables of a journal."""
 
     @property
-    def path(self) -> Path:
+    def place(self) -> Place:
         """Where it is, as messages name it."""
 
     @property
@@ -70,21 +74,37 @@ class Database(Protocol):
     def displaced(self) -> str:
         """Return why what is open is no longer what its path leads to; '' if it is."""
 
-    def summed(self, conn: Connection) -> Sum:
-        """Keep the sum of what is written on a connection from now on."""
+    def summed(self, conn: Connection) -> Sum | None:
+        """Keep the sum of what is written on a connection from now on; None: there is none."""
 
     def total(self) -> int:
-        """Return the sum of all rows. Raises Spoilt."""
+        """Return the sum of all rows, where there is one. Raises Spoilt."""
 
 
-class _Kind(Protocol):
+class _File(Protocol):
     def connect(self, path: Path) -> Database: ...
 
 
-def connect(path: Path) -> Database:
+class _Server(Protocol):
+    def connect(self, address: str) -> Database: ...
+
+
+def connect(place: Place) -> Database:
     """Connect to the database of a journal; create it if it does not exist.
 
-    Raises ConfigError if the directory is missing, or the file is not a journal of the current
+    Raises ConfigError if the directory or server is missing, or it is not a journal of the current
     version.
     """
-    return cast(_Kind, import_module(_SQLITE)).connect(path)
+    if isinstance(place, str):
+        return cast(_Server, _loaded(_POSTGRESQL)).connect(place)
+    return cast(_File, _loaded(_SQLITE)).connect(place)
+
+
+def _loaded(module: str) -> object:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the journal needs the Python package {error.name}, which is not installed",
+            advice="pip install 'hpc-provisioner[postgresql]'",
+        ) from error

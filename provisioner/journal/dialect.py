@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.operators import custom_op
 
 __all__ = [
@@ -39,12 +40,22 @@ def chunks(values: Collection[str]) -> Iterator[list[str]]:
         yield ordered[start : start + _CHUNK]
 
 
+class _Unindexed(UnaryExpression[Any]):
+    inherit_cache = True
+
+
+@compiles(_Unindexed, "postgresql")
+def _as_it_is(element: _Unindexed, compiler: Any, **words: Any) -> str:
+    """PostgreSQL counts values by itself."""
+    return str(compiler.process(element.element, **words))
+
+
 def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a column by which rows are matched, and not found: another one has fewer of a value.
 
     SQLite knows how many rows a value has only if somebody counts them (ANALYZE).
     """
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+    return _Unindexed(column, operator=custom_op("+"), type_=column.type)
 
 
 def lies_in(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:

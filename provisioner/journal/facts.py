@@ -25,6 +25,9 @@ journal need not have it."""
 SUM = sums.NAME
 """The sum of all rows after the transaction that its value names."""
 
+VERSION = "version"
+"""The version of the tables, where the database itself has no place for it: `schema.VERSION`."""
+
 OBSERVING = "observing"
 """Why nothing is written to any backend. It is set until an operator releases the journal.
 
@@ -57,7 +60,7 @@ SERVED = "served"
 
 NAMES = frozenset(
     {JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, DOUBTED, TOLD, DIGESTED, IDLE}
-    | {SERVED}
+    | {SERVED, VERSION}
 )
 """All names. The program writes no other, so another name means damage."""
 

@@ -12,7 +12,6 @@ import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy
@@ -21,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from provisioner.contract import ConfigError, Fault
 from provisioner.journal import bulk, database, facts, sums
-from provisioner.journal.database import Database, Trouble
+from provisioner.journal.database import Database, Place, Trouble
 from provisioner.journal.dialect import upsert
 from provisioner.journal.kept import Kept
 from provisioner.journal.schema import VERSION, Spoilt, marks
@@ -102,7 +101,7 @@ class Journal:
 
     def __init__(self, opened: Database) -> None:
         """Use `open` instead."""
-        self.path = opened.path
+        self.place = opened.place
         self._database = opened
         self._engine = opened.engine
         self._kept = Kept(opened.engine)
@@ -118,13 +117,13 @@ class Journal:
         self._on_break: Callable[[], None] = lambda: None
 
     @classmethod
-    def open(cls, path: Path) -> Journal:
+    def open(cls, place: Place) -> Journal:
         """Open the journal; create it if it does not exist.
 
-        Raises ConfigError if the directory is missing, or the file is not a journal of the current
-        version.
+        place: a file, or the address of a database on a server. Raises ConfigError if the directory
+        or server is missing, or it is not a journal of the current version.
         """
-        return cls(database.connect(path))
+        return cls(database.connect(place))
 
     def check(self) -> None:
         """Read every page, index and cell. Raises ConfigError if it is damaged."""
@@ -138,7 +137,7 @@ class Journal:
         problem = problem or self._database.wrong()
         if problem:
             raise ConfigError(
-                f"the journal {self.path} is damaged: {problem}", advice=database.REBUILD
+                f"the journal {self.place} is damaged: {problem}", advice=database.REBUILD
             )
 
     @contextmanager
@@ -212,13 +211,13 @@ class Journal:
     def record_into(self, log: Log, room: Room | None = None) -> None:
         """Write every later transaction to a redo log as well."""
         self._position = self.position
-        self._total = self._sum_up()
         if self._log is None:
             self._kept.close()
             with self._engine.connect() as conn:  # in no transaction
                 self._sum = self._database.summed(conn)
                 bulk.watch(conn, self._notes.note)
             event.listen(self._engine, "before_cursor_execute", self._notes.capture)
+        self._total = 0 if self._sum is None else self._sum_up()
         self._log, self._room = log, room
 
     def when_broken(self, callback: Callable[[], None]) -> None:
@@ -245,15 +244,16 @@ class Journal:
         The log decides: after a crash before the commit, the next start applies the transaction.
         """
         did, self._notes.did = self._notes.did, None
-        if not did or self._log is None or self._sum is None:
+        if not did or self._log is None:
             return self._position, self._total
         displaced = self._database.displaced()
         if displaced:
             raise self._break(displaced)
         number = self._position + 1
-        total = (self._total + self._sum.moved) % sums.MODULUS
-        encoded = sums.encode(VERSION, number, total)
-        place = {facts.POSITION: str(number), facts.SUM: encoded}
+        place, total = {facts.POSITION: str(number)}, self._total
+        if self._sum is not None:
+            total = (total + self._sum.moved) % sums.MODULUS
+            place[facts.SUM] = sums.encode(VERSION, number, total)
         bulk.run(conn, _PLACE, [{"name": name, "value": value} for name, value in place.items()])
         try:
             self._log.append(number, did)
@@ -271,7 +271,7 @@ class Journal:
             return self._database.total()
         except (Spoilt, ValueError) as error:
             raise ConfigError(
-                f"the journal {self.path} is damaged: {error}", advice=database.REBUILD
+                f"the journal {self.place} is damaged: {error}", advice=database.REBUILD
             ) from error
 
     def _take_back(self, error: DBAPIError) -> None:
@@ -308,16 +308,16 @@ class Journal:
         try:
             yield
         except Spoilt as error:
-            raise self._break(f"the journal {self.path} is damaged: {error}") from error
+            raise self._break(f"the journal {self.place} is damaged: {error}") from error
         except DBAPIError as error:
             match self._database.trouble(error):
                 case Trouble.UNREADABLE:
-                    reason = f"the journal {self.path} is damaged: {error.orig}"
+                    reason = f"the journal {self.place} is damaged: {error.orig}"
                     raise self._break(reason) from error
                 case Trouble.FULL:
-                    raise _full(self.path, error.orig) from error
+                    raise _full(self.place, error.orig) from error
                 case Trouble.BROKEN:
-                    raise self._break(f"the journal {self.path}: {error.orig}") from error
+                    raise self._break(f"the journal {self.place}: {error.orig}") from error
             raise
 
     def _fault_of(self, error: OSError, what: str) -> Fault:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     Index,
@@ -24,10 +25,13 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    and_,
     func,
-    text,
+    literal_column,
+    or_,
 )
 
+from provisioner.journal.dialect import unindexed
 from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption, MessageState, RequestState, StepState
 
@@ -96,11 +100,6 @@ class Errors(TypeDecorator[Error]):
         return Error.read(value)
 
 
-UNFIXED = "+state IN ('failed', 'refused') AND (fixed_by IS NULL OR fixed_by = id)"
-"""Requests that a later one may still put right, as the indexes of them have it. A statement that
-says the same in other words, or with parameters, reads all requests. The plus keeps SQLite from
-the index of states."""
-
 requests = Table(
     "requests",
     metadata,
@@ -136,11 +135,26 @@ requests = Table(
     Index("requests_digest", "digest"),
     Index("requests_order", "writer", "order_key", "order_number"),
     Index("requests_subject", "subject"),
-    Index("requests_unfixed", "subject", sqlite_where=text(UNFIXED)),
-    Index("requests_unfixed_name", "name", sqlite_where=text(UNFIXED)),
-    Index("requests_ends", "ends", sqlite_where=text("ends IS NOT NULL")),
-    Index("requests_fixed_by", "fixed_by", sqlite_where=text("fixed_by IS NOT NULL")),
 )
+
+UNFIXED = and_(
+    unindexed(requests.c.state).in_([literal_column("'failed'"), literal_column("'refused'")]),
+    or_(requests.c.fixed_by.is_(None), requests.c.fixed_by == requests.c.id),
+)
+"""Requests that a later one may still put right, as the indexes of them have it. A statement that
+says the same in other words, or with parameters, reads all requests. What is not indexed is so to
+keep SQLite from the index of states."""
+
+
+def _partial(name: str, column: Column[Any], rows: ColumnElement[bool]) -> None:
+    """Give a table an index that has some of its rows."""
+    Index(name, column, sqlite_where=rows, postgresql_where=rows)
+
+
+_partial("requests_unfixed", requests.c.subject, UNFIXED)
+_partial("requests_unfixed_name", requests.c.name, UNFIXED)
+_partial("requests_ends", requests.c.ends, requests.c.ends.is_not(None))
+_partial("requests_fixed_by", requests.c.fixed_by, requests.c.fixed_by.is_not(None))
 
 LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
 """Rows that an outsider may have left: only their refused requests are stored without a body."""

@@ -188,7 +188,7 @@ class Courier:
     def _read_from(self) -> Journal:
         """Return the journal on a connection of its own: reading blocks no writer."""
         if self._reader is None:
-            self._reader = Journal.open(self._journal.path)
+            self._reader = Journal.open(self._journal.place)
         return self._reader
 
     def _run(self) -> None:

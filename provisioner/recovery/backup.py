@@ -252,6 +252,7 @@ class Copier:
 
     def __init__(self, book: Journal, config: Config) -> None:
         self._journal = book
+        self._path = config.journal
         self._directory = config.backup_directory
         self._places = config.journal_places
         self._settings = config.backup
@@ -301,7 +302,7 @@ class Copier:
         with self._journal.transaction():  # nobody writes to the log meanwhile
             if self._log is not None:
                 self._log.rotate()
-        made = back_up(self._journal.path, self._directory, self._settings.keep)
+        made = back_up(self._path, self._directory, self._settings.keep)
         self._short = False
         return made.path
 

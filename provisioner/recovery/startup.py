@@ -92,14 +92,14 @@ def bind(spool: Spool, book: Journal) -> None:
             empty = not request_rows.counts(conn)
         if empty and any(spool.listed(place) for place in KEPT):
             raise ConfigError(
-                f"the journal {book.path} is new, and {spool.root} holds requests of another",
+                f"the journal {book.place} is new, and {spool.root} holds requests of another",
                 advice=f"put that one back; if it is lost, {REBUILD}",
             ) from None
         name(spool.root, identity)
         return
     if known != identity:
         raise ConfigError(
-            f"the journal {book.path} is not the one that {spool.root} was served with",
+            f"the journal {book.place} is not the one that {spool.root} was served with",
             advice=f"put that one back; if it is lost, {REBUILD}",
         )
     check_newest(spool, book)
@@ -116,8 +116,8 @@ def check_newest(spool: Spool, book: Journal) -> None:
     if later:
         ulid, place = later[0]
         raise ConfigError(
-            f"the journal {book.path} is older than {spool.root}: {len(later)} requests in it came "
-            f"after its last one, the first is {place}/{ulid}",
+            f"the journal {book.place} is older than {spool.root}: {len(later)} requests in it "
+            f"came after its last one, the first is {place}/{ulid}",
             advice=f"put the newer journal back; if it is lost, {REBUILD}",
         )
 

@@ -187,7 +187,7 @@ def test_a_request_whose_list_is_lost_is_bound_to_nobody(site: Site) -> None:
 def test_the_journal_is_whole_with_a_list(site: Site) -> None:
     site.request(listed(site, ["ann", "bob"]))
     site.request(allocation(2, "cem", code="cg"))
-    assert cells.wrong(site.system.journal.path, VERSION) == ""
+    assert cells.wrong(site.config.journal, VERSION) == ""
 
 
 def test_a_copy_and_the_log_have_the_list(site: Site, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, func, select, text
+from sqlalchemy import Connection, case, func, select
 
 from provisioner.journal.figures import idle
 from provisioner.journal.figures.drift import Seen, seen
@@ -106,7 +106,7 @@ def _need_person(conn: Connection) -> int:
         conn.scalar(
             select(func.count())
             .select_from(requests)
-            .where(text(UNFIXED), requests.c.fixed_by.is_(None))
+            .where(UNFIXED, requests.c.fixed_by.is_(None))
             .where(~requests.c.action.startswith("request."))
             .where(~requests.c.action.startswith("lane."))
             .where(~requests.c.action.startswith("journal."))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, case, select, text, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from provisioner.contract import Key, Want
 from provisioner.journal import audit, bulk
@@ -199,7 +199,7 @@ def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> N
         (requests.c.id, {record.name[:LENGTH] for record in newest.values()}),
     ):
         for part in chunks(values):
-            rows = conn.execute(_REFUSED.where(text(UNFIXED), column.in_(part)))
+            rows = conn.execute(_REFUSED.where(UNFIXED, column.in_(part)))
             earlier |= {row.id: Record.from_row(row) for row in rows}
     first: dict[RequestId, float] = {}
     events = []
@@ -282,12 +282,14 @@ def unfixed(conn: Connection, limit: int) -> list[Record]:
 
     Those whose file went through staging again are not among them: the new request counts.
     """
-    statement = select(requests).where(text(UNFIXED), requests.c.fixed_by.is_(None))
+    statement = select(requests).where(UNFIXED, requests.c.fixed_by.is_(None))
     rows = conn.execute(statement.order_by(requests.c.id).limit(limit))
     return [Record.from_row(row) for row in rows]
 
 
-_FIXED_BY = select(requests.c.id).where(text("fixed_by IS NOT NULL"), requests.c.fixed_by.in_(IDS))
+_FIXED_BY = select(requests.c.id).where(
+    requests.c.fixed_by.is_not(None), requests.c.fixed_by.in_(IDS)
+)
 
 
 def fixed_by(conn: Connection, ids: Collection[RequestId]) -> list[RequestId]:
@@ -305,7 +307,7 @@ def fixed_among(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
 _EVERYBODYS = frozenset({"request.yaml"})
 """Names of files that say nothing: `provisioner submit -` gives this one to everything."""
 
-_ANY = select(requests.c.id).where(text(UNFIXED)).limit(1)
+_ANY = select(requests.c.id).where(UNFIXED).limit(1)
 
 _ACCESS = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
 """Actions that are about one of several suspensions: of a writer, for a cause."""
@@ -328,7 +330,7 @@ _REFUSED = (
     .order_by(requests.c.id)
 )
 
-_UNFIXED = select(*_ASKED, requests.c.fixed_by, LEFT.label("left")).where(text(UNFIXED))
+_UNFIXED = select(*_ASKED, requests.c.fixed_by, LEFT.label("left")).where(UNFIXED)
 
 _FIX = update(requests).where(requests.c.id == bindparam("b_id")).values(fixed_by=bindparam("b_by"))
 

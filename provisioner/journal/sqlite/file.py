@@ -59,7 +59,7 @@ class File:
     """A `Database` that is one file."""
 
     def __init__(self, path: Path, engine: Engine) -> None:
-        self.path = path
+        self.place = self.path = path
         self.engine = engine
         there = path.stat()
         self._file = there.st_dev, there.st_ino

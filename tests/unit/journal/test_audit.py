@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +16,15 @@ from provisioner.journal.journal import Journal
 from provisioner.journal.records import request_rows
 from provisioner.journal.schema import events, requests
 from provisioner.system.ulid import RequestId
+from tests.unit.journal.conftest import Places
 
 BODY = b"provisioner: 1\n"
 
 
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
+def conn(place: Places) -> Iterator[Connection]:
     """A journal with three requests: events 1 to 9."""
-    book = Journal.open(tmp_path / "journal.db")
+    book = Journal.open(place("journal"))
     with book.transaction() as conn:
         for number in range(1, 4):
             accept(conn, RequestId(f"R{number}"), f"user:u{number}", at=number)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, bindparam, insert, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS
@@ -16,6 +15,7 @@ from provisioner.journal.journal import Journal
 from provisioner.journal.schema import Spoilt, objects
 from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption
+from tests.unit.journal.conftest import Places
 
 KEYS = [f"fs1/fileset/cf{number:04}" for number in range(700)]
 
@@ -30,9 +30,9 @@ STATED = select(objects.c.key).where(
 
 
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
+def conn(place: Places) -> Iterator[Connection]:
     """Give a transaction on a journal with objects."""
-    journal = Journal.open(tmp_path / "journal.db")
+    journal = Journal.open(place("journal"))
     rows = [row(key, number) for number, key in enumerate(KEYS)]
     with journal.transaction() as conn:
         bulk.run(conn, insert(objects), rows)
@@ -78,12 +78,12 @@ def test_a_cell_that_is_none_of_its_column_s_is_reported_as_spoilt(conn: Connect
 
 def test_what_the_driver_refuses_is_sqlalchemy_s_error(conn: Connection) -> None:
     conn.exec_driver_sql("ALTER TABLE objects RENAME TO others")
-    with pytest.raises(OperationalError, match="no such table: objects"):
+    with pytest.raises(DBAPIError, match="objects"):
         bulk.among(conn, AMONG, KEYS[:1])
 
 
-def test_a_query_without_a_transaction_begins_one(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path / "alone.db")
+def test_a_query_without_a_transaction_begins_one(place: Places) -> None:
+    journal = Journal.open(place("alone"))
     with journal._engine.connect() as conn:
         assert bulk.among(conn, AMONG, KEYS) == []
         assert conn.in_transaction()

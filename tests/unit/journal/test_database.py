@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,22 +10,23 @@ from sqlalchemy.engine.interfaces import CacheStats
 
 from provisioner.journal.journal import Journal
 from provisioner.journal.schema import told
+from tests.unit.journal.conftest import Places
 
 ASKED = select(told.c.person).where(told.c.open)
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> Path:
-    """Give a folder with a journal that has been asked for something."""
-    first = Journal.open(tmp_path / "first.db")
+def known(place: Places) -> Places:
+    """Give places, in one of which a journal has been asked for something."""
+    first = Journal.open(place("first"))
     with first.reading() as conn:
         conn.scalar(ASKED)
     first.close()
-    return tmp_path
+    return place
 
 
-def test_a_statement_that_one_journal_knows_is_not_compiled_for_the_next(known: Path) -> None:
-    second = Journal.open(known / "second.db")
+def test_a_statement_that_one_journal_knows_is_not_compiled_for_the_next(known: Places) -> None:
+    second = Journal.open(known("second"))
     seen: list[Any] = []
     with second.reading() as conn:
         event.listen(conn, "before_cursor_execute", lambda *each: seen.append(each[4].cache_hit))
@@ -35,8 +35,8 @@ def test_a_statement_that_one_journal_knows_is_not_compiled_for_the_next(known: 
     assert seen == [CacheStats.CACHE_HIT]
 
 
-def test_each_journal_answers_with_its_own_rows(known: Path) -> None:
-    first, second = (Journal.open(known / name) for name in ("first.db", "second.db"))
+def test_each_journal_answers_with_its_own_rows(known: Places) -> None:
+    first, second = (Journal.open(known(name)) for name in ("third", "second"))
     identities = {first.identity, second.identity}
     for journal in (first, second):
         journal.close()

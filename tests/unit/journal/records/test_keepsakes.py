@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Connection
 
@@ -11,6 +9,7 @@ from provisioner.journal.journal import Journal
 from provisioner.journal.records import keepsakes, object_rows
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former
+from tests.unit.journal.conftest import Places
 
 JAM: Applied = {"label": {"set": ["jam"], "before": "tea"}}
 
@@ -36,9 +35,9 @@ def as_wanted(conn: Connection) -> None:
     ids=["never as wanted", "ours before it was noted", "noted", "not written yet"],
 )
 def test_what_was_never_as_wanted_has_nothing_of_ours_and_of_the_rest_it_is_known_or_not(
-    tmp_path: Path, converged: bool, saved: Applied | None, kept: Applied | None
+    place: Places, converged: bool, saved: Applied | None, kept: Applied | None
 ) -> None:
-    book = Journal.open(tmp_path / "journal.db")
+    book = Journal.open(place("journal"))
     with book.transaction() as conn:
         object_rows.add(conn, {"a": ("shelf", "shelf", "ann")}, 0.0)
         if converged:
@@ -51,8 +50,8 @@ def test_what_was_never_as_wanted_has_nothing_of_ours_and_of_the_rest_it_is_know
     book.close()
 
 
-def test_a_look_that_learns_nothing_of_it_leaves_what_was_noted(tmp_path: Path) -> None:
-    book = Journal.open(tmp_path / "journal.db")
+def test_a_look_that_learns_nothing_of_it_leaves_what_was_noted(place: Places) -> None:
+    book = Journal.open(place("journal"))
     with book.transaction() as conn:
         object_rows.add(conn, {"a": ("shelf", "shelf", "ann")}, 0.0)
         keepsakes.save(conn, Former({"a": {"label": "tea"}}, {"a": JAM}))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import keepsakes, object_rows
+from tests.unit.journal.conftest import Places
 
 MINE, BESIDE, ELSEWHERE = "ad/account/ann", "guests/account/bob", "other/account/cem"
 
 
-def book(tmp_path: Path) -> Journal:
+def book(place: Places) -> Journal:
     """Give a journal with three objects in two lanes, each with a number."""
-    made = Journal.open(tmp_path / "journal.db")
+    made = Journal.open(place("journal"))
     with made.transaction() as conn:
         lanes = {
             MINE: ("ad", "a", "ann"),
@@ -26,9 +25,9 @@ def book(tmp_path: Path) -> Journal:
 
 
 def test_instances_of_one_lane_know_each_others_numbers_and_other_lanes_do_not(
-    tmp_path: Path,
+    place: Places,
 ) -> None:
-    with book(tmp_path).reading() as conn:
+    with book(place).reading() as conn:
         known = keepsakes.bearers(conn, "a", "uid", 1, 60_000)
         assert known == {20_000: [MINE], 20_001: [BESIDE]}
         assert keepsakes.bearers(conn, "b", "uid", 1, 60_000) == {20_002: [ELSEWHERE]}
@@ -36,8 +35,8 @@ def test_instances_of_one_lane_know_each_others_numbers_and_other_lanes_do_not(
         assert keepsakes.bearers(conn, "a", "uid", 20_001, 20_001) == {20_001: [BESIDE]}
 
 
-def test_a_number_that_two_had_after_each_other_is_both_s(tmp_path: Path) -> None:
-    made = book(tmp_path)
+def test_a_number_that_two_had_after_each_other_is_both_s(place: Places) -> None:
+    made = book(place)
     with made.transaction() as conn:
         keepsakes.save_numbers(conn, {MINE: {"uid": 20_001}})
         keepsakes.save_numbers(conn, {MINE: {"uid": 20_001}})

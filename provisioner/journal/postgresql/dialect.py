@@ -1,0 +1,127 @@
+"""The dialect: how SQLAlchemy speaks to a journal in PostgreSQL.
+
+Promises: a cell is what it is in SQLite. JSON is text, a whole number has 64 bits, a text is
+compared by its bytes. Values go by position, so that `bulk` runs both in the same way. Leaves out:
+connecting (`server`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Loader
+from sqlalchemy import JSON, Column, Float, String
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.base import PGDDLCompiler, PGTypeCompiler
+from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
+
+
+class Driven(psycopg.Connection[Any]):
+    """The driver's connection, with what SQLite's has."""
+
+    def executemany(self, sql: Any, rows: Any) -> psycopg.Cursor[Any]:
+        """Run a statement for each row; the cursor knows how many it wrote."""
+        cursor = self.cursor()
+        cursor.executemany(sql, rows)
+        return cursor
+
+
+class _Sum(Loader):
+    """Reads what a sum of whole numbers is: a number that fits no whole one."""
+
+    def load(self, data: Any) -> int | float:
+        """Return the number."""
+        text = bytes(data).decode("ascii")
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+class _Float(Float[float]):
+    """A number that the driver reads as one."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> None:
+        """Return None: a cell is read as it is."""
+
+
+class _Json(JSON):
+    """JSON as text."""
+
+    def bind_processor(self, dialect: Any) -> Callable[[Any], Any] | None:
+        """Return the function that writes a cell."""
+        write = dialect._json_serializer
+
+        def process(value: Any) -> Any:
+            if value is None and self.none_as_null:
+                return None
+            return write(None if value is JSON.NULL else value)
+
+        return process
+
+    def result_processor(self, dialect: Any, coltype: object) -> Callable[[Any], Any]:
+        """Return the function that reads a cell."""
+        read = dialect._json_deserializer
+        return lambda cell: None if cell is None else read(cell)
+
+
+class _Statements(PGCompiler_psycopg):
+    def _on_conflict_target(self, clause: Any, **words: Any) -> Any:
+        """Write whose conflict it is; SQLite's clause, which statements have, knows no others."""
+        clause.constraint_target = None
+        return super()._on_conflict_target(clause, **words)  # type: ignore[no-untyped-call]
+
+    def visit_substr_func(self, function: Any, **words: Any) -> str:
+        """Write a part of a text, whose place has 32 bits here."""
+        text, start = (self.process(clause, **words) for clause in function.clauses)
+        return f"substr({text}, CAST({start} AS INTEGER))"
+
+
+class _Types(PGTypeCompiler):
+    def visit_INTEGER(self, type_: Any, **words: Any) -> str:  # noqa: N802
+        return "BIGINT"
+
+    def visit_JSON(self, type_: Any, **words: Any) -> str:  # noqa: N802
+        return "TEXT"
+
+
+class _Tables(PGDDLCompiler):
+    def get_column_specification(self, column: Column[Any], **words: Any) -> str:
+        kind = self.dialect.type_compiler_instance.process(column.type, type_expression=column)
+        collated = ' COLLATE "C"' if kind == "TEXT" else ""
+        needed = "" if column.nullable else " NOT NULL"
+        return f"{self.preparer.format_column(column)} {kind}{collated}{needed}"
+
+
+_OTHERS = {kind: as_ for kind, as_ in PGDialect_psycopg.colspecs.items() if kind is not String}
+"""Without texts: `States` would be read as one of the dialect's own."""
+
+
+class Dialect(PGDialect_psycopg):
+    """How SQLAlchemy speaks to every journal: what it compiled for one is right for all."""
+
+    supports_statement_cache = True
+    statement_compiler = _Statements
+    type_compiler_cls = _Types
+    ddl_compiler = _Tables
+    colspecs = {**_OTHERS, Float: _Float, JSON: _Json}
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(paramstyle="format", **words)  # type: ignore[no-untyped-call]
+
+    def connect(self, *words: Any, **named: Any) -> Any:
+        """Connect."""
+        made = Driven.connect(*words, **named)
+        made.adapters.register_loader("numeric", _Sum)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dialect)
+
+    def __hash__(self) -> int:
+        return hash(Dialect)
+
+
+SCHEME = "postgresql+journal"
+"""How the address of a database begins that is spoken to so."""
+
+registry.register(SCHEME.replace("+", "."), __name__, Dialect.__name__)

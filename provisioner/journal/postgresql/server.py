@@ -1,0 +1,193 @@
+"""The database of a journal in PostgreSQL, and how it is reached, created and checked.
+
+Promises: a database that is not a journal of the current version is not written to. One writer at
+a time, on whichever host; a reader sees one state. No message has a password. Leaves out:
+transactions (`journal`), and how the server is kept, which is the site's.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.util import LRUCache
+
+from provisioner.contract import ConfigError
+from provisioner.journal import bulk, facts
+from provisioner.journal.database import Place, Trouble
+from provisioner.journal.postgresql import cells
+from provisioner.journal.postgresql.dialect import SCHEME, Dialect
+from provisioner.journal.schema import VERSION, Spoilt, metadata
+from provisioner.system import ulid
+
+_DIALECT = Dialect()
+
+WRITER = 0x70726F76
+"""The number of the lock that a writer holds until its commit."""
+
+_LOCK = f"SELECT pg_advisory_xact_lock({WRITER})"
+_LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_COMPILED: LRUCache[Any, Any] = LRUCache(500)
+
+_FULL = ("53100",)
+_AWAY = ("08", "57P", "58", "XX", "25006")
+"""How the SQLSTATE begins of a server that goes, whose disk fails, whose pages are damaged, or that
+is a standby."""
+
+
+class Server:
+    """A `Database` on a server."""
+
+    def __init__(self, place: str, engine: Engine) -> None:
+        self.place: Place = place
+        self.engine = engine
+
+    def damage(self, conn: Connection) -> str:
+        """Return '': the server checks its pages itself, by their checksums."""
+        return ""
+
+    def wrong(self) -> str:
+        """Read every cell. Return the first that is wrong; '' if none is."""
+        try:
+            with self.engine.connect() as bare:
+                return cells.wrong(bare.execution_options(reading=True))
+        except DBAPIError as error:
+            raise self.unusable(error) from error
+
+    def unusable(self, error: Exception) -> ConfigError:
+        """Return an error that says why the database cannot be used, and what to do."""
+        return _unusable(str(self.place), error)
+
+    def trouble(self, error: DBAPIError) -> Trouble | None:
+        """Return what an error says of the server; None if it is the statement's own."""
+        code = getattr(error.orig, "sqlstate", None)
+        if code in _FULL:
+            return Trouble.FULL
+        lost = code is None and isinstance(error.orig, psycopg.OperationalError)
+        return Trouble.BROKEN if lost or (code or "").startswith(_AWAY) else None
+
+    def displaced(self) -> str:
+        """Return '': a connection leads to one database as long as it lives."""
+        return ""
+
+    def summed(self, conn: Connection) -> None:
+        """Keep no sum: pages have checksums."""
+
+    def total(self) -> int:
+        """Return 0."""
+        return 0
+
+
+def connect(place: str) -> Server:
+    """Connect to a journal's database; make its tables if it is empty. Raises ConfigError."""
+    _refuse_password(place)
+    engine = create_engine(
+        f"{SCHEME}://",
+        execution_options={"compiled_cache": _COMPILED},
+        poolclass=StaticPool,
+        creator=lambda: _connected(place),
+        json_serializer=_compact,
+        json_deserializer=_parsed,
+        use_native_hstore=False,
+    )
+    event.listen(engine, "begin", _begin)
+    try:
+        with engine.begin() as conn:
+            there = set(inspect(conn).get_table_names())
+            if not there:
+                _create(conn)
+        if there:
+            _check(engine, there)
+    except ConfigError as error:
+        engine.dispose()
+        raise ConfigError(f"the journal {place}: {error.message}", advice=error.advice) from None
+    except (DBAPIError, psycopg.Error) as error:
+        engine.dispose()
+        raise _unusable(place, error) from error
+    return Server(place, engine)
+
+
+def _refuse_password(place: str) -> None:
+    try:
+        words = conninfo_to_dict(place)
+    except psycopg.Error:
+        words = {"password": ""}  # the driver's message would repeat the address
+    if "password" in words:
+        raise ConfigError(
+            "the address of the journal has a password, or cannot be read",
+            advice="write it as postgresql:///NAME?host=HOST&user=USER; the password belongs into "
+            "~/.pgpass of the service's user, or in a file that PGPASSFILE names",
+        )
+
+
+def _connected(place: str) -> Any:
+    made = _DIALECT.connect(place, application_name="provisioner")
+    made.execute("SET synchronous_commit = on")
+    made.commit()
+    return made
+
+
+def _begin(conn: Connection) -> None:
+    reading = conn.get_execution_options().get("reading", False)
+    bulk.drive(conn, _LOOK if reading else _LOCK, ())
+
+
+def _create(conn: Connection) -> None:
+    for statement in _tables():
+        conn.exec_driver_sql(statement)
+    facts.put(conn, facts.JOURNAL, ulid.new())
+    facts.put(conn, facts.POSITION, "0")
+    facts.put(conn, facts.VERSION, str(VERSION))
+
+
+@cache
+def _tables() -> list[str]:
+    """Return the statements that make each table and index."""
+    statements: list[CreateTable | CreateIndex] = []
+    for table in metadata.sorted_tables:
+        statements.append(CreateTable(table))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [CreateIndex(index) for index in indexes]
+    return [str(statement.compile(dialect=_DIALECT)) for statement in statements]
+
+
+def _check(engine: Engine, there: set[str]) -> None:
+    missing = sorted({table.name for table in metadata.sorted_tables} - there)
+    if missing:
+        raise ConfigError(
+            f"it is a database, but not a journal of this program: it has no {missing[0]}",
+            advice="look at `journal` in the configuration: is it the right database?",
+        )
+    with engine.connect() as bare:
+        conn = bare.execution_options(reading=True)
+        version = int(facts.get(conn, facts.VERSION) or 0)
+    if version != VERSION:
+        raise ConfigError(
+            f"it has version {version}, and this program knows {VERSION}",
+            advice="run the program of that version",
+        )
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError):
+        raise Spoilt(f"a cell with JSON has {text[:60]!r}") from None
+
+
+def _unusable(place: str, error: Exception) -> ConfigError:
+    cause = getattr(error, "orig", None) or error
+    return ConfigError(
+        f"the journal {place} cannot be opened: {' '.join(str(cause).split())}",
+        advice="psql with the same address, as the service's user, says whether the server is "
+        "there and lets it in",
+    )
