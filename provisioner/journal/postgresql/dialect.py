@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import Loader
-from sqlalchemy import JSON, Column, Float, String
+from sqlalchemy import JSON, Column, Float, LargeBinary, String, cast
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.base import PGDDLCompiler, PGTypeCompiler
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
@@ -44,6 +44,16 @@ class _Float(Float[float]):
         """Return None: a cell is read as it is."""
 
 
+class _Bytes(LargeBinary):
+    """Bytes, as the redo log gets them, too."""
+
+    def bind_processor(self, dialect: Any) -> None:
+        """Return None: the driver writes bytes as they are."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> None:
+        """Return None: it reads bytes."""
+
+
 class _Json(JSON):
     """JSON as text."""
 
@@ -69,6 +79,27 @@ class _Statements(PGCompiler_psycopg):
         """Write whose conflict it is; SQLite's clause, which statements have, knows no others."""
         clause.constraint_target = None
         return super()._on_conflict_target(clause, **words)  # type: ignore[no-untyped-call]
+
+    def visit_min_func(self, function: Any, **words: Any) -> str:
+        """Write the least of values, or of a column's."""
+        return self._of_values("least", "min", function, **words)
+
+    def visit_max_func(self, function: Any, **words: Any) -> str:
+        """Write the greatest of values, or of a column's."""
+        return self._of_values("greatest", "max", function, **words)
+
+    def _of_values(self, several: str, one: str, function: Any, **words: Any) -> str:
+        name = several if len(function.clauses) > 1 else one
+        return f"{name}{self.function_argspec(function, **words)}"
+
+    def visit_json_getitem_op_binary(
+        self, binary: Any, operator: Any, _cast_applied: bool = False, **words: Any
+    ) -> str:
+        """Write a value of a cell with JSON, which is a text."""
+        if not _cast_applied and binary.type._type_affinity is not JSON:
+            return str(self.process(cast(binary, binary.type), _cast_applied=True, **words))
+        whole, key = (self.process(side, **words) for side in (binary.left, binary.right))
+        return f"(CAST({whole} AS JSON) {'->>' if _cast_applied else '->'} {key})"
 
     def visit_substr_func(self, function: Any, **words: Any) -> str:
         """Write a part of a text, whose place has 32 bits here."""
@@ -103,7 +134,7 @@ class Dialect(PGDialect_psycopg):
     statement_compiler = _Statements
     type_compiler_cls = _Types
     ddl_compiler = _Tables
-    colspecs = {**_OTHERS, Float: _Float, JSON: _Json}
+    colspecs = {**_OTHERS, Float: _Float, JSON: _Json, LargeBinary: _Bytes}
 
     def __init__(self, **words: Any) -> None:
         super().__init__(paramstyle="format", **words)  # type: ignore[no-untyped-call]
