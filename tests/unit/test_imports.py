@@ -24,7 +24,7 @@ LINES = (
     "contract",
     "objects request system",
     "agent config drafts journal spool",
-    "journal.persons journal.records journal.sqlite routing",
+    "journal.persons journal.postgresql journal.records journal.sqlite routing",
     "convergence.calls journal.outbox journal.queries",
     "journal.figures outcome steps",
     "controls convergence recovery",
@@ -51,6 +51,7 @@ HOMES = {
     },
     "sqlalchemy": {"provisioner/journal/"},
     "sqlite3": {"provisioner/journal/sqlite/"},
+    "psycopg": {"provisioner/journal/postgresql/"},
     "typer": {"provisioner/cli/"},
     "textual": {"provisioner/cli/screen.py"},
     "rich": {f"provisioner/cli/{name}.py" for name in ("progress", "standing", "doctor", "paint")},
@@ -251,6 +252,7 @@ def test_what_only_one_database_has_is_said_in_its_place() -> None:
     knows = {p for p in ENGINE if any(n.startswith("sqlalchemy.dialects") for n in imports(p))}
     assert {relative(path) for path in knows} == {
         "provisioner/journal/dialect.py", "provisioner/journal/sqlite/dialect.py",
+        "provisioner/journal/postgresql/dialect.py",
     }  # fmt: skip
 
 

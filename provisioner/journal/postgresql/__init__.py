@@ -1,3 +1,3 @@
 """PostgreSQL: the journal in a database that several hosts reach."""
 
-__all__: list[str] = []
+__all__ = []

@@ -22,6 +22,7 @@ from sqlalchemy.util import LRUCache
 from provisioner.contract import ConfigError
 from provisioner.journal import bulk, facts
 from provisioner.journal.database import Place, Trouble
+from provisioner.journal.kept import READING
 from provisioner.journal.postgresql import cells
 from provisioner.journal.postgresql.dialect import SCHEME, Dialect
 from provisioner.journal.schema import VERSION, Spoilt, metadata
@@ -59,7 +60,7 @@ class Server:
         """Read every cell. Return the first that is wrong; '' if none is."""
         try:
             with self.engine.connect() as bare:
-                return cells.wrong(bare.execution_options(reading=True))
+                return cells.wrong(bare.execution_options(**{READING: True}))
         except DBAPIError as error:
             raise self.unusable(error) from error
 
@@ -101,12 +102,15 @@ def connect(place: str) -> Server:
     )
     event.listen(engine, "begin", _begin)
     try:
-        with engine.begin() as conn:
+        with engine.connect() as bare:
+            conn = bare.execution_options(**{READING: True})
             there = set(inspect(conn).get_table_names())
-            if not there:
-                _create(conn)
-        if there:
-            _check(engine, there)
+            if there:
+                _check(conn, there)
+        if not there:
+            with engine.begin() as conn:
+                if not inspect(conn).get_table_names():  # else another host has just made them
+                    _create(conn)
     except ConfigError as error:
         engine.dispose()
         raise ConfigError(f"the journal {place}: {error.message}", advice=error.advice) from None
@@ -137,7 +141,7 @@ def _connected(place: str) -> Any:
 
 
 def _begin(conn: Connection) -> None:
-    reading = conn.get_execution_options().get("reading", False)
+    reading = conn.get_execution_options().get(READING, False)
     bulk.drive(conn, _LOOK if reading else _LOCK, ())
 
 
@@ -160,16 +164,14 @@ def _tables() -> list[str]:
     return [str(statement.compile(dialect=_DIALECT)) for statement in statements]
 
 
-def _check(engine: Engine, there: set[str]) -> None:
+def _check(conn: Connection, there: set[str]) -> None:
     missing = sorted({table.name for table in metadata.sorted_tables} - there)
     if missing:
         raise ConfigError(
             f"it is a database, but not a journal of this program: it has no {missing[0]}",
             advice="look at `journal` in the configuration: is it the right database?",
         )
-    with engine.connect() as bare:
-        conn = bare.execution_options(reading=True)
-        version = int(facts.get(conn, facts.VERSION) or 0)
+    version = int(facts.get(conn, facts.VERSION) or 0)
     if version != VERSION:
         raise ConfigError(
             f"it has version {version}, and this program knows {VERSION}",

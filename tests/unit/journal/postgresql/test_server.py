@@ -1,0 +1,127 @@
+"""A journal on a server: one writer on all hosts, readers that see one state, and no password."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+
+from provisioner.contract import ConfigError
+from provisioner.journal import facts
+from provisioner.journal.journal import Journal, JournalBroken
+from tests.support.clusters import Cluster
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.lab
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'provisioner'"
+)
+
+
+def asked(cluster: Cluster, statement: str) -> int:
+    with psycopg.connect(cluster.address) as conn:
+        [(found,)] = conn.execute(statement.encode()).fetchall()
+    return int(found)
+
+
+def put(book: Journal, value: str) -> None:
+    with book.transaction() as conn:
+        facts.put(conn, facts.NEWEST, value)
+
+
+def got(book: Journal) -> str | None:
+    with book.reading() as conn:
+        return facts.get(conn, facts.NEWEST)
+
+
+def test_a_writer_waits_for_the_one_of_another_host_and_sees_what_it_did(cluster: Cluster) -> None:
+    address = cluster.make()
+    one, two = Journal.open(address), Journal.open(address)
+    seen: list[str | None] = []
+
+    def write() -> None:
+        with two.transaction() as conn:
+            seen.append(facts.get(conn, facts.NEWEST))
+
+    other = threading.Thread(target=write)
+    with one.transaction() as conn:
+        other.start()
+        until(lambda: asked(cluster, WAITING) == 1, "the other writer to wait")
+        facts.put(conn, facts.NEWEST, "first")
+    other.join()
+    assert seen == ["first"]
+    for book in (one, two):
+        book.close()
+
+
+def test_a_reader_sees_one_state_and_keeps_no_writer_waiting(cluster: Cluster) -> None:
+    address = cluster.make()
+    one, two = Journal.open(address), Journal.open(address)
+    put(one, "before")
+    with two.reading() as conn:
+        assert facts.get(conn, facts.NEWEST) == "before"
+        put(one, "after")
+        assert facts.get(conn, facts.NEWEST) == "before"
+    assert got(two) == "after"
+    for book in (one, two):
+        book.close()
+
+
+def test_a_reader_can_write_nothing(cluster: Cluster) -> None:
+    book = Journal.open(cluster.make())
+    with pytest.raises(JournalBroken, match="read-only"), book.reading() as conn:
+        facts.put(conn, facts.NEWEST, "x")
+    book.close()
+
+
+def test_a_journal_that_lost_its_server_writes_nothing_more(cluster: Cluster) -> None:
+    address = cluster.make()
+    book = Journal.open(address)
+    with pytest.raises(JournalBroken), book.transaction() as conn:
+        facts.put(conn, facts.NEWEST, "lost")
+        asked(cluster, f"SELECT count(*) FROM ({END_OTHERS}) AS ended")
+        facts.put(conn, facts.NEWEST, "lost, too")
+    with pytest.raises(JournalBroken):
+        put(book, "again")
+    book.close()
+    again = Journal.open(address)
+    assert got(again) is None
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:geheim@host/journal",
+        "postgresql:///journal?password=geheim",
+        "postgresql:///journal?pasword=geheim",
+    ],
+)
+def test_an_address_with_a_password_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Journal.open(address)
+    assert "geheim" not in f"{refused.value.message} {refused.value.advice}"
+    assert ".pgpass" in refused.value.advice
+
+
+def test_another_programs_database_is_refused_and_not_written_to(cluster: Cluster) -> None:
+    address = cluster.make()
+    with psycopg.connect(address) as conn:
+        conn.execute("CREATE TABLE users (name TEXT)")
+    with pytest.raises(ConfigError, match="not a journal of this program"):
+        Journal.open(address)
+    with psycopg.connect(address) as conn:
+        found = conn.execute("SELECT to_regclass('requests'), to_regclass('marks')").fetchall()
+    assert found == [(None, None)]
+
+
+def test_a_newer_journal_is_refused(cluster: Cluster) -> None:
+    address = cluster.make()
+    Journal.open(address).close()
+    with psycopg.connect(address) as conn:
+        conn.execute("UPDATE marks SET value = '9999' WHERE name = 'version'")
+    with pytest.raises(ConfigError, match="version 9999"):
+        Journal.open(address)
