@@ -200,14 +200,14 @@ def _in_force(conn: Connection, rows: Sequence[Any]) -> list[End]:
     stopped: dict[str, str] = {}
     for part in chunks({row.subject.partition("/")[0] for row in rows}):
         claimed = select(claims.c.request).where(claims.c.root.in_(part)).distinct().subquery()
-        columns = requests.c.subject, requests.c.state.in_(history.STOPPED), func.max(requests.c.id)
+        is_stopped = requests.c.state.in_(history.STOPPED).label("is_stopped")
         statement = (
-            select(*columns)
+            select(requests.c.subject, is_stopped, func.max(requests.c.id))
             .where(requests.c.id.in_(select(claimed.c.request)))
-            .group_by(*columns[:2])
+            .group_by(requests.c.subject, "is_stopped")
         )
-        for subject, is_stopped, request in conn.execute(statement):
-            (stopped if is_stopped else newest)[subject] = request
+        for subject, stops, request in conn.execute(statement):
+            (stopped if stops else newest)[subject] = request
     for subject, request in _behind(conn, {name.partition("/")[0] for name in stopped}):
         newest[subject] = max(request, newest.get(subject, ""))
     return [
