@@ -275,7 +275,7 @@ def verify(conn: Connection, pinned: Head | None = None) -> Verified:
 
 
 def _rows(conn: Connection) -> Iterator[Any]:
-    return iter(conn.execution_options(yield_per=1000).execute(_ALL))
+    return iter(conn.execute(_ALL, execution_options={"yield_per": 1000}))
 
 
 def _misfit(row: Any, last: Head) -> tuple[str, int] | None:
@@ -307,8 +307,8 @@ def _unpinned(
 
 def _contradiction(conn: Connection, account: _Account, *, whole: bool) -> str:
     """Return which request's row differs from its events, as text. whole: no event was pruned."""
-    rows = conn.execution_options(yield_per=500).execute(select(requests).order_by(requests.c.id))
-    for row in rows:
+    whole = select(requests).order_by(requests.c.id).execution_options(yield_per=500)
+    for row in conn.execute(whole):
         # No body is kept of writers without a rule, and one event a day of their requests.
         bodiless = row.state == RequestState.REFUSED and not row.body
         arrived = account.arrivals.get(row.id)
@@ -372,7 +372,7 @@ def trail(
         chosen = chosen.where(events.c.at >= since)
     if until is not None:
         chosen = chosen.where(events.c.at < until)
-    for row in conn.execution_options(yield_per=1000).execute(chosen):
+    for row in conn.execute(chosen, execution_options={"yield_per": 1000}):
         yield Entry(
             row.seq,
             row.at,

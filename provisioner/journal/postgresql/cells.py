@@ -18,7 +18,7 @@ def wrong(conn: Connection) -> str:
         if table is events:
             continue
         try:
-            for _ in conn.execution_options(yield_per=1000).execute(select(table)):
+            for _ in conn.execute(select(table), execution_options={"yield_per": 1000}):
                 pass
         except Spoilt as spoilt:
             return f"table {table.name}: {spoilt}"

@@ -102,9 +102,9 @@ class _Statements(PGCompiler_psycopg):
         return f"(CAST({whole} AS JSON) {'->>' if _cast_applied else '->'} {key})"
 
     def visit_substr_func(self, function: Any, **words: Any) -> str:
-        """Write a part of a text, whose place has 32 bits here."""
-        text, start = (self.process(clause, **words) for clause in function.clauses)
-        return f"substr({text}, CAST({start} AS INTEGER))"
+        """Write a part of a text, whose place and length have 32 bits here."""
+        text, *places = (self.process(clause, **words) for clause in function.clauses)
+        return f"substr({', '.join([text, *(f'CAST({place} AS INTEGER)' for place in places)])})"
 
 
 class _Types(PGTypeCompiler):

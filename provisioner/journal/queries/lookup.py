@@ -106,7 +106,9 @@ def ending(conn: Connection, name: str) -> Record | None:
     """
     if not _SHORTEST <= len(name) < LENGTH or not name.isalnum():
         return None
-    matches = _select(conn, func.substr(requests.c.id, -len(name)) == name.upper(), _NAMED + 1)
+    matches = _select(
+        conn, func.substr(requests.c.id, LENGTH + 1 - len(name)) == name.upper(), _NAMED + 1
+    )
     if len(matches) > 1:
         raise _ambiguous(f"{len(matches)} ids end in {name!r}", matches[-_NAMED:])
     return matches[0] if matches else None
@@ -117,10 +119,11 @@ def short(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, str]:
     made: dict[RequestId, str] = {}
     for length in range(SHORT, LENGTH, 2):
         ends = {request: request[-length:] for request in ids if request not in made}
-        end = func.substr(requests.c.id, -length)
+        end = func.substr(requests.c.id, LENGTH + 1 - length).label("ending")
         counts: dict[str, int] = {}
         for part in chunks(set(ends.values())):
-            rows = conn.execute(select(end, func.count()).where(end.in_(part)).group_by(end))
+            counted = select(end, func.count()).where(end.in_(part)).group_by("ending")
+            rows = conn.execute(counted)
             counts.update({row[0]: row[1] for row in rows})
         made |= {request: e.lower() for request, e in ends.items() if counts.get(e, 1) == 1}
     return made | {request: request for request in ids if request not in made}
