@@ -307,8 +307,8 @@ def _unpinned(
 
 def _contradiction(conn: Connection, account: _Account, *, whole: bool) -> str:
     """Return which request's row differs from its events, as text. whole: no event was pruned."""
-    whole = select(requests).order_by(requests.c.id).execution_options(yield_per=500)
-    for row in conn.execute(whole):
+    listed = select(requests).order_by(requests.c.id).execution_options(yield_per=500)
+    for row in conn.execute(listed):
         # No body is kept of writers without a rule, and one event a day of their requests.
         bodiless = row.state == RequestState.REFUSED and not row.body
         arrived = account.arrivals.get(row.id)
