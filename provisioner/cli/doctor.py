@@ -25,7 +25,7 @@ from provisioner.cli.words import one_line
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.contract.abilities import Allots
-from provisioner.journal import facts
+from provisioner.journal import facts, stored
 from provisioner.journal.figures import figures, idle
 from provisioner.journal.records.object_rows import lane_rows
 from provisioner.outcome.results import moment
@@ -176,11 +176,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "idle", idle.doubt(last.problems), "provisioner idle")
     yield from stuck
     yield from refusing(refused)
-    if config.journal.stat().st_mode & _OTHERS_WRITE:
-        advice = f"chmod go-w {shlex.quote(str(config.journal))}"
-        yield Finding(Level.ERROR, "journal", f"{config.journal} is writable by others", advice)
-    else:
-        yield Finding(Level.OK, "journal", str(config.journal))
+    yield from stored.of(config.journal).findings()
     if observing is not None:
         message = f"the service only observes, and writes to no backend: {observing}"
         yield Finding(Level.WARNING, "journal", message, releasing(observing))

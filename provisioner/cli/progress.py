@@ -23,6 +23,7 @@ from provisioner.objects.states import ENDED, OPEN, OVER, RequestState, StepStat
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
+    from provisioner.journal.database import Place
     from provisioner.journal.journal import Connection, Journal
     from provisioner.journal.records.request_rows import Record
     from provisioner.journal.records.step_rows import StepRecord
@@ -139,11 +140,11 @@ def step_line(step: StepRecord) -> str:
 
 
 @contextmanager
-def following(path: Path) -> Iterator[None]:
+def following(place: Place) -> Iterator[None]:
     """Print what happens in a journal to standard output while the block runs."""
     from provisioner.journal.journal import Journal
 
-    book = Journal.open(path)
+    book = Journal.open(place)
     over = threading.Event()
     with screen("requests") as (say, advance):
         follower = Follower(book, say)

@@ -50,7 +50,7 @@ def backup(
         made = copies.look(Path(file))
     else:
         directory = settings.backup_directory
-        check_user(settings.journal)
+        check_user(settings.spool)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = copies.back_up(settings.journal, directory, settings.backup.keep)
     site.say(f"{made.path}: complete and on disk, {made.size} bytes, position {made.position}")

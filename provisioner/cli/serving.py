@@ -26,15 +26,17 @@ def register(app: typer.Typer) -> None:
 
 def init() -> None:
     """Make the spool and the journal, with their owners and modes."""
+    from provisioner.journal import stored
     from provisioner.journal.journal import Journal
     from provisioner.recovery import backup, startup
     from provisioner.spool.spool import Spool
 
     settings = site.config()
     Spool.create(settings.spool, settings.staging_group).close()
-    settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    journal = stored.of(settings.journal)
+    journal.make_way()
     startup.check_there(settings.spool, settings.journal)
-    if not settings.journal.exists():  # `run` migrates a journal of an earlier version
+    if not journal.exists():  # `run` migrates a journal of an earlier version
         Journal.open(settings.journal).close()
     site.say(f"spool   {settings.spool}\njournal {settings.journal}")
     if text := backup.sharing(settings.backup_directory, settings.journal):
@@ -59,13 +61,13 @@ def run(
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
+    from provisioner.journal import stored
     from provisioner.journal.records import request_rows
     from provisioner.outcome import offer
     from provisioner.recovery import startup
     from provisioner.service import Service
     from provisioner.spool.layout import STAGING
     from provisioner.spool.spool import Spool
-    from provisioner.system.locks import locked
     from provisioner.system.sd_notify import Notifier
 
     least = logging.WARNING if drain or quiet else logging.INFO
@@ -77,7 +79,7 @@ def run(
     with closing(Spool.open(config.spool)) as spool, ExitStack() as locks:
         spool.lock()
         startup.check_there(config.spool, config.journal)
-        locks.enter_context(locked(config.journal))
+        locks.enter_context(stored.of(config.journal).reserved())
         startup.make_ready(config.spool, config.journal, config.backup_directory)
         offer.publish(config.spool / STAGING, config.resources)
         service = Service(system, spool)

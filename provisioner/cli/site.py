@@ -128,15 +128,14 @@ def journal(settings: Config) -> Journal:
 
 
 def _check_journal(settings: Config) -> None:
+    from provisioner.journal import stored
     from provisioner.recovery import startup
 
     try:
         startup.check_there(settings.spool, settings.journal)
-        settings.journal.stat()
-    except FileNotFoundError:
-        advice = "provisioner init"
-        message = f"the journal {settings.journal} does not exist"
-        raise ConfigError(message, advice=advice) from None
+        if not stored.of(settings.journal).exists():
+            message = f"the journal {settings.journal} does not exist"
+            raise ConfigError(message, advice="provisioner init")
     except PermissionError as error:
         advice = "only the service's user may read the journal: sudo provisioner ..."
         raise ConfigError(f"{settings.journal}: {error.strerror}", advice=advice) from None

@@ -45,7 +45,7 @@ class BackupConfig(Part):
     directory: Path | None = Field(
         None,
         description="directory of both, on a local disk, preferably not the journal's; default: "
-        "`backup` beside the journal",
+        "`backup` beside the journal, or beside the spool if a server has the journal",
         examples=["/srv/backup/provisioner"],
     )
     every: float = Field(3600.0, gt=0, description="seconds between copies")

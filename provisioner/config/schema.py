@@ -14,14 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from provisioner.config import place
 from provisioner.config.drift import DriftConfig
 from provisioner.config.idle import IdleConfig
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
@@ -155,8 +150,9 @@ class Config(Part):
         description="directory where requests are dropped, and kept when they are over",
         examples=["/var/spool/provisioner"],
     )
-    journal: Path = Field(
-        description="the database, on a local disk", examples=["/var/lib/provisioner/journal.db"]
+    journal: place.Place = Field(
+        description="the database: a file on a local disk, or the address of one in PostgreSQL",
+        examples=["/var/lib/provisioner/journal.db"],
     )
     mode: Literal["converge", "observe"] = Field(
         "converge",
@@ -250,12 +246,13 @@ class Config(Part):
     @property
     def backup_directory(self) -> Path:
         """Return where copies of the journal and its redo log are kept."""
-        return self.backup.directory or self.journal.parent / "backup"
+        return self.backup.directory or place.directory(self.journal, self.spool) / "backup"
 
     @property
-    def journal_places(self) -> tuple[Path, Path]:
-        """Return the directories on whose disks each transaction of the journal is written."""
-        return self.journal.parent, self.backup_directory
+    def journal_places(self) -> tuple[Path, ...]:
+        """Return the directories on whose disks each transaction of the journal is written here."""
+        own = (self.journal.parent,) if isinstance(self.journal, Path) else ()
+        return *own, self.backup_directory
 
     @property
     def host_kind(self) -> tuple[str, str]:
@@ -278,22 +275,22 @@ class Config(Part):
 
         Raises ConfigError that names the secret, never its value.
         """
-        places = [self.secrets[name]] if name in self.secrets else []
+        files = [self.secrets[name]] if name in self.secrets else []
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         if credentials and "/" not in name:
-            places.insert(0, Path(credentials, name))
-        for place in places:
+            files.insert(0, Path(credentials, name))
+        for file in files:
             try:
-                value = place.read_text(encoding="utf-8").strip()
+                value = file.read_text(encoding="utf-8").strip()
             except FileNotFoundError:
                 continue
             except UnicodeDecodeError:
-                raise ConfigError(f"secret {name}: {place} is not UTF-8 text") from None
+                raise ConfigError(f"secret {name}: {file} is not UTF-8 text") from None
             except OSError as error:
-                raise ConfigError(f"secret {name}: {place}: {error.strerror}") from None
+                raise ConfigError(f"secret {name}: {file}: {error.strerror}") from None
             if not value:
                 # Many directories treat a bind with an empty password as anonymous.
-                raise ConfigError(f"secret {name}: {place} is empty")
+                raise ConfigError(f"secret {name}: {file} is empty")
             return value
         raise ConfigError(
             f"there is no secret {name}",
@@ -376,7 +373,7 @@ def _absolute(config: Config, base: Path) -> Config:
     return config.model_copy(
         update={
             "spool": base / config.spool,
-            "journal": base / config.journal,
+            "journal": place.below(config.journal, base),
             "backup": config.backup.below(base),
             "policy": config.policy.below(base),
             "notify": config.notify.below(base),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -21,8 +21,8 @@ from provisioner.journal.sums import Sum
 
 REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy and the redo log"
 
-_SQLITE = "provisioner.journal.sqlite.file"
-_POSTGRESQL = "provisioner.journal.postgresql.server"
+_FOLDERS = {True: "provisioner.journal.postgresql", False: "provisioner.journal.sqlite"}
+"""Where a database is known; True: one on a server."""
 
 Place = Path | str
 """A file, or the address of a database on a server, such as `postgresql:///provisioner`."""
@@ -74,19 +74,17 @@ class Database(Protocol):
     def displaced(self) -> str:
         """Return why what is open is no longer what its path leads to; '' if it is."""
 
+    def claim(self, conn: Connection) -> None:
+        """Hold the lock of who serves it with a connection that writes.
+
+        Raises ConfigError if another process does.
+        """
+
     def summed(self, conn: Connection) -> Sum | None:
         """Keep the sum of what is written on a connection from now on; None: there is none."""
 
     def total(self) -> int:
         """Return the sum of all rows, where there is one. Raises Spoilt."""
-
-
-class _File(Protocol):
-    def connect(self, path: Path) -> Database: ...
-
-
-class _Server(Protocol):
-    def connect(self, address: str) -> Database: ...
 
 
 def connect(place: Place) -> Database:
@@ -95,14 +93,17 @@ def connect(place: Place) -> Database:
     Raises ConfigError if the directory or server is missing, or it is not a journal of the current
     version.
     """
-    if isinstance(place, str):
-        return cast(_Server, _loaded(_POSTGRESQL)).connect(place)
-    return cast(_File, _loaded(_SQLITE)).connect(place)
+    made: Database = loaded(place).connect(place)
+    return made
 
 
-def _loaded(module: str) -> object:
+def loaded(place: Place, name: str = "stored") -> Any:
+    """Return a module of the folder of a place's database.
+
+    Raises ConfigError if its driver is not installed.
+    """
     try:
-        return import_module(module)
+        return import_module(f"{_FOLDERS[isinstance(place, str)]}.{name}")
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the journal needs the Python package {error.name}, which is not installed",

@@ -214,6 +214,7 @@ class Journal:
         if self._log is None:
             self._kept.close()
             with self._engine.connect() as conn:  # in no transaction
+                self._database.claim(conn)
                 self._sum = self._database.summed(conn)
                 bulk.watch(conn, self._notes.note)
             event.listen(self._engine, "before_cursor_execute", self._notes.capture)

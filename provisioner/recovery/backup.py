@@ -27,10 +27,11 @@ from pathlib import Path
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError
+from provisioner.journal import stored
+from provisioner.journal.database import Place
 from provisioner.journal.journal import Journal
 from provisioner.journal.schema import VERSION
-from provisioner.journal.sqlite import copies as files
-from provisioner.journal.sqlite.copies import Unreadable, position_of
+from provisioner.journal.stored import Unreadable
 from provisioner.recovery import redo_log
 from provisioner.recovery.lineage import trace
 from provisioner.recovery.redo_log import RedoLog
@@ -96,10 +97,10 @@ def found(directory: Path, journal: str | None = None) -> list[Copy]:
     return sorted(listed, key=lambda copy: (copy.position, copy.path.name))
 
 
-def sharing(directory: Path, journal: Path) -> str:
+def sharing(directory: Path, journal: Place) -> str:
     """Return as text which other journals have copies in the directory of one; '' if none has."""
     try:
-        identity, _ = position_of(journal)
+        identity, _ = stored.of(journal).position()
     except _UNREADABLE:
         return ""  # other checks say why
     others = sorted({copy.journal for copy in found(directory)} - {"", identity})
@@ -126,8 +127,8 @@ def look(path: Path) -> Copy:
     journal, position = _named(path) or ("", 0)
     whole = False
     with suppress(*_UNREADABLE):
-        # SQLite reads no file that is shorter than its head says.
-        journal, position = position_of(path)
+        # Nothing reads a file that is shorter than its head says.
+        journal, position = stored.copied(path).position()
         whole = not path.name.endswith(_DAMAGED)
     return Copy(path, journal, position, status.st_mtime, status.st_size, whole)
 
@@ -148,7 +149,7 @@ def is_spoilt(copy: Copy) -> bool:
     return False
 
 
-def copy_to(journal: Path, target: Path) -> None:
+def copy_to(journal: Place, target: Path) -> None:
     """Copy a journal into a new file, even while it is written to.
 
     Raises ConfigError if the file exists, there is no room, or the journal is damaged.
@@ -157,12 +158,12 @@ def copy_to(journal: Path, target: Path) -> None:
         raise ConfigError(f"{target} exists already", advice="name a new file")
     try:
         free = shutil.disk_usage(target.parent).free
-        if free < journal.stat().st_size + SPARE:
+        if free < stored.of(journal).size() + SPARE:
             raise ConfigError(
                 f"{target.parent} has no room for a copy of the journal",
                 advice=f"make room: df -h {shlex.quote(str(target.parent))}",
             )
-        files.copy(journal, target, check)
+        stored.of(journal).copy(target, check)
     except (OSError, Unreadable) as error:
         raise ConfigError(f"{journal} cannot be copied to {target}: {error}") from error
 
@@ -177,14 +178,14 @@ def check(path: Path) -> None:
     if not may_read(path):
         raise ConfigError(f"{path} cannot be read by {users.user_name(os.geteuid())}")
     try:
-        damage = files.damage(path)
-    except Unreadable as error:
+        damage = stored.copied(path).damage()
+    except (OSError, Unreadable) as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
     if damage:
         raise ConfigError(f"{path} is damaged: {damage}")
 
 
-def back_up(journal: Path, directory: Path, keep: int) -> Copy:
+def back_up(journal: Place, directory: Path, keep: int) -> Copy:
     """Add a copy to a backup directory, and remove what the journal's newest `keep` do not need.
 
     Raises ConfigError if no copy can be made, or the directory is changed meanwhile.
@@ -193,7 +194,7 @@ def back_up(journal: Path, directory: Path, keep: int) -> Copy:
     partial = directory / f".journal-{os.getpid()}-{time.time_ns()}.db"
     try:
         copy_to(journal, partial)
-        identity, position = position_of(partial)
+        identity, position = stored.copied(partial).position()
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         target = directory / f"journal-{moment}-{identity}-{position:012}.db"
         partial.replace(target)
@@ -279,7 +280,7 @@ class Copier:
             ) from error
         rename_former(directory, self._journal.identity)
         self._short = self._is_short()
-        self._log = RedoLog(directory, self._journal.identity, VERSION)
+        self._log = RedoLog(directory, self._journal.identity, VERSION, stored.of(self._path).kind)
         self._reserve = Reserve(self._places)
         self._reserve.admits()
         self._journal.record_into(self._log, self._reserve)

@@ -16,11 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+FORMER = "sqlite"
+"""The database of a log whose first line does not say: earlier versions knew one."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """One file of a log: its journal, the number after which it begins, and its last number.
 
-    version: that of the tables; begun: when, in nanoseconds since the epoch.
+    version: that of the tables; begun: when, in nanoseconds since the epoch; database: whose SQL it
+    has.
     """
 
     path: Path
@@ -29,6 +34,7 @@ class File:
     after: int
     last: int
     begun: int
+    database: str = FORMER
 
 
 @dataclass(frozen=True, slots=True)

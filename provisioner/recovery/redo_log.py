@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.contract import ConfigError
-from provisioner.recovery.lineage import File, Lineage, trace
+from provisioner.recovery.lineage import FORMER, File, Lineage, trace
 from provisioner.system.disks import flush
 
 FORMAT = 1
@@ -57,11 +57,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=
 class RedoLog:
     """Writes the log of one journal. A file begins with the first transaction that goes into it."""
 
-    def __init__(self, directory: Path, journal: str, version: int) -> None:
-        """journal: its id; version: that of its tables."""
+    def __init__(self, directory: Path, journal: str, version: int, database: str) -> None:
+        """journal: its id; version: that of its tables; database: whose SQL it runs."""
         self.directory = directory
         self._journal = journal
         self._version = version
+        self._database = database
         self._file: int | None = None
         self._known: dict[str, int] = {}
         self._path = directory
@@ -121,6 +122,7 @@ class RedoLog:
                 "format": FORMAT,
                 "journal": self._journal,
                 "version": self._version,
+                "database": self._database,
                 "after": after,
             }
             self._write(head)
@@ -187,6 +189,7 @@ def _opened(path: Path, journal: str | None) -> File | None:
         head["after"],
         _last(path, head["after"]),
         int(begun) if begun.isdigit() else 0,
+        head.get("database", FORMER),
     )
 
 

@@ -10,7 +10,6 @@ command that fixes it. The spool names its journal in the file `journal`. Leaves
 
 from __future__ import annotations
 
-import logging
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +17,13 @@ from pathlib import Path
 from provisioner.config.schema import Config
 from provisioner.config.served import Served, values
 from provisioner.contract import ConfigError
-from provisioner.journal import audit, facts
-from provisioner.journal.database import REBUILD
+from provisioner.journal import audit, facts, stored
+from provisioner.journal.database import REBUILD, Place
 from provisioner.journal.journal import Journal, JournalFull
 from provisioner.journal.records import request_rows
-from provisioner.journal.sqlite import migrations
-from provisioner.journal.sqlite.copies import Unreadable
 from provisioner.recovery import level
 from provisioner.spool.spool import Spool
 from provisioner.system import disks
-
-log = logging.getLogger(__name__)
 
 NAMED = "journal"
 """The file of a spool that contains its journal's id."""
@@ -37,46 +32,32 @@ KEPT = ("deferred", "held", "done", "failed")
 """The directories of files that a journal has known."""
 
 
-def check_there(spool: Path, path: Path) -> None:
+def check_there(spool: Path, place: Place) -> None:
     """Raise ConfigError if a spool was served with a journal that no longer exists."""
-    if (spool / NAMED).exists() and not (path.exists() and path.stat().st_size):
+    if (spool / NAMED).exists() and not stored.of(place).exists():
+        where = f"findmnt -T {place.parent}" if isinstance(place, Path) else "is it that database?"
         raise ConfigError(
-            f"the journal {path} does not exist, but {spool} was served with one: it is lost, or "
+            f"the journal {place} does not exist, but {spool} was served with one: it is lost, or "
             "its disk is not mounted",
-            advice=f"findmnt -T {path.parent}; if it is lost, {REBUILD}",
+            advice=f"{where}; if it is lost, {REBUILD}",
         )
 
 
-def make_ready(spool: Path, path: Path, copies: Path) -> None:
+def make_ready(spool: Path, place: Place, copies: Path) -> None:
     """Check and migrate the journal for the one service that will open it.
 
     copies: the directory of its copies and redo log. Raises ConfigError.
     """
-    check_there(spool, path)
-    if path.exists() and path.stat().st_size:
-        level.catch_up(path, copies)
-        try:
-            kept = migrations.migrate(path)
-        except Unreadable:
-            kept = None  # `Journal.open` says what is wrong
-        except ConfigError as error:
-            raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
-        if kept is not None:
-            log.info("the journal has a new version; the old one is kept in %s", kept)
-    close(path)
-    book = Journal.open(path)
+    check_there(spool, place)
+    journal = stored.of(place)
+    if journal.exists():
+        level.catch_up(place, copies)
+        journal.make_ready()
+    book = Journal.open(place)
     try:
         book.check()
     finally:
         book.close()
-
-
-def close(path: Path) -> None:
-    """Remove the access of others to the journal and the files beside it: it holds all requests."""
-    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if file.exists() and file.stat().st_mode & 0o077:
-            file.chmod(0o600)
-            log.warning("%s was open to others; now only the service can read it", file)
 
 
 def bind(spool: Spool, book: Journal) -> None:

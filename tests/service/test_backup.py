@@ -21,7 +21,7 @@ def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) ->
     site = Site(tmp_path)
     site.request(allocation(1, "ann, bob"), "one.yaml")
     copy = tmp_path / "copy.db"
-    backup.copy_to(site.config.journal, copy)
+    backup.copy_to(site.file, copy)
     site.request(allocation(1, "bob"), "less.yaml")
     site.request(allocation(1, verb="suspend"), "closed.yaml")
     site.first.away = True
@@ -30,7 +30,7 @@ def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) ->
     site.drop("action: [nonsense", "wrong.yaml")
     site.drain()
     before = dump(copy)
-    assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
+    assert replayed(copy, site.config.backup_directory) == dump(site.file)
     assert dump(copy) != before
 
 
@@ -38,12 +38,12 @@ def test_what_was_only_rehearsed_is_in_neither_log_nor_journal(tmp_path: Path) -
     site = Site(tmp_path)
     site.drop(allocation(1, "ann, bob"), "one.yaml")
     copy = tmp_path / "copy.db"
-    backup.copy_to(site.config.journal, copy)
+    backup.copy_to(site.file, copy)
     [waits] = site.open()
     for verb in ("hold", "release", "cancel"):
         site.drop(control(f"request.{verb}", waits.id), f"{verb}.yaml")
     assert site.states()["done"] == ["cancel.yaml", "hold.yaml", "release.yaml"]
-    assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
+    assert replayed(copy, site.config.backup_directory) == dump(site.file)
     site.system.journal.check()
 
 
@@ -52,10 +52,10 @@ def test_the_log_alone_gives_the_journal_where_it_was_there_from_the_start(
 ) -> None:
     site = Site(tmp_path)
     copy = tmp_path / "copy.db"
-    backup.copy_to(site.config.journal, copy)
+    backup.copy_to(site.file, copy)
     assert copies.position_of(copy)[1] == 2  # the first reading of the clock, and what is served
     site.request(allocation(1, "ann"), "one.yaml")
-    assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
+    assert replayed(copy, site.config.backup_directory) == dump(site.file)
 
 
 def test_a_copy_made_while_the_service_writes_is_whole(tmp_path: Path) -> None:
@@ -73,11 +73,11 @@ def test_a_copy_made_while_the_service_writes_is_whole(tmp_path: Path) -> None:
     try:
         until(lambda: site.system.journal.position >= 3, "something is written")
         for number in range(5):
-            backup.copy_to(site.config.journal, tmp_path / f"{number}.db")
+            backup.copy_to(site.file, tmp_path / f"{number}.db")
     finally:
         over.set()
         writer.join()
-    last = dump(site.config.journal)
+    last = dump(site.file)
     for number in range(5):
         assert replayed(tmp_path / f"{number}.db", site.config.backup_directory) == last
 
@@ -86,10 +86,10 @@ def test_a_damaged_journal_gives_no_copy(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.request(allocation(1, "ann, bob"))
     site.system.journal.close()
-    body = site.config.journal.read_bytes()
-    site.config.journal.write_bytes(body[:16384] + b"\xa5" * (len(body) - 16384))
+    body = site.file.read_bytes()
+    site.file.write_bytes(body[:16384] + b"\xa5" * (len(body) - 16384))
     with pytest.raises(ConfigError, match=r"damaged|malformed"):
-        backup.copy_to(site.config.journal, tmp_path / "copy.db")
+        backup.copy_to(site.file, tmp_path / "copy.db")
     assert not list(tmp_path.glob("*copy.db*"))
 
 
@@ -109,7 +109,7 @@ def test_old_copies_go_and_with_them_the_log_that_only_they_need(tmp_path: Path)
     assert len(left) == 2
     assert {file.after for file in redo_log.files(directory)} < begun
     site.request(allocation(9, "ann"), "9.yaml")
-    want = dump(site.config.journal)
+    want = dump(site.file)
     for copy in left:
         assert replayed(copy.path, directory) == want
     assert replayed(oldest, directory) != want

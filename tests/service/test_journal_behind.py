@@ -334,7 +334,7 @@ def test_a_log_can_be_begun_in_another_directory(desk: Served) -> None:
 
 
 def test_a_transaction_whose_commit_failed_is_taken_back(tmp_path: Path) -> None:
-    made = RedoLog(tmp_path, "J", 2)
+    made = RedoLog(tmp_path, "J", 2, "sqlite")
     made.append(1, [("INSERT INTO t VALUES (?)", (1,))])
     made.append(2, [("INSERT INTO t VALUES (?)", (2,))])
     made.take_back()
@@ -356,7 +356,7 @@ def test_a_journal_that_is_exchanged_while_it_is_served_takes_nothing_more(
 ) -> None:
     site = Site(tmp_path)
     site.drop(allocation(1, "ann"), "one.yaml")
-    change(site.config.journal)
+    change(site.file)
     with pytest.raises(JournalBroken, match=said):
         site.drop(allocation(2, "bob"), "two.yaml")
     assert site.service._stopping.is_set()
@@ -368,7 +368,7 @@ def test_no_thread_writes_a_traceback_over_a_journal_that_was_removed(
     site = Site(tmp_path)
     site.drop(allocation(1, "ann"), "one.yaml")
     [request] = site.open()
-    site.config.journal.unlink()
+    site.file.unlink()
     with pytest.raises(JournalBroken):
         site.drop(allocation(2, "bob"), "two.yaml")
     service = site.service

@@ -75,7 +75,7 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
 def test_a_release_is_for_nobody_but_who_was_shown(site: Site, shown: str) -> None:
     held = crowd(site, *(entry(number, f"u{number}") for number in range(2, 5)))
     # As many were shown, and one of them was another.
-    with sqlite3.connect(site.config.journal) as journal:
+    with sqlite3.connect(site.file) as journal:
         other = shown.replace("9", "99")
         found = journal.execute(
             "update events set facts = replace(facts, ?, ?) where facts like ?",
@@ -96,7 +96,7 @@ def test_a_release_of_what_is_to_be_reviewed_is_none_for_a_crowd(tmp_path: Path)
     path = site.root / "provisioner.yaml"
     path.write_text(path.read_text() + rules)
     site.config = load(path)
-    with sqlite3.connect(site.config.journal) as journal:
+    with sqlite3.connect(site.file) as journal:
         journal.execute("update claims set source = 'uid-4711'")
     restart(site)
     held = reconcile(site, entry(1, "u1"))

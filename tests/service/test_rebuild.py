@@ -52,12 +52,12 @@ def served(tmp_path: Path) -> Site:
 
 def test_a_rebuilt_journal_knows_what_the_lost_one_knew(tmp_path: Path) -> None:
     site = served(tmp_path)
-    before = {name: table(site.config.journal, name) for name in KEPT}
-    states = table(site.config.journal, "objects", "due attempts waiting_since")
+    before = {name: table(site.file, name) for name in KEPT}
+    states = table(site.file, "objects", "due attempts waiting_since")
     lose(site)
     made = rebuild(site.config, site.spool, copy=None, empty=False)
-    assert {name: table(site.config.journal, name) for name in KEPT} == before
-    assert table(site.config.journal, "objects", "due attempts waiting_since") == states
+    assert {name: table(site.file, name) for name in KEPT} == before
+    assert table(site.file, "objects", "due attempts waiting_since") == states
     assert made.redone > 5
     assert made.lost == 0
     assert made.unknown == ()
@@ -159,11 +159,11 @@ def test_a_request_that_the_log_lost_is_accepted_again_from_its_file(tmp_path: P
 def test_without_a_copy_the_log_is_enough_where_it_has_all(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.request(allocation(1, "ann"), "one.yaml")
-    before = {name: table(site.config.journal, name) for name in KEPT}
+    before = {name: table(site.file, name) for name in KEPT}
     lose(site)
     made = rebuild(site.config, site.spool, copy=None, empty=False)
     assert made.base is None
-    assert {name: table(site.config.journal, name) for name in KEPT} == before
+    assert {name: table(site.file, name) for name in KEPT} == before
 
 
 def test_a_damaged_copy_is_told_and_the_one_before_it_is_used(tmp_path: Path) -> None:
@@ -172,18 +172,18 @@ def test_a_damaged_copy_is_told_and_the_one_before_it_is_used(tmp_path: Path) ->
     first, second = backup.copies(site.config.backup_directory)
     body = second.path.read_bytes()
     second.path.write_bytes(body[:8192] + b"\xa5" * (len(body) - 8192))
-    before = {name: table(site.config.journal, name) for name in KEPT}
+    before = {name: table(site.file, name) for name in KEPT}
     lose(site)
     made = rebuild(site.config, site.spool, copy=None, empty=False)
     assert made.base == first.path
     assert second.path.name in made.damaged[0]
-    assert {name: table(site.config.journal, name) for name in KEPT} == before
+    assert {name: table(site.file, name) for name in KEPT} == before
 
 
 def test_a_chosen_copy_is_taken(tmp_path: Path) -> None:
     site = served(tmp_path)
     chosen = tmp_path / "mine.db"
-    backup.copy_to(site.config.journal, chosen)
+    backup.copy_to(site.file, chosen)
     lose(site)
     assert rebuild(site.config, site.spool, copy=chosen, empty=False).base == chosen
 
@@ -224,21 +224,21 @@ def test_where_nothing_is_left_it_is_said_and_an_empty_one_is_made_when_asked(
 
 def test_a_whole_journal_is_not_rebuilt(tmp_path: Path) -> None:
     site = served(tmp_path)
-    before = table(site.config.journal, "requests")
+    before = table(site.file, "requests")
     with pytest.raises(ConfigError, match="is intact"):
         rebuild(site.config, site.spool, copy=None, empty=False)
-    assert table(site.config.journal, "requests") == before
+    assert table(site.file, "requests") == before
 
 
 def test_a_rebuild_that_was_interrupted_is_done_again(tmp_path: Path) -> None:
     site = served(tmp_path)
-    before = {name: table(site.config.journal, name) for name in KEPT}
+    before = {name: table(site.file, name) for name in KEPT}
     lose(site)
     rebuild(site.config, site.spool, copy=None, empty=False)
-    site.config.journal.rename(tmp_path / "journal.db.rebuilding")  # as before its last step
+    site.file.rename(tmp_path / "journal.db.rebuilding")  # as before its last step
     (tmp_path / "journal.db.rebuilding-wal").write_bytes(b"left over")
     rebuild(site.config, site.spool, copy=None, empty=False)
-    assert {name: table(site.config.journal, name) for name in KEPT} == before
+    assert {name: table(site.file, name) for name in KEPT} == before
     site.start()
     with site.system.journal.reading() as conn:
         assert facts.get(conn, facts.OBSERVING) is not None
@@ -250,10 +250,10 @@ def test_a_rebuilt_and_released_journal_can_be_lost_again(tmp_path: Path) -> Non
     again(site)
     site.request(RELEASE, "release.yaml")
     site.request(allocation(9, "zoe", code="last"), "last.yaml")
-    before = {name: table(site.config.journal, name) for name in KEPT}
+    before = {name: table(site.file, name) for name in KEPT}
     lose(site)
     rebuild(site.config, site.spool, copy=None, empty=False)
-    assert {name: table(site.config.journal, name) for name in KEPT} == before
+    assert {name: table(site.file, name) for name in KEPT} == before
 
 
 # The command line.

@@ -62,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def journal(site: Site, tmp_path: Path) -> Iterator[Path]:
     """The site's journal, to be spoilt, beside its log."""
     path = tmp_path / "journal.db"
-    shutil.copy(site.config.journal, path)
+    shutil.copy(site.file, path)
     yield path
 
 
@@ -216,10 +216,10 @@ def test_a_spoilt_journal_is_rebuilt_to_what_was_written(tmp_path: Path) -> None
     site = Site(tmp_path)
     site.request(user("ann", "suspend"), "closed.yaml")
     site.system.journal.close()
-    flip(site.config.journal, "suspensions", "subject", LOW)
+    flip(site.file, "suspensions", "subject", LOW)
     made = rebuild.rebuild(site.config, site.spool, copy=None, empty=False)
     assert made.redone > 0
-    with closing(sqlite3.connect(site.config.journal)) as db:
+    with closing(sqlite3.connect(site.file)) as db:
         assert db.execute("SELECT subject FROM suspensions").fetchall() == [("user:ann",)]
     site.start()
 
@@ -235,5 +235,5 @@ def test_a_copy_with_a_spoilt_cell_is_told_and_not_used(tmp_path: Path) -> None:
         path.unlink()
     made = rebuild.rebuild(site.config, site.spool, copy=None, empty=False)
     assert kept.name in made.damaged[0]
-    with closing(sqlite3.connect(site.config.journal)) as db:
+    with closing(sqlite3.connect(site.file)) as db:
         assert db.execute("SELECT subject FROM suspensions").fetchall() == [("user:ann",)]

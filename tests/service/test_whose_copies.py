@@ -74,7 +74,7 @@ def test_a_service_keeps_its_own_copies_beside_newer_ones_of_another(
     assert len(kept) == 2
     assert kept[-1].position < one.system.journal.position
     for copy in kept:
-        assert replayed(copy.path, two.config.backup_directory) == dump(two.config.journal)
+        assert replayed(copy.path, two.config.backup_directory) == dump(two.file)
 
 
 def test_only_its_own_copies_tell_a_service_when_the_next_is_due(pair: tuple[Site, Site]) -> None:
@@ -92,10 +92,10 @@ def test_each_of_both_journals_is_rebuilt_from_its_own(pair: tuple[Site, Site]) 
     copied(pair[1], 7, 8)
     for site in pair:
         site.request(allocation(9, "eve"), "late.yaml")
-        before = {name: table(site.config.journal, name) for name in KEPT}
+        before = {name: table(site.file, name) for name in KEPT}
         lose(site)
         made = rebuild(site.config, site.spool, copy=None, empty=False)
-        assert {name: table(site.config.journal, name) for name in KEPT} == before
+        assert {name: table(site.file, name) for name in KEPT} == before
         assert (made.damaged, made.left) == ((), ())
 
 
@@ -158,10 +158,10 @@ def test_an_empty_journal_has_a_copy_and_a_log_of_its_own_from_the_start(
     assert len(backup.copies(directory, identity)) == 1
     assert site.service.copier.due_in() > 0
     site.request(allocation(7, "eve"), "late.yaml")
-    before = {name: table(site.config.journal, name) for name in KEPT}
+    before = {name: table(site.file, name) for name in KEPT}
     lose(site)
     rebuild(site.config, site.spool, copy=None, empty=False)
-    assert {name: table(site.config.journal, name) for name in KEPT} == before
+    assert {name: table(site.file, name) for name in KEPT} == before
 
 
 def test_an_intact_copy_of_the_lost_journal_stays_when_the_new_one_is_empty(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_page_that_was_spoilt_is_found_before_the_older_copies_go(tmp_path: Pa
     assert left[0].path == older.path
     assert len(left) == 2
     assert Path(f"{newer.path}.damaged").exists()
-    assert replayed(older.path, site.config.backup_directory) == dump(site.config.journal)
+    assert replayed(older.path, site.config.backup_directory) == dump(site.file)
 
 
 def test_a_service_whose_newest_copy_is_spoilt_makes_one_at_its_start(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_the_copy_that_was_just_made_stays_also_beside_those_of_a_later_time(
 ) -> None:
     site = Site(tmp_path, "backup: {keep: 1}\n")
     old = tmp_path / "old.db"
-    backup.copy_to(site.config.journal, old)
+    backup.copy_to(site.file, old)
     [newest] = copied(site, 1)
     made = backup.back_up(old, site.config.backup_directory, 1)
     assert [copy.path for copy in backup.copies(made.path.parent)] == [made.path, newest.path]
@@ -262,7 +262,7 @@ def test_what_stands_in_the_way_of_a_copy_is_told(tmp_path: Path) -> None:
     [copy] = copied(site, 1)
     (copy.path.parent / f"journal-x-{copy.journal}-000000000000.db").mkdir()
     with pytest.raises(ConfigError, match="was changed while a copy was made") as refused:
-        backup.back_up(site.config.journal, copy.path.parent, 1)
+        backup.back_up(site.file, copy.path.parent, 1)
     assert "ls -la" in refused.value.advice
 
 

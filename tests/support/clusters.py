@@ -28,6 +28,7 @@ class Cluster:
 
     directory: Path
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _named: dict[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -36,9 +37,13 @@ class Cluster:
 
     def make(self) -> str:
         """Return the address of a new schema."""
-        name = f"journal_{next(self._numbers)}"
+        return self.of(str(next(self._numbers)))
+
+    def of(self, whose: str) -> str:
+        """Return the address of somebody's schema, which is made at the first time."""
+        name = self._named.setdefault(whose, f"journal_{len(self._named)}")
         with psycopg.connect(self.address) as conn:
-            conn.execute(f"CREATE SCHEMA {name}".encode())
+            conn.execute(f"CREATE SCHEMA IF NOT EXISTS {name}".encode())
         return f"{self.address}&options=-csearch_path%3D{name}"
 
     def answers(self) -> bool:

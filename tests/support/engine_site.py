@@ -37,6 +37,7 @@ from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.spool.submit import drop
 from provisioner.wiring import System
+from tests.support import databases
 
 
 class Killed(BaseException):
@@ -207,10 +208,16 @@ class Site:
         """text: the configuration; more: what else it says."""
         self.root = root
         self.first, self.second = Backend(), Backend()
-        (root / "provisioner.yaml").write_text(text + more)
+        (root / "provisioner.yaml").write_text(databases.placed(text + more, root))
         self.config = configuration.load(root / "provisioner.yaml")
         Spool.create(self.config.spool).close()
         self.start()
+
+    @property
+    def file(self) -> Path:
+        """The file that is the journal, in SQLite."""
+        assert isinstance(self.config.journal, Path)
+        return self.config.journal
 
     def back(self, backend: Backend) -> None:
         """Let a backend answer again, and let the lanes call it at once."""

@@ -8,6 +8,7 @@ transactions (`journal`), and how the server is kept, which is the site's.
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from typing import Any
 
@@ -23,8 +24,9 @@ from provisioner.contract import ConfigError
 from provisioner.journal import bulk, facts
 from provisioner.journal.database import Place, Trouble
 from provisioner.journal.kept import READING
-from provisioner.journal.postgresql import cells
-from provisioner.journal.postgresql.dialect import SCHEME, Dialect
+from provisioner.journal.postgresql import cells, migrations
+from provisioner.journal.postgresql.dialect import SCHEME, Dialect, Driven
+from provisioner.journal.postgresql.service import share
 from provisioner.journal.schema import VERSION, Spoilt, metadata
 from provisioner.system import ulid
 
@@ -43,6 +45,20 @@ _FULL = ("53100",)
 _AWAY = ("08", "57P", "58", "XX", "25006")
 """How the SQLSTATE begins of a server that goes, whose disk fails, whose pages are damaged, or that
 is a standby."""
+
+
+_LONGEST = 63
+"""The most characters that the server takes of a client's name."""
+
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30000,
+}
+"""After how many seconds (the last: milliseconds) a server that says nothing is away, unless the
+address says otherwise."""
 
 
 class Server:
@@ -66,7 +82,7 @@ class Server:
 
     def unusable(self, error: Exception) -> ConfigError:
         """Return an error that says why the database cannot be used, and what to do."""
-        return _unusable(str(self.place), error)
+        return unusable(str(self.place), error)
 
     def trouble(self, error: DBAPIError) -> Trouble | None:
         """Return what an error says of the server; None if it is the statement's own."""
@@ -80,6 +96,10 @@ class Server:
         """Return '': a connection leads to one database as long as it lives."""
         return ""
 
+    def claim(self, conn: Connection) -> None:
+        """Share the lock of who serves it: this connection, alone, can then write."""
+        share(conn.connection.driver_connection, str(self.place))
+
     def summed(self, conn: Connection) -> None:
         """Keep no sum: pages have checksums."""
 
@@ -90,12 +110,12 @@ class Server:
 
 def connect(place: str) -> Server:
     """Connect to a journal's database; make its tables if it is empty. Raises ConfigError."""
-    _refuse_password(place)
+    refuse_password(place)
     engine = create_engine(
         f"{SCHEME}://",
         execution_options={"compiled_cache": _COMPILED},
         poolclass=StaticPool,
-        creator=lambda: _connected(place),
+        creator=lambda: connected(place),
         json_serializer=_compact,
         json_deserializer=_parsed,
         use_native_hstore=False,
@@ -106,21 +126,24 @@ def connect(place: str) -> Server:
             conn = bare.execution_options(**{READING: True})
             there = set(inspect(conn).get_table_names())
             if there:
-                _check(conn, there)
+                _check(conn, there, place)
         if not there:
             with engine.begin() as conn:
                 if not inspect(conn).get_table_names():  # else another host has just made them
                     _create(conn)
     except ConfigError as error:
         engine.dispose()
+        if place in error.message:
+            raise
         raise ConfigError(f"the journal {place}: {error.message}", advice=error.advice) from None
     except (DBAPIError, psycopg.Error) as error:
         engine.dispose()
-        raise _unusable(place, error) from error
+        raise unusable(place, error) from error
     return Server(place, engine)
 
 
-def _refuse_password(place: str) -> None:
+def refuse_password(place: str) -> None:
+    """Raise ConfigError, which does not repeat it, if an address has a password."""
     try:
         words = conninfo_to_dict(place)
     except psycopg.Error:
@@ -133,8 +156,11 @@ def _refuse_password(place: str) -> None:
         )
 
 
-def _connected(place: str) -> Any:
-    made = _DIALECT.connect(place, application_name="provisioner")
+def connected(place: str) -> Driven:
+    """Return a connection, by which others see who this is. Raises psycopg.Error."""
+    name = f"provisioner {os.uname().nodename} {os.getpid()}"[:_LONGEST]
+    words = {**_PATIENCE, "application_name": name, **conninfo_to_dict(place)}
+    made = _DIALECT.connect(**words)
     made.execute("SET synchronous_commit = on")
     made.commit()
     return made
@@ -164,7 +190,7 @@ def _tables() -> list[str]:
     return [str(statement.compile(dialect=_DIALECT)) for statement in statements]
 
 
-def _check(conn: Connection, there: set[str]) -> None:
+def _check(conn: Connection, there: set[str], place: str) -> None:
     missing = sorted({table.name for table in metadata.sorted_tables} - there)
     if missing:
         raise ConfigError(
@@ -172,10 +198,12 @@ def _check(conn: Connection, there: set[str]) -> None:
             advice="look at `journal` in the configuration: is it the right database?",
         )
     version = int(facts.get(conn, facts.VERSION) or 0)
-    if version != VERSION:
+    if version > VERSION:
+        raise migrations.newer(place, version, VERSION)
+    if version < VERSION:
         raise ConfigError(
-            f"it has version {version}, and this program knows {VERSION}",
-            advice="run the program of that version",
+            f"it has the older version {version}",
+            advice="start the service: it migrates the journal to the current version",
         )
 
 
@@ -186,7 +214,8 @@ def _parsed(text: str) -> Any:
         raise Spoilt(f"a cell with JSON has {text[:60]!r}") from None
 
 
-def _unusable(place: str, error: Exception) -> ConfigError:
+def unusable(place: str, error: Exception) -> ConfigError:
+    """Return an error that says why a server cannot be used, and what to do."""
     cause = getattr(error, "orig", None) or error
     return ConfigError(
         f"the journal {place} cannot be opened: {' '.join(str(cause).split())}",

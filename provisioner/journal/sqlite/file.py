@@ -102,6 +102,9 @@ class File:
             return f"another file was put in the place of the journal {self.path}"
         return ""
 
+    def claim(self, conn: Connection) -> None:
+        """Do nothing: who serves it has locked the file."""
+
     def summed(self, conn: Connection) -> Sums:
         """Keep the sum of what is written on a connection from now on."""
         return Sums(conn.connection.driver_connection)  # type: ignore[arg-type]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from provisioner.journal.database import Place
-from tests.support.clusters import Cluster, serving
+from tests.support import databases
+from tests.support.clusters import Cluster
 
 Places = Callable[[str], Place]
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """Serve a PostgreSQL; not below pytest's own directory, into which its user may not look."""
-    with tempfile.TemporaryDirectory(prefix="provisioner-pg.") as top:
-        Path(top).chmod(0o755)
-        with serving(Path(top, "cluster")) as made:
-            yield made
+def cluster() -> Cluster:
+    """Serve a PostgreSQL."""
+    return databases.cluster()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.lab)])

@@ -95,7 +95,7 @@ def test_a_look_begins_without_the_right_to_write(engine: Engine) -> None:
 
 def test_a_journal_that_nobody_has_leaves_no_file_open(tmp_path: Path) -> None:
     book = Journal.open(tmp_path / "journal.db")
-    book.record_into(RedoLog(tmp_path, book.identity, 1))
+    book.record_into(RedoLog(tmp_path, book.identity, 1, "sqlite"))
     book.when_broken(book.close)  # so that only the collector finds it, as a service's
     with book.transaction() as conn:
         facts.put(conn, "fact", "noted")

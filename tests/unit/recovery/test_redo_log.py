@@ -21,7 +21,7 @@ UPDATE = "UPDATE t SET x = ?"
 
 
 def log(directory: Path) -> RedoLog:
-    return RedoLog(directory, "J", 2)
+    return RedoLog(directory, "J", 2, "sqlite")
 
 
 def wrote(directory: Path, *numbers: int) -> RedoLog:

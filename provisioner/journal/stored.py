@@ -1,0 +1,114 @@
+"""Stored: a journal that nobody has open yet, by its place, and its copies, which are files.
+
+Promises: `recovery` and the verbs ask the same of each kind of database; the folder of one answers,
+and raises `Unreadable` for whatever its driver does. Leaves out: an open journal (`database`),
+which copy is whose, and when one is made (`recovery`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from provisioner.contract import Finding
+from provisioner.journal.database import Place, loaded
+
+Did = Sequence[tuple[str, list[list[Any]]]]
+"""The statements of a transaction, each with its rows, as a redo log gives them back."""
+
+Check = Callable[[Path], None]
+"""Raises an error to keep a copy from getting its name."""
+
+_DUMP = b"PGDMP"
+"""How a copy begins that `pg_dump` made."""
+
+
+class Unreadable(Exception):
+    """A journal or a copy cannot be read, or is not what it should be."""
+
+
+class Copy(Protocol):
+    """A copy, as a file."""
+
+    def position(self) -> tuple[str, int]:
+        """Return its journal's id, and its position.
+
+        Raises Unreadable, OSError, KeyError or ValueError if it has none.
+        """
+
+    def newest_event(self) -> str | None:
+        """Return the hash of the newest event; None if there is none. Raises Unreadable."""
+
+    def damage(self) -> str:
+        """Read it through. Return what is damaged; '' if nothing is. Raises Unreadable."""
+
+
+class Stored(Protocol):
+    """A journal at its place."""
+
+    @property
+    def kind(self) -> str:
+        """Which database it is in: `sqlite` or `postgresql`."""
+
+    def exists(self) -> bool:
+        """Return True if it is there.
+
+        Raises ConfigError if a server cannot be asked, PermissionError if this process may not
+        look.
+        """
+
+    def make_way(self) -> None:
+        """Make the directory of a new one, where it needs one."""
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """Keep all other processes from serving it. Raises ConfigError that names who does."""
+
+    def make_ready(self) -> None:
+        """Bring it to the current version, and take the access of others to it.
+
+        Raises ConfigError if it is newer than this program.
+        """
+
+    def position(self) -> tuple[str, int]:
+        """Return its id, and its position. Raises Unreadable, KeyError or ValueError."""
+
+    def redo(self, number: int, did: Did) -> None:
+        """Commit a transaction that only the redo log has. Raises Unreadable if it does not fit."""
+
+    def size(self) -> int:
+        """Return about how many bytes a copy has at most. Raises Unreadable, OSError."""
+
+    def copy(self, target: Path, check: Check) -> None:
+        """Copy it into a new file, even while it is written to, and flush that.
+
+        Raises Unreadable, OSError.
+        """
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what `doctor` says of the place itself."""
+
+
+def of(place: Place) -> Stored:
+    """Return the journal at a place. Raises ConfigError if its driver is not installed."""
+    made = loaded(place).Stored(place)
+    return cast(Stored, made)
+
+
+def copied(path: Path) -> Copy:
+    """Return a copy, which says itself what made it. Raises OSError."""
+    with path.open("rb") as file:
+        dumped = file.read(len(_DUMP)) == _DUMP
+    if dumped:
+        return cast(Copy, loaded("", "dumps").Dump(path))
+    return cast(Copy, of(path))
+
+
+@contextmanager
+def readable(*errors: type[Exception]) -> Iterator[None]:
+    """Turn a driver's errors into Unreadable."""
+    try:
+        yield
+    except errors as error:
+        raise Unreadable(" ".join(str(error).split())) from error
