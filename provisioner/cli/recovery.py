@@ -18,7 +18,7 @@ from provisioner.cli.options import Sending, flattened
 from provisioner.contract import InvalidRequest, Refused
 
 if TYPE_CHECKING:
-    from provisioner.recovery.rebuild import Rebuilt
+    from provisioner.recovery.rebuilt import Rebuilt
 
 journal_app = typer.Typer(
     no_args_is_help=True, help="Rebuild a lost or damaged journal, and release it."
@@ -64,13 +64,14 @@ def rebuild(
     ),
 ) -> None:
     """Rebuild the journal from the newest complete copy and the redo log."""
+    from provisioner.journal import stored
     from provisioner.recovery import rebuild as rebuilding
     from provisioner.spool.spool import Spool
-    from provisioner.system.locks import locked
 
     settings = site.config()
-    settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with closing(Spool.open(settings.spool)) as spool, locked(settings.journal):
+    journal = stored.of(settings.journal)
+    journal.make_way()
+    with closing(Spool.open(settings.spool)) as spool, journal.reserved():
         spool.lock()
         made = rebuilding.rebuild(settings, spool, copy=Path(copy) if copy else None, empty=empty)
     _report(made)

@@ -7,7 +7,7 @@ which copy is whose, and when one is made (`recovery`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -17,6 +17,8 @@ from provisioner.journal.database import Place, loaded
 
 Did = Sequence[tuple[str, list[list[Any]]]]
 """The statements of a transaction, each with its rows, as a redo log gives them back."""
+
+Numbered = tuple[int, Did]
 
 Check = Callable[[Path], None]
 """Raises an error to keep a copy from getting its name."""
@@ -74,8 +76,11 @@ class Stored(Protocol):
     def position(self) -> tuple[str, int]:
         """Return its id, and its position. Raises Unreadable, KeyError or ValueError."""
 
-    def redo(self, number: int, did: Did) -> None:
-        """Commit a transaction that only the redo log has. Raises Unreadable if it does not fit."""
+    def redo(self, done: Iterable[Numbered]) -> None:
+        """Commit transactions that only the redo log has: each one's number, and what it did.
+
+        Raises Unreadable if one does not fit.
+        """
 
     def size(self) -> int:
         """Return about how many bytes a copy has at most. Raises Unreadable, OSError."""

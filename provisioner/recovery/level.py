@@ -104,7 +104,7 @@ def _apply(place: Place, transaction: Transaction) -> None:
     if isinstance(place, Path):  # a server checks its pages itself
         backup.check(place)
     try:
-        stored.of(place).redo(transaction.number, transaction.did)
+        stored.of(place).redo([(transaction.number, transaction.did)])
     except Unreadable as error:
         raise ConfigError(
             f"the journal {place} does not fit its redo log: transaction {transaction.number} "

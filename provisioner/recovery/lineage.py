@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 FORMER = "sqlite"
 """The database of a log whose first line does not say: earlier versions knew one."""
 

@@ -12,23 +12,33 @@ spool and not in the log; they are reported.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError
-from provisioner.journal import audit, facts
+from provisioner.journal import facts, stored
+from provisioner.journal.database import Place
 from provisioner.journal.journal import Journal
-from provisioner.journal.records import object_rows, request_rows
 from provisioner.journal.schema import VERSION
 from provisioner.journal.sqlite import cells, copies, migrations
-from provisioner.journal.sqlite.copies import Unreadable, position_of
+from provisioner.journal.stored import Unreadable
 from provisioner.recovery import backup, level, redo_log, startup
-from provisioner.recovery.lineage import File, Lineage, trace
-from provisioner.recovery.redo_log import RedoLog
+from provisioner.recovery.lineage import Lineage, trace
+from provisioner.recovery.rebuilt import (
+    Base,
+    Rebuilt,
+    is_astray,
+    is_in,
+    leave,
+    leave_all,
+    lies_beyond,
+    settled,
+)
 from provisioner.spool.spool import Spool
 from provisioner.system.disks import flush
 
@@ -45,45 +55,25 @@ class _Unused:
     damaged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """The result of a rebuild.
-
-    base: the copy, None for an empty journal; damaged: copies that could not be used, and why;
-    redone: the number of transactions from the log; until: when the last one was, seconds since the
-    epoch; lost: the number of transactions in the log after a gap; counts: requests by state;
-    unknown: files of requests in the spool that the new journal does not know; aside: the old
-    journal; forked: the report about two branches of the log, or ''; left: copies and files of the
-    log that do not lead to the new journal, under their new names.
-    """
-
-    base: Path | None
-    damaged: tuple[str, ...]
-    redone: int
-    until: float | None
-    lost: int
-    counts: dict[str, int]
-    unknown: tuple[Path, ...]
-    aside: Path | None
-    forked: str = ""
-    left: tuple[Path, ...] = ()
-
-
 def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> Rebuilt:
     """Rebuild the journal of a spool that this process has locked.
 
-    copy: used instead of the newest intact one; empty: begin with nothing. Raises ConfigError if
-    the journal is intact, or there is nothing to make one from.
+    copy: used instead of the newest intact one; empty: begin with nothing. On a server, neither:
+    the rebuild begins with the database as it was restored. Raises ConfigError if the journal is
+    intact, or there is nothing to make one from.
     """
     journal, directory = config.journal, config.backup_directory
     named = _identity(spool.root)
+    if isinstance(journal, str):
+        _refuse_choice(journal, copy, empty)
+        _refuse_whole(journal, named, directory, spool)
+        return _continued(config, journal, named, spool)
     _refuse_whole(journal, named, directory, spool)
     made = journal.with_name(f"{journal.name}.rebuilding")
     _remove(made)
     unused: list[_Unused] = []
     identity = named if empty else named or _guessed(directory, copy, spool.root)
     lineage = Lineage(()) if empty else _lineage(directory, identity, copy)
-    forked = level.forked(directory, lineage) if lineage.branches else ""
     base = None if empty else _base(directory, identity, copy, lineage, unused)
     if base is None and not empty and not _from_the_start(directory, identity):
         raise ConfigError(
@@ -92,31 +82,58 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
             advice="name one: `provisioner journal rebuild --copy FILE`; if there is none, "
             "--empty begins with nothing, and every request has to be sent again",
         )
-    redone, until = _redo(made, base, lineage, identity)
-    book = Journal.open(made)
-    try:
-        book.check()
-        position = book.position
-        lost = sum(max(0, file.last - max(file.after, position)) for file in lineage.line)
-        if empty:
-            left = _leave_all(directory, identity)
-        else:
-            wrong = {one.path for one in unused if one.damaged}
-            left = _leave(directory, book.identity, lineage, position, wrong)
-        kept = [(ulid, place) for place in startup.KEPT for ulid in spool.listed(place)]
-        _prepare(book, directory, base, max(kept, default=("", ""))[0])
-        with book.reading() as conn:
-            counts = request_rows.counts(conn)
-            known = request_rows.all_ids(conn)
-        startup.name(spool.root, book.identity)
-    finally:
-        book.close()
-    unknown = tuple(spool.root / place / ulid for ulid, place in kept if ulid not in known)
+    redone = _redo(made, base, lineage, identity)
+    wrong = None if empty else {one.path for one in unused if one.damaged}
+    left = partial(leave_all, directory, identity)
+    if wrong is not None:
+        left = partial(leave, directory, lineage, wrong)
+    rebuilt = settled(made, spool, directory, lineage, Base(base, redone, left))
     flush(made)
     aside = _take_place(made, journal)
     backup.back_up(journal, directory, config.backup.keep)
-    why = _reasons(unused)
-    return Rebuilt(base, why, redone, until, lost, counts, unknown, aside, forked, left)
+    return replace(rebuilt, damaged=_reasons(unused), aside=aside)
+
+
+def _continued(config: Config, journal: str, named: str | None, spool: Spool) -> Rebuilt:
+    """Add to a journal on a server what only its redo log has."""
+    directory, there = config.backup_directory, stored.of(journal)
+    identity, position = there.position()
+    if named not in (None, identity):
+        raise ConfigError(
+            f"the journal {journal} is not the one that {spool.root} was served with",
+            advice=_restoring(journal),
+        )
+    lineage = _lineage(directory, identity, None)
+    there.make_ready()
+    log = list(redo_log.along(lineage, position))
+    try:
+        there.redo((one.number, one.did) for one in log)
+    except Unreadable as error:
+        raise ConfigError(
+            f"the redo log does not fit the journal {journal}: {error}", advice=_restoring(journal)
+        ) from error
+    redone = len(log), log[-1].at if log else None
+    left = partial(leave, directory, lineage, ())
+    rebuilt = settled(journal, spool, directory, lineage, Base(journal, redone, left))
+    backup.back_up(journal, directory, config.backup.keep)
+    return rebuilt
+
+
+def _refuse_choice(journal: str, copy: Path | None, empty: bool) -> None:
+    """Raise ConfigError unless a rebuild on a server begins with what is there."""
+    if copy is not None or empty or not stored.of(journal).exists():
+        raise ConfigError(
+            f"the journal {journal} is on a server: its rebuild begins with what was restored there"
+            ", and adds the redo log",
+            advice=_restoring(journal),
+        )
+
+
+def _restoring(journal: str) -> str:
+    return (
+        f"restore the newest copy into an empty database, pg_restore --dbname={journal!r} FILE, or "
+        "the site's archive; then: provisioner journal rebuild"
+    )
 
 
 def _identity(spool: Path) -> str | None:
@@ -126,8 +143,8 @@ def _identity(spool: Path) -> str | None:
         return None
 
 
-def _refuse_whole(journal: Path, identity: str | None, directory: Path, spool: Spool) -> None:
-    if not journal.exists() or not journal.stat().st_size:
+def _refuse_whole(journal: Place, identity: str | None, directory: Path, spool: Spool) -> None:
+    if not stored.of(journal).exists():
         return
     try:
         level.check(journal, directory)
@@ -145,7 +162,7 @@ def _refuse_whole(journal: Path, identity: str | None, directory: Path, spool: S
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Journal]:
+def _opened(path: Place) -> Iterator[Journal]:
     book = Journal.open(path)
     try:
         yield book
@@ -160,7 +177,7 @@ def _guessed(directory: Path, copy: Path | None, spool: Path) -> str | None:
     """
     if copy is not None:
         with suppress(Unreadable, KeyError, ValueError):
-            return position_of(copy)[0]
+            return stored.copied(copy).position()[0]
         return None
     journals = sorted({made.journal for made in backup.found(directory) if made.journal})
     if len(journals) > 1:
@@ -178,25 +195,9 @@ def _lineage(directory: Path, identity: str | None, copy: Path | None) -> Lineag
         return Lineage(())
     lineage = trace(redo_log.files(directory, identity))
     for branch in lineage.branches:
-        if copy is not None and _lies_beyond(copy, lineage) and _is_in(copy, branch):
+        if copy is not None and lies_beyond(copy, lineage) and is_in(copy, branch):
             return lineage.along(branch)
     return lineage
-
-
-def _lies_beyond(copy: Path, lineage: Lineage) -> bool:
-    """Return True if a copy was made after the place where the log forks."""
-    return bool(lineage.branches) and position_of(copy)[1] > lineage.fork
-
-
-def _is_astray(copy: Path, lineage: Lineage) -> bool:
-    """Return True if a copy was made on a branch of the log."""
-    return _lies_beyond(copy, lineage) and not _is_in(copy, lineage.line)
-
-
-def _is_in(copy: Path, files: Iterable[File]) -> bool:
-    """Return True if some files of the log contain the newest event of a copy."""
-    newest = copies.newest_event(copy)
-    return newest is not None and redo_log.contains(files, newest)
 
 
 def _base(
@@ -213,9 +214,9 @@ def _base(
         try:
             backup.check(path)
             _check_cells(path)
-            whose, _ = position_of(path)
-            astray = _is_astray(path, lineage)
-        except (ConfigError, Unreadable, KeyError, ValueError, OSError) as error:
+            whose, _ = stored.copied(path).position()
+            astray = is_astray(path, lineage)
+        except (ConfigError, Unreadable, copies.Unreadable, KeyError, ValueError, OSError) as error:
             problem = error.message if isinstance(error, ConfigError) else f"{path}: {error}"
             unused.append(_Unused(path, problem, damaged=True))
             continue
@@ -259,14 +260,14 @@ def _redo(
     else:
         copies.copy(base, made)
     redone, until = 0, None
-    log = redo_log.along(lineage, position_of(made)[1])
+    log = redo_log.along(lineage, copies.position_of(made)[1])
     for version, transactions in groupby(log, lambda transaction: transaction.version):
         migrations.migrate(made, migrations.STEPS[: version - 1])
         with copies.redoing(made, _PORTION) as redo:
             for transaction in transactions:
                 try:
                     redo(transaction.number, transaction.did)
-                except Unreadable as error:
+                except copies.Unreadable as error:
                     raise ConfigError(
                         f"transaction {transaction.number} of the redo log does not fit the "
                         f"journal made from {base or 'nothing'}: {error}",
@@ -275,63 +276,6 @@ def _redo(
                 redone, until = redone + 1, transaction.at
     migrations.migrate(made)
     return redone, until
-
-
-def _leave_all(directory: Path, identity: str | None) -> tuple[Path, ...]:
-    """Set aside all copies and log files of a journal that is lost; return their new paths.
-
-    identity: None if nothing says which journal that is, so that nothing is its.
-    """
-    if identity is None:
-        return ()
-    left = [_aside(copy.path) for copy in backup.found(directory, identity)]
-    left += [redo_log.leave(file, file.after) for file in redo_log.files(directory, identity)]
-    return tuple(left)
-
-
-def _leave(
-    directory: Path, identity: str, lineage: Lineage, position: int, damaged: Collection[Path]
-) -> tuple[Path, ...]:
-    """Set aside copies and log files that go past the position, or lie on another branch.
-
-    damaged: copies that go with them, as those do in which a look finds damage. Return the new
-    paths.
-    """
-    left = []
-    for copy in backup.found(directory, identity):
-        wrong = not copy.whole or copy.path in damaged or copy.position > position
-        with suppress(Unreadable):  # where it lies cannot be read any more
-            wrong = wrong or _is_astray(copy.path, lineage)
-        if wrong:
-            left.append(_aside(copy.path))
-    left += [redo_log.leave(file, file.after) for branch in lineage.branches for file in branch]
-    for file, limit in zip(lineage.line, lineage.limits(), strict=True):
-        through = min(limit, position)
-        # A file may have one more that was never committed, if a later file begins there.
-        if file.last > through + (limit < lineage.last):
-            left.append(redo_log.leave(file, through))
-    return tuple(left)
-
-
-def _aside(copy: Path) -> Path:
-    return copy.rename(copy.with_name(f"{copy.name}{redo_log.LEFT}"))
-
-
-def _prepare(book: Journal, directory: Path, base: Path | None, newest: str) -> None:
-    """Put the new journal in observe-only mode, and make every object due.
-
-    Record that in the redo log as well.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    book.record_into(RedoLog(directory, book.identity, VERSION))
-    now = time.time()
-    origin = f"from {base.name if base else 'nothing'}"
-    with book.transaction() as conn:
-        facts.put(conn, facts.OBSERVING, f"the journal was rebuilt {origin}")
-        facts.put(conn, facts.NEWEST, newest)
-        object_rows.hasten(conn, object_rows.all_keys(conn), now)
-        object_rows.close_breakers(conn)
-        audit.append(conn, [audit.Event(None, "rebuilt", origin)], now)
 
 
 def _take_place(made: Path, journal: Path) -> Path | None:

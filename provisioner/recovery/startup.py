@@ -10,6 +10,7 @@ command that fixes it. The spool names its journal in the file `journal`. Leaves
 
 from __future__ import annotations
 
+import logging
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,8 @@ from provisioner.journal.records import request_rows
 from provisioner.recovery import level
 from provisioner.spool.spool import Spool
 from provisioner.system import disks
+
+log = logging.getLogger(__name__)
 
 NAMED = "journal"
 """The file of a spool that contains its journal's id."""

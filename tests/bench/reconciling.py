@@ -104,7 +104,7 @@ def compared(setting: Setting, *, to_the_end: bool) -> Iterator[Run]:
     """Yield the seconds of the service for a manifest without news, and of the floor."""
     sizes = setting.size(ALLOCATIONS), setting.size(PEOPLE)
     with fresh(setting.top) as top, centre(top, *sizes) as site, running(site):
-        journal = schema.load(site / "provisioner.yaml").journal
+        journal = Path(schema.load(site / "provisioner.yaml").journal)
         followed(site, journal, to_the_end=True)
         while True:
             floor = read_all(journal)

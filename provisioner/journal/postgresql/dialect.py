@@ -139,7 +139,7 @@ class Dialect(PGDialect_psycopg):
     def __init__(self, **words: Any) -> None:
         super().__init__(paramstyle="format", **words)  # type: ignore[no-untyped-call]
 
-    def connect(self, *words: Any, **named: Any) -> Driven:
+    def connect(self, *words: Any, **named: Any) -> Any:
         """Connect."""
         made = Driven.connect(*words, **named)
         made.adapters.register_loader("numeric", _Sum)

@@ -25,7 +25,7 @@ from provisioner.journal import bulk, facts
 from provisioner.journal.database import Place, Trouble
 from provisioner.journal.kept import READING
 from provisioner.journal.postgresql import cells, migrations
-from provisioner.journal.postgresql.dialect import SCHEME, Dialect, Driven
+from provisioner.journal.postgresql.dialect import SCHEME, Dialect
 from provisioner.journal.postgresql.service import share
 from provisioner.journal.schema import VERSION, Spoilt, metadata
 from provisioner.system import ulid
@@ -156,7 +156,7 @@ def refuse_password(place: str) -> None:
         )
 
 
-def connected(place: str) -> Driven:
+def connected(place: str) -> Any:
     """Return a connection, by which others see who this is. Raises psycopg.Error."""
     name = f"provisioner {os.uname().nodename} {os.getpid()}"[:_LONGEST]
     words = {**_PATIENCE, "application_name": name, **conninfo_to_dict(place)}

@@ -8,18 +8,18 @@ journal (`server`), and copies (`dumps`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from provisioner.contract import ConfigError, Finding, Level
+from provisioner.contract import Finding, Level
 from provisioner.journal.postgresql import dumps, migrations
 from provisioner.journal.postgresql.server import connect, connected, refuse_password, unusable
 from provisioner.journal.postgresql.service import reserve
-from provisioner.journal.stored import Check, Did, readable
+from provisioner.journal.stored import Check, Numbered, readable
 
 __all__ = ["Stored", "connect"]
 
@@ -70,12 +70,13 @@ class Stored:
             values = dict(conn.execute(_MARKS).fetchall())
         return values["journal"], int(values["position"])
 
-    def redo(self, number: int, did: Did) -> None:
-        """Commit a transaction that only the redo log has."""
+    def redo(self, done: Iterable[Numbered]) -> None:
+        """Commit transactions that only the redo log has: all, or none."""
         with self._reading() as conn:
-            for sql, rows in did:
-                conn.executemany(sql, rows)
-            conn.execute(_MOVE, [str(number)])
+            for number, did in done:
+                for sql, rows in did:
+                    conn.executemany(sql, rows)
+                conn.execute(_MOVE, [str(number)])
 
     def size(self) -> int:
         """Return how much the tables have; a dump is compressed."""

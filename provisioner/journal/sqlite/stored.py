@@ -9,14 +9,14 @@ import logging
 import shlex
 import sqlite3
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from provisioner.contract import ConfigError, Finding, Level
 from provisioner.journal.sqlite import copies, migrations
 from provisioner.journal.sqlite.file import connect
-from provisioner.journal.stored import Check, Did, readable
+from provisioner.journal.stored import Check, Numbered, readable
 from provisioner.system.locks import locked
 
 __all__ = ["Stored", "connect"]
@@ -81,10 +81,11 @@ class Stored:
         with readable(sqlite3.Error):
             return copies.damage(self._path)
 
-    def redo(self, number: int, did: Did) -> None:
-        """Commit a transaction that only the redo log has."""
+    def redo(self, done: Iterable[Numbered]) -> None:
+        """Commit transactions that only the redo log has."""
         with readable(sqlite3.Error):
-            copies.redo(self._path, number, did)
+            for number, did in done:
+                copies.redo(self._path, number, did)
 
     def size(self) -> int:
         """Return how long the file is."""
