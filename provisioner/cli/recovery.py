@@ -18,7 +18,7 @@ from provisioner.cli.options import Sending, flattened
 from provisioner.contract import InvalidRequest, Refused
 
 if TYPE_CHECKING:
-    from provisioner.recovery.rebuilt import Rebuilt
+    from provisioner.recovery.rebuilding.rebuilt import Rebuilt
 
 journal_app = typer.Typer(
     no_args_is_help=True, help="Rebuild a lost or damaged journal, and release it."
@@ -65,7 +65,7 @@ def rebuild(
 ) -> None:
     """Rebuild the journal from the newest complete copy and the redo log."""
     from provisioner.journal import stored
-    from provisioner.recovery import rebuild as rebuilding
+    from provisioner.recovery.rebuilding import rebuild as rebuilding
     from provisioner.spool.spool import Spool
 
     settings = site.config()

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from provisioner.config import place
+from provisioner.config import keeping
 from provisioner.config.drift import DriftConfig
 from provisioner.config.idle import IdleConfig
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
@@ -150,7 +150,7 @@ class Config(Part):
         description="directory where requests are dropped, and kept when they are over",
         examples=["/var/spool/provisioner"],
     )
-    journal: place.Place = Field(
+    journal: keeping.Place = Field(
         description="the database: a file on a local disk, or the address of one in PostgreSQL",
         examples=["/var/lib/provisioner/journal.db"],
     )
@@ -246,7 +246,7 @@ class Config(Part):
     @property
     def backup_directory(self) -> Path:
         """Return where copies of the journal and its redo log are kept."""
-        return self.backup.directory or place.directory(self.journal, self.spool) / "backup"
+        return self.backup.directory or keeping.beside(self.journal, self.spool) / "backup"
 
     @property
     def journal_places(self) -> tuple[Path, ...]:
@@ -373,7 +373,7 @@ def _absolute(config: Config, base: Path) -> Config:
     return config.model_copy(
         update={
             "spool": base / config.spool,
-            "journal": place.below(config.journal, base),
+            "journal": keeping.below(config.journal, base),
             "backup": config.backup.below(base),
             "policy": config.policy.below(base),
             "notify": config.notify.below(base),

@@ -9,5 +9,6 @@ __all__ = [
     "journal",
     "kept",
     "schema",
+    "stored",
     "sums",
 ]

@@ -10,8 +10,8 @@ from provisioner.contract import ConfigError
 from provisioner.journal import audit, facts
 from provisioner.journal.records import step_rows
 from provisioner.recovery import backup, redo_log
-from provisioner.recovery.rebuild import rebuild
-from provisioner.recovery.rebuilt import Rebuilt
+from provisioner.recovery.rebuilding.rebuild import rebuild
+from provisioner.recovery.rebuilding.rebuilt import Rebuilt
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation, control
 from tests.support.journal_files import table

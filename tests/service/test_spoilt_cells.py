@@ -14,7 +14,8 @@ from provisioner.contract import ConfigError
 from provisioner.journal.journal import Journal, JournalBroken
 from provisioner.journal.schema import VERSION, metadata, objects, requests
 from provisioner.journal.sqlite import cells
-from provisioner.recovery import rebuild, startup
+from provisioner.recovery import startup
+from provisioner.recovery.rebuilding import rebuild
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.user_lists import listed
 

@@ -14,7 +14,7 @@ import pytest
 from provisioner.contract import ConfigError
 from provisioner.journal.sqlite import copies
 from provisioner.recovery import backup, redo_log
-from provisioner.recovery.rebuild import rebuild
+from provisioner.recovery.rebuilding.rebuild import rebuild
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation
 from tests.support.journal_files import dump, replayed, table

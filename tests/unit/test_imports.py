@@ -28,7 +28,7 @@ LINES = (
     "convergence.calls journal.outbox journal.queries",
     "journal.figures outcome steps",
     "controls convergence recovery",
-    "policy testing",
+    "policy recovery.rebuilding testing",
     "admission wiring",
     "idle inspection manifests monitoring notify quotas",
     "cards service",

@@ -29,7 +29,8 @@ class Rebuilt:
     """The result of a rebuild.
 
     base: the copy, or the address of what was restored; None for an empty journal; damaged: copies
-    that could not be used, and why; redone: the number of transactions from the log; until: when the last one was, seconds since the
+    that could not be used, and why; redone: the number of transactions from the log; until: when
+    the last one was, seconds since the
     epoch; lost: the number of transactions in the log after a gap; counts: requests by state;
     unknown: files of requests in the spool that the new journal does not know; aside: the old
     journal; forked: the report about two branches of the log, or ''; left: copies and files of the

@@ -29,7 +29,7 @@ from provisioner.journal.sqlite import cells, copies, migrations
 from provisioner.journal.stored import Unreadable
 from provisioner.recovery import backup, level, redo_log, startup
 from provisioner.recovery.lineage import Lineage, trace
-from provisioner.recovery.rebuilt import (
+from provisioner.recovery.rebuilding.rebuilt import (
     Base,
     Rebuilt,
     is_astray,

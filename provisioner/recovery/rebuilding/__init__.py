@@ -1,0 +1,3 @@
+"""Rebuilding: a new journal from a copy and the redo log."""
+
+__all__ = ["rebuild", "rebuilt"]
