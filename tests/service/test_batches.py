@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from provisioner.journal import bulk
 from tests.support.engine_site import Site, user
@@ -26,14 +26,14 @@ def asked(site: Site, requests: int) -> list[Counter[str]]:
     """
     for number in range(requests):
         site.drop(user(f"u{requests}n{number}", uid=1000 * requests + number), f"r{number}.yaml")
+    seen: list[str] = []
     with site.system.journal.reading() as conn:
-        driver: Any = conn.connection.driver_connection
+        bulk.watch(conn, lambda sql, _: seen.append(sql))
+        event.listen(conn.engine, "before_cursor_execute", lambda *each: seen.append(each[2]))
     read = []
     for lane in ("first", "second"):
-        seen: list[str] = []
-        driver.set_trace_callback(seen.append)
+        seen.clear()
         assert site.service.lanes[lane].drain() == requests
-        driver.set_trace_callback(None)
         tables = [text.partition(".")[0] for text in seen if text.startswith("SELECT ")]
         read.append(Counter(table.removeprefix("SELECT ") for table in tables))
     return read
