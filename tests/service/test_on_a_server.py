@@ -161,7 +161,8 @@ def test_a_rebuild_adds_the_log_to_what_was_restored(
 ) -> None:
     site.service.copier.open()
     copy = site.service.copier.copy()
-    put(site, "after the copy")
+    for value in ("after the copy", "later"):
+        put(site, value)
     site.system.journal.close()
     with psycopg.connect(cluster.address) as conn:
         conn.execute(f"DROP SCHEMA {address.rpartition('%3D')[2]} CASCADE".encode())
@@ -169,7 +170,7 @@ def test_a_rebuild_adds_the_log_to_what_was_restored(
     with pytest.raises(ConfigError, match="is older than the files beside it"):
         level.check(address, site.config.backup_directory)
     made = rebuild(site.config, site.spool, copy=None, empty=False)
-    assert (made.redone, made.lost, made.left) == (1, 0, ())
+    assert (made.redone, made.lost, made.left) == (2, 0, ())
     site.start()
     with site.system.journal.reading() as conn:
         assert "rebuilt" in (facts.get(conn, facts.OBSERVING) or "")
