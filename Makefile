@@ -10,7 +10,7 @@ MINUTES ?= 10
 SEED ?= 1
 BENCH ?=
 
-.PHONY: help venv demo test oldest packages packages-check matrix fuzz soak fault check bench site man lab-up lab-down clean
+.PHONY: help venv demo test postgresql oldest packages packages-check matrix fuzz soak fault check bench site man lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ demo: venv  ## a story in five scenes, in a sandbox: served, refused, corrected,
 
 test: venv  ## run all tests, half an hour; needs root: installs Debian packages, starts a lab
 	@deploy/test $(BIN)
+
+postgresql: venv  ## run the journal's, the engine's and the model's tests with the journal in PostgreSQL
+	JOURNAL_ON=postgresql $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not lab" tests/unit/journal \
+	    tests/fault/test_model.py $$(grep -l engine_site tests/service/*.py)
 
 oldest:  ## run the tests that need no lab on the oldest libraries that setup.cfg allows
 	@PIP_CONSTRAINT=deploy/oldest.txt deploy/venv .venv-oldest $(PYTHON)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import databases
+
 # No test is about time: on a busy machine any example may take longer than Hypothesis allows.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -50,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if OWN_TO_A_PROCESS.search(item.nodeid):
             raise pytest.UsageError(f"not the same name in every process: {item.nodeid}; give ids=")
+    if databases.ON != "sqlite":
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
     if "PROVISIONER_LAB" in os.environ:
         items[:] = spread(items)
 

@@ -16,6 +16,8 @@ from tests.support.engine_site import Site, allocation, control
 from tests.support.journal_files import dump, replayed
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.sqlite
+
 
 def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) -> None:
     site = Site(tmp_path)

@@ -21,6 +21,8 @@ from tests.support.engine_site import Site, allocation
 from tests.support.journal_files import table
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.sqlite
+
 KEPT = ("requests", "claims", "suspensions", "steps")
 
 

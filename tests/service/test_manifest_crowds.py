@@ -72,6 +72,7 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
 @pytest.mark.parametrize(
     "shown", ['"user:u9"', '"allocation:9"'], ids=["another person", "another subject"]
 )
+@pytest.mark.sqlite
 def test_a_release_is_for_nobody_but_who_was_shown(site: Site, shown: str) -> None:
     held = crowd(site, *(entry(number, f"u{number}") for number in range(2, 5)))
     # As many were shown, and one of them was another.
@@ -87,6 +88,7 @@ def test_a_release_is_for_nobody_but_who_was_shown(site: Site, shown: str) -> No
     assert len(members(site)) == 9
 
 
+@pytest.mark.sqlite
 def test_a_release_of_what_is_to_be_reviewed_is_none_for_a_crowd(tmp_path: Path) -> None:
     rules = POLICY.replace(
         "  rules:\n", "  rules:\n  - {who: [uid-4711], actions: [reconcile], review: true}\n"

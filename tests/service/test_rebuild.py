@@ -16,6 +16,8 @@ from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation, control
 from tests.support.journal_files import table
 
+pytestmark = pytest.mark.sqlite
+
 RELEASE = "provisioner: 1\naction: journal.release\n"
 
 

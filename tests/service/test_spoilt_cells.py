@@ -19,6 +19,8 @@ from provisioner.recovery.rebuilding import rebuild
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.user_lists import listed
 
+pytestmark = pytest.mark.sqlite
+
 HIGH, LOW = 0x80, 0x01
 
 

@@ -184,12 +184,14 @@ def test_a_request_whose_list_is_lost_is_bound_to_nobody(site: Site) -> None:
         site.system.router.route(parse_request(the_last(site).body))
 
 
+@pytest.mark.sqlite
 def test_the_journal_is_whole_with_a_list(site: Site) -> None:
     site.request(listed(site, ["ann", "bob"]))
     site.request(allocation(2, "cem", code="cg"))
     assert cells.wrong(site.file, VERSION) == ""
 
 
+@pytest.mark.sqlite
 def test_a_copy_and_the_log_have_the_list(site: Site, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     backup.copy_to(site.file, copy)

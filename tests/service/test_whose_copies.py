@@ -20,6 +20,8 @@ from tests.support.engine_site import Site, allocation
 from tests.support.journal_files import dump, replayed, table
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.sqlite
+
 KEPT = ("requests", "steps", "step_objects", "claims", "suspensions")
 
 

@@ -16,6 +16,7 @@ from provisioner.spool.submit import drop
 from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 from tests.fault.model.backends import KINDS, World, handlers
+from tests.support import databases
 
 CONFIG = f"""\
 service: model
@@ -39,7 +40,7 @@ class Site:
 
     def __init__(self, root: Path) -> None:
         self.world = World()
-        (root / "provisioner.yaml").write_text(CONFIG)
+        (root / "provisioner.yaml").write_text(databases.placed(CONFIG, root))
         self._config = configuration.load(root / "provisioner.yaml")
         Spool.create(self._config.spool).close()
         self._dropped = 0
