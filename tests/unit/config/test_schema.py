@@ -57,6 +57,24 @@ def test_paths_are_relative_to_the_file(file: Path) -> None:
     assert config.host_kind == ("emulated", str(here / "host"))
 
 
+def test_an_address_of_a_server_is_no_path(file: Path) -> None:
+    address = "postgresql:///provisioner?host=/run/postgresql"
+    config = loaded(file, least=LEAST.replace("journal.db", address))
+    backup = file.parent / "backup"
+    assert config.journal == address
+    assert (config.backup_directory, config.journal_places) == (backup, (backup,))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://me:geheim@host/a", "postgres:///a?password=geheim", "postgresql://[geheim"],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(file: Path, address: str) -> None:
+    [problem] = complaint(file, LEAST.replace("journal.db", f"'{address}'"))
+    assert problem.startswith("line 3: journal: ")
+    assert "geheim" not in problem
+
+
 def test_a_linked_file_counts_from_where_it_lies(file: Path, tmp_path: Path) -> None:
     file.write_text(LEAST)
     (tmp_path / "etc").mkdir()
