@@ -38,4 +38,4 @@ def placed(text: str, root: Path) -> str:
     """
     if ON == "sqlite":
         return text
-    return re.sub(r"(?m)^journal: .*$", f"journal: {cluster().of(str(root))}", text)
+    return re.sub(r"(?m)^journal: (?!postgresql:).*$", f"journal: {cluster().of(str(root))}", text)
