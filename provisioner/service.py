@@ -362,7 +362,7 @@ class Service:
 
     def recover(self) -> None:
         """Continue what a crash interrupted: files follow the journal, paused lanes stay paused."""
-        startup.bind(self._spool, self._journal)
+        startup.bind(self._spool, self._journal, self._system.config.service)
         self.copier.open()
         if placement.place(self._journal, self._system.lanes):
             self.lanes[waits.UNSERVED] = self._lane(waits.UNSERVED, {})

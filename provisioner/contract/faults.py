@@ -11,7 +11,11 @@ LONGEST = 4000
 
 
 def cut(text: str) -> str:
-    """Return a text, or its beginning and how much more there is."""
+    """Return a text, or its beginning and how much more there is.
+
+    A NUL, which not every database and file can have, is shown as a sign.
+    """
+    text = text.replace("\0", "\N{SYMBOL FOR NULL}")
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}... ({len(text) - LONGEST:,} more characters)"

@@ -327,10 +327,13 @@ class Journal:
         return self._break(f"{what} {error.filename or ''}: {error.strerror}")
 
     def _break(self, reason: str) -> JournalBroken:
+        look = "look at the disk and at the kernel's log (dmesg), then"
+        if isinstance(self.place, str):
+            look = "see whether the server answers, psql with the same address;"
         self._broken = JournalBroken(
             f"{reason}: nothing more is written",
-            advice="look at the disk and at the kernel's log (dmesg), then start the service "
-            f"again; if it says that the journal is damaged, {database.REBUILD}",
+            advice=f"{look} start the service again; if it says that the journal is damaged, "
+            f"{database.REBUILD}",
         )
         self._on_break()
         return self._broken

@@ -63,10 +63,11 @@ def make_ready(spool: Path, place: Place, copies: Path) -> None:
         book.close()
 
 
-def bind(spool: Spool, book: Journal) -> None:
+def bind(spool: Spool, book: Journal, service: str) -> None:
     """Check that a journal belongs to the spool; record its id if the spool has none yet.
 
-    Raises ConfigError if the spool has another one.
+    service: whose spool it is. Raises ConfigError if the spool has another journal, or the journal
+    another service.
     """
     named, identity = spool.root / NAMED, book.identity
     try:
@@ -74,6 +75,14 @@ def bind(spool: Spool, book: Journal) -> None:
     except FileNotFoundError:
         with book.reading() as conn:
             empty = not request_rows.counts(conn)
+            served = facts.get(conn, facts.SERVED)
+        whose = service if served is None else Served.parse(served).values.get("service", service)
+        if whose != service:
+            raise ConfigError(
+                f"the journal {book.place} is the one of service {whose}, and this is {service}",
+                advice="each service has a journal of its own: change `journal` in the "
+                "configuration; a server can have several, in databases or schemas of their own",
+            ) from None
         if empty and any(spool.listed(place) for place in KEPT):
             raise ConfigError(
                 f"the journal {book.place} is new, and {spool.root} holds requests of another",

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.config import schema as configuration
 from provisioner.inspection import drift, planning
 from provisioner.journal.records import request_rows
 from provisioner.request.request import parse_request
@@ -31,8 +30,7 @@ def site(tmp_path: Path) -> Site:
 
 def start(site: Site, text: str, *handlers: Accounts) -> None:
     """Start the service anew with another configuration and other handlers."""
-    (site.root / "provisioner.yaml").write_text(text)
-    site.config = configuration.load(site.root / "provisioner.yaml")
+    site.configure(text)
     named = {handler._instance: handler for handler in handlers}
     kinds = dict.fromkeys(named, "accounts")
     site.system = System(site.config, named, kinds, Router(site.config, named, kinds))

@@ -64,14 +64,15 @@ def test_outcomes_are_recorded_on_a_full_disk_and_new_work_waits_in_staging(disk
     assert len(site.open()) == 1
     site.drain()
     assert site.open() == []
-    assert not (disk / NAME).exists(), "the reserve was given up for it"
+    reserve = site.config.journal_places[0] / NAME
+    assert not reserve.exists(), "the reserve was given up for it"
     site.take()
     assert waiting(site) == ["two.yaml"]
     ballast.unlink()
     site.take()
     site.drain()
     assert waiting(site) == []
-    assert (disk / NAME).exists()
+    assert reserve.exists()
     assert site.states()["done"] == ["one.yaml", "two.yaml"]
 
 

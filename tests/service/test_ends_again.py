@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.config import schema as configuration
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records import ledger
 from tests.support.clocks import Clocks
@@ -27,8 +26,7 @@ def restart(site: Site, more: str = "") -> None:
     """Start the service again. more: what its configuration says besides."""
     site.spool.close()
     site.system.journal.close()
-    (site.root / "provisioner.yaml").write_text(CONFIG + more)
-    site.config = configuration.load(site.root / "provisioner.yaml")
+    site.configure(CONFIG + more)
     site.start()
     look(site)
 

@@ -179,6 +179,7 @@ def test_its_file_goes_with_its_age_like_what_is_done(site: Site) -> None:
     assert site.states() == {"done": [], "failed": []}
 
 
+@pytest.mark.sqlite
 def test_the_statements_use_their_indexes(site: Site) -> None:
     """On a journal with a million requests, a scan for each outcome would stop everything."""
     with site.system.journal.reading() as conn:

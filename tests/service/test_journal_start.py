@@ -123,6 +123,16 @@ def test_a_new_journal_is_refused_where_the_spool_has_requests_of_before_there_w
     assert "holds requests of another" in refused.err
 
 
+def test_a_new_spool_does_not_take_the_journal_of_another_service(desk: Desk) -> None:
+    other = Desk(desk.root.parent / "other")
+    other.set("service: sandbox", "service: other")
+    other.set("journal: journal/journal.db", f"journal: {journal(desk)}")
+    refused = other("run", "--drain", code=4)
+    assert "is the one of service sandbox, and this is other" in refused.err
+    assert "a journal of its own" in refused.err
+    assert not (other.spool / "journal").exists()
+
+
 def test_a_journal_of_a_former_version_is_migrated_by_the_service(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "box")
     path = journal(desk)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from provisioner.journal.outbox import messages
 from provisioner.journal.outbox.messages import HOOK, Message
+from provisioner.journal.schema import requests
 from provisioner.objects.states import MessageState
 from tests.support.ends_site import ending
 from tests.support.engine_site import Site, control, user
@@ -36,15 +38,15 @@ def warnings(mailbox: Mailbox, address: str) -> list[str]:
 
 def newest(site: Site, name: str) -> str:
     with site.system.journal.reading() as conn:
-        found = conn.exec_driver_sql(
-            "SELECT id FROM requests WHERE name = ? ORDER BY id DESC", (name,)
-        ).scalar()
-    return str(found)
+        return str(conn.scalar(select(func.max(requests.c.id)).where(requests.c.name == name)))
 
 
 def refuse(site: Site, person: str) -> None:
     """Let the journal take no message to a person."""
     with site.system.journal.transaction() as conn:
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql(f"ALTER TABLE messages ADD CHECK (person <> '{person}')")
+            return
         conn.exec_driver_sql(
             f"CREATE TRIGGER no BEFORE INSERT ON messages WHEN NEW.person = '{person}' "
             "BEGIN SELECT RAISE(ABORT, 'not this one'); END"

@@ -3,6 +3,7 @@ and its redo log."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_the_verbs_know_it(desk: Desk, address: str) -> None:
     desk("run", "--drain")
     desk("queue")
     desk("status")
-    assert f"{address}" in desk("doctor", code=None).out
+    assert "the server does not flush what it commits" in desk("doctor", code=1).out
     assert "position" in desk("backup").out
     desk("audit", "verify")
 
@@ -91,6 +92,16 @@ def test_one_process_serves_it_and_another_learns_which(desk: Desk, address: str
         said = desk("run", "--drain", code=None)
     assert said.code and f"{address} is served by another process: provisioner" in said.err
     desk("run", "--drain")
+
+
+def test_a_service_does_not_take_the_database_of_another(desk: Desk, address: str) -> None:
+    desk("init")
+    desk("run", "--drain")
+    gc.collect()  # as if the process had ended
+    other = Desk(desk.root.parent / "other")
+    other.set("journal: journal/journal.db", f"journal: {address}")
+    other.set("service: sandbox", "service: other")
+    assert "is the one of service sandbox" in other("run", "--drain", code=4).err
 
 
 def test_the_connection_that_writes_keeps_others_out(site: Site, address: str) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from provisioner.journal.schema import objects
 from tests.support.engine_site import Site, allocation
 
 
@@ -42,8 +44,8 @@ def test_what_cannot_be_read_is_told_and_is_tried_again_until_it_can_be(site: Si
         site.drain()
     assert [record.state for record in site.open()] == ["deferred"]
     with site.system.journal.reading() as conn:
-        said = conn.exec_driver_sql("SELECT error FROM objects WHERE key LIKE '%ann'").scalar()
-    assert "first/member/cf/ann cannot be read" in str(said) and "NotReady" in str(said)
+        said = conn.scalar(select(objects.c.error).where(objects.c.key.endswith("ann")))
+    assert said and (said.type, said.message) == ("NotReady", "first/member/cf/ann cannot be read")
     site.first.unread = set()
     site.drain()
     assert site.states()["done"] == ["r.yaml"]

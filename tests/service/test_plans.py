@@ -10,6 +10,8 @@ import pytest
 from tests.support.engine_site import Site, allocation, membership, user
 from tests.support.manifest_site import POLICY, entry, reconcile
 
+pytestmark = pytest.mark.sqlite
+
 LARGE = ("requests", "claims", "steps", "step_objects", "events", "objects", "words", "told")
 """Tables that grow with the years."""
 

@@ -208,10 +208,15 @@ class Site:
         """text: the configuration; more: what else it says."""
         self.root = root
         self.first, self.second = Backend(), Backend()
-        (root / "provisioner.yaml").write_text(databases.placed(text + more, root))
-        self.config = configuration.load(root / "provisioner.yaml")
+        self.configure(text + more)
         Spool.create(self.config.spool).close()
         self.start()
+
+    def configure(self, text: str) -> None:
+        """Write the configuration of the next start."""
+        path = self.root / "provisioner.yaml"
+        path.write_text(databases.placed(text, self.root))
+        self.config = configuration.load(path)
 
     @property
     def file(self) -> Path:

@@ -33,9 +33,9 @@ from provisioner.system import ulid
 _DIALECT = Dialect()
 
 WRITER = 0x70726F76
-"""The number of the lock that a writer holds until its commit."""
+"""The first number of the lock that a writer holds until its commit; the second is the schema's."""
 
-_LOCK = f"SELECT pg_advisory_xact_lock({WRITER})"
+_LOCK = f"SELECT pg_advisory_xact_lock({WRITER}, hashtext(current_schema()))"
 _LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
@@ -45,6 +45,9 @@ _FULL = ("53100",)
 _AWAY = ("08", "57P", "58", "XX", "25006")
 """How the SQLSTATE begins of a server that goes, whose disk fails, whose pages are damaged, or that
 is a standby."""
+
+_ENDS = ("FATAL", "PANIC")
+"""How grave an error is with which the server ends a connection, whatever its SQLSTATE."""
 
 
 _LONGEST = 63
@@ -89,8 +92,11 @@ class Server:
         code = getattr(error.orig, "sqlstate", None)
         if code in _FULL:
             return Trouble.FULL
+        if not isinstance(error.orig, psycopg.Error):
+            return None
         lost = code is None and isinstance(error.orig, psycopg.OperationalError)
-        return Trouble.BROKEN if lost or (code or "").startswith(_AWAY) else None
+        ended = error.orig.diag.severity_nonlocalized in _ENDS
+        return Trouble.BROKEN if lost or ended or (code or "").startswith(_AWAY) else None
 
     def displaced(self) -> str:
         """Return '': a connection leads to one database as long as it lives."""
@@ -124,6 +130,7 @@ def connect(place: str) -> Server:
     try:
         with engine.connect() as bare:
             conn = bare.execution_options(**{READING: True})
+            _check_encoding(conn)
             there = set(inspect(conn).get_table_names())
             if there:
                 _check(conn, there, place)
@@ -188,6 +195,17 @@ def _tables() -> list[str]:
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         statements += [CreateIndex(index) for index in indexes]
     return [str(statement.compile(dialect=_DIALECT)) for statement in statements]
+
+
+def _check_encoding(conn: Connection) -> None:
+    """Raise ConfigError unless the database can have every text."""
+    bare: Any = conn.connection.driver_connection
+    encoding = bare.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"its database has the encoding {encoding}, which cannot have every name",
+            advice="make one with UTF-8: createdb --template=template0 --encoding=UTF8 NAME",
+        )
 
 
 def _check(conn: Connection, there: set[str], place: str) -> None:

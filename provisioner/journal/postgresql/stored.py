@@ -34,6 +34,32 @@ _SIZE = (
 )
 
 
+_SAFE = {
+    "fsync": (
+        Level.ERROR,
+        "the server does not flush what it commits: a power cut can lose or damage all",
+        "set fsync = on in postgresql.conf, and restart the server",
+    ),
+    "full_page_writes": (
+        Level.ERROR,
+        "the server does not mend pages that a power cut left half written",
+        "set full_page_writes = on in postgresql.conf, and reload the server, unless its file "
+        "system writes a page whole or not at all",
+    ),
+    "data_checksums": (
+        Level.WARNING,
+        "the server's pages have no checksums: damage would not be seen",
+        "stop the server, then pg_checksums --enable -D its data directory",
+    ),
+}
+"""What a server should have on, and what it means if it is off."""
+
+
+def _unsafe(place: str, name: str) -> Finding:
+    level, message, advice = _SAFE[name]
+    return Finding(level, "journal", f"{place}: {message}", advice)
+
+
 class Stored:
     """A `journal.stored.Stored`."""
 
@@ -88,14 +114,13 @@ class Stored:
         dumps.make(self._place, target, check)
 
     def findings(self) -> Sequence[Finding]:
-        """Return whether the server can tell a spoilt page."""
+        """Return whether the server keeps what it commits, and can tell a spoilt page."""
         with self._asking() as conn:
-            checked = conn.execute("SHOW data_checksums").fetchone()[0] == "on"
-        if checked:
-            return [Finding(Level.OK, "journal", self._place)]
-        message = f"{self._place}: the server's pages have no checksums: damage would not be seen"
-        advice = "stop the server, then pg_checksums --enable -D its data directory"
-        return [Finding(Level.WARNING, "journal", message, advice)]
+            is_on = {name: conn.execute(f"SHOW {name}").fetchone()[0] == "on" for name in _SAFE}
+        off = [name for name, on in is_on.items() if not on]
+        return [_unsafe(self._place, name) for name in off] or [
+            Finding(Level.OK, "journal", self._place)
+        ]
 
     @contextmanager
     def _asking(self) -> Iterator[Any]:

@@ -16,6 +16,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.lab
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+SOON = "%20-clock_timeout%3D2000"
+IDLE = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'"
 END_OTHERS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE application_name LIKE 'provisioner %'"
@@ -58,6 +60,15 @@ def test_a_writer_waits_for_the_one_of_another_host_and_sees_what_it_did(cluster
         book.close()
 
 
+def test_a_writer_waits_for_none_of_another_journal(cluster: Cluster) -> None:
+    one, two = (Journal.open(f"{cluster.make()}{SOON}") for _ in range(2))
+    with one.transaction():
+        put(two, "written meanwhile")
+    assert got(two) == "written meanwhile"
+    for book in (one, two):
+        book.close()
+
+
 def test_a_reader_sees_one_state_and_keeps_no_writer_waiting(cluster: Cluster) -> None:
     address = cluster.make()
     one, two = Journal.open(address), Journal.open(address)
@@ -93,6 +104,16 @@ def test_a_journal_that_lost_its_server_writes_nothing_more(cluster: Cluster) ->
     again.close()
 
 
+def test_a_connection_that_the_server_ends_for_its_idleness_is_lost(cluster: Cluster) -> None:
+    address = f"{cluster.make()}%20-cidle_in_transaction_session_timeout%3D50"
+    book = Journal.open(address)
+    with pytest.raises(JournalBroken), book.transaction() as conn:
+        facts.put(conn, facts.NEWEST, "lost")
+        until(lambda: asked(cluster, IDLE) == 0, "the server to end it")
+        facts.put(conn, facts.NEWEST, "lost, too")
+    book.close()
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -117,6 +138,14 @@ def test_another_programs_database_is_refused_and_not_written_to(cluster: Cluste
     with psycopg.connect(address) as conn:
         found = conn.execute("SELECT to_regclass('requests'), to_regclass('marks')").fetchall()
     assert found == [(None, None)]
+
+
+def test_a_database_that_cannot_have_every_text_is_refused(cluster: Cluster) -> None:
+    with psycopg.connect(cluster.address, autocommit=True) as conn:
+        conn.execute("DROP DATABASE IF EXISTS latin")
+        conn.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with pytest.raises(ConfigError, match="encoding LATIN1"):
+        Journal.open(cluster.address.replace("template1", "latin"))
 
 
 def test_a_newer_journal_is_refused(cluster: Cluster) -> None:
