@@ -6,7 +6,7 @@ since the epoch, UTC. Leaves out: any reading or writing (`journal`, `records/`,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -146,15 +146,15 @@ says the same in other words, or with parameters, reads all requests. What is no
 keep SQLite from the index of states."""
 
 
-def _partial(name: str, column: Column[Any], rows: ColumnElement[bool]) -> None:
+def _partial(name: str, columns: Sequence[Column[Any]], rows: ColumnElement[bool]) -> None:
     """Give a table an index that has some of its rows."""
-    Index(name, column, sqlite_where=rows, postgresql_where=rows)
+    Index(name, *columns, sqlite_where=rows, postgresql_where=rows)
 
 
-_partial("requests_unfixed", requests.c.subject, UNFIXED)
-_partial("requests_unfixed_name", requests.c.name, UNFIXED)
-_partial("requests_ends", requests.c.ends, requests.c.ends.is_not(None))
-_partial("requests_fixed_by", requests.c.fixed_by, requests.c.fixed_by.is_not(None))
+_partial("requests_unfixed", [requests.c.subject], UNFIXED)
+_partial("requests_unfixed_name", [requests.c.name], UNFIXED)
+_partial("requests_ends", [requests.c.ends], requests.c.ends.is_not(None))
+_partial("requests_fixed_by", [requests.c.fixed_by], requests.c.fixed_by.is_not(None))
 
 LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
 """Rows that an outsider may have left: only their refused requests are stored without a body."""
@@ -254,7 +254,10 @@ objects = Table(
     Column("identity", JSON(none_as_null=True), doc="what may not change while it is claimed"),
     Column("applied", JSON(none_as_null=True), doc="what claims set, with what was before"),
     Index("objects_due", "lane", "due"),
-    Index("objects_turns", "lane", "writer", "due", sqlite_where=text("due IS NOT NULL")),
+)
+
+_partial(
+    "objects_turns", [objects.c.lane, objects.c.writer, objects.c.due], objects.c.due.is_not(None)
 )
 
 numbers = Table(  # on which files depend: a row stays after its object is gone

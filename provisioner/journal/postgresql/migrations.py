@@ -14,7 +14,7 @@ from provisioner.contract import ConfigError
 Step = Callable[[Any], None]
 """Changes the tables, by one of the driver's connections."""
 
-FIRST = 19
+FIRST = 20
 """The version with which PostgreSQL began."""
 
 STEPS: tuple[Step, ...] = ()
