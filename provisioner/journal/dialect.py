@@ -7,7 +7,7 @@ of cells, and connecting: each database's folder has its own.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -33,7 +33,10 @@ IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 """The values of an IN list, as `chunks` cuts them."""
 
 
-def chunks(values: Collection[str]) -> Iterator[list[str]]:
+Text = TypeVar("Text", bound=str)
+
+
+def chunks(values: Collection[Text]) -> Iterator[list[Text]]:
     """Cut values into lists that fit an IN list of any database."""
     ordered = list(values)
     for start in range(0, len(ordered), _CHUNK):

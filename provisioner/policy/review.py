@@ -17,7 +17,7 @@ from provisioner.contract.late import without_late
 from provisioner.controls import verbs
 from provisioner.journal import facts
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import holdings, lookup, precedents, subjects
+from provisioner.journal.queries import holdings, lookup
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.changes import Changes
@@ -28,7 +28,7 @@ from provisioner.policy.gradual import Gradual
 from provisioner.policy.hourly import Hourly
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
-from provisioner.request.request import Request, parse_request
+from provisioner.request.request import Request
 from provisioner.routing.rendering import Step
 from provisioner.system import users
 from provisioner.system.ulid import RequestId
@@ -119,6 +119,7 @@ class Review:
         self.nature = nature or Nature()
         self._shut_out: dict[int, dict[str, float]] = {}
         self._gradual = Gradual(self.nature, site.at_once)
+        self._recorded = targets.Recorded()
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[RequestId, Ruling]:
         """Judge the requests of a wave; none of them depends on what another one writes."""
@@ -278,7 +279,7 @@ class Review:
     ) -> rules.Question:
         """Add what only some rules need, because it has to be looked up in the journal."""
         if self._rules.knows_subjects:
-            question = _with_subject(conn, case, question)
+            question = self._recorded.with_subject(conn, case.writer, case.request, question)
         if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
             fresh, recent = hourly.newcomers(case.uid, case.request)
             question = replace(question, fresh=fresh, recent=recent)
@@ -356,33 +357,3 @@ def _approved(
     if seen is None or not set(left) <= set(seen.left):
         return False
     return few or set(losers) <= set(seen.people)
-
-
-def _with_subject(conn: Connection, case: Case, question: rules.Question) -> rules.Question:
-    """Add what a subject already has, and whose it is."""
-    root = case.request.subject.partition("/")[0]
-    if not root.startswith(("allocation:", "project:")):
-        return question  # people belong to no writer: portals and admins ask for the same ones
-    rows = subjects.claimed_by(conn, root)
-    owners = {row.source for row in rows}
-    had = case.writer not in owners and precedents.had(conn, root, case.writer)
-    beforehand = case.request.action in targets.CLOSING and not (owners or had)
-    nobodys = beforehand and not precedents.waits(conn, root, case.writer)
-    owners = set() if had else owners
-    for record in request_rows.load(conn, {row.request for row in rows}).values():
-        of = rules.question(parse_request(record.body))
-        question = replace(
-            question,
-            already=question.already | of.resources,
-            projects=question.projects | of.projects,
-            accounts=question.accounts | of.accounts,
-        )
-    if not question.resources:
-        question = replace(question, resources=question.already)
-    mine = case.writer in owners
-    return replace(
-        question,
-        already=question.already - question.resources,
-        owners=() if mine else tuple(sorted(owners)),
-        nobodys=nobodys,
-    )

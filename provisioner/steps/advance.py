@@ -15,7 +15,7 @@ from functools import partial
 from provisioner.contract import Fault, Key, State, Want
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import replaced
+from provisioner.journal.queries import holdings, replaced
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.journal.records.object_rows import Turn
 from provisioner.objects.errors import Error
@@ -165,7 +165,7 @@ def _remark(
         for request, outcome in outcomes.items()
         if outcome == RequestState.DONE
     }
-    held = replaced.claims_now(conn, _routed_keys(done.values()))
+    held = holdings.claims_now(conn, _routed_keys(done.values()))
     by_request = remarks.remarks(conn, done, held, wants_of)
     claimed = {
         request: {

@@ -15,7 +15,7 @@ from typing import Literal
 
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, history, replaced
+from provisioner.journal.queries import beforehand, history, holdings, replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
@@ -28,7 +28,7 @@ WantsOf = Callable[[RequestId, str], Mapping[tuple[Key, str], Want | None]]
 """Returns the wants of a step by (key, claimant): (request, step) -> wants."""
 
 Held = Mapping[Key, Mapping[str, tuple[Want | None, RequestId]]]
-"""The want and request of each claim on objects, by claimant (`replaced.claims_now`)."""
+"""The want and request of each claim on objects, by claimant (`holdings.claims_now`)."""
 
 
 @dataclass(slots=True)
@@ -171,7 +171,7 @@ def _whose(record: Record) -> str:
 def _claimed_again(conn: Connection, record: Record, keys: Collection[Key]) -> Overtaken | None:
     """Return what claims again what a request took back; None if nobody does."""
     mine = ledger.claimed(conn, [record.subject])[record.subject]
-    held = replaced.claims_now(conn, keys)
+    held = holdings.claims_now(conn, keys)
     newer = {
         key: max(request for name, (_, request) in standing.items() if (key, name) in mine)
         for key, standing in held.items()
@@ -186,7 +186,7 @@ def _claimed_again(conn: Connection, record: Record, keys: Collection[Key]) -> O
 def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:
     """Return a note on objects that a request no longer names, kept with their data."""
     keys = {part.key for step in listed if not step.routed for part in step.objects}
-    kept = replaced.left_behind(conn, keys)
+    kept = holdings.left_behind(conn, keys)
     if not kept:
         return []
     return [

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from provisioner.contract import Key, split_key
+from provisioner.contract import Key, Want, split_key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
@@ -29,6 +29,7 @@ from provisioner.objects.losses import (
     shutting,
 )
 from provisioner.objects.states import Adoption, StepState
+from provisioner.system.ulid import RequestId
 
 # An adopted object that differs is not written, and its people have it as it is. An existing object
 # that only a waiting step claims stays unchanged, and that claim keeps it for its people.
@@ -60,6 +61,9 @@ _CONTESTED: Any = (
     .having(func.count() > 1)
 )
 _OTHER = claims.alias()
+_NOW = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
+    claims.c.key.in_(IDS)
+)
 _SHARED: Any = (
     select(_OTHER.c.claimant)
     .join(claims, claims.c.key == _OTHER.c.key)
@@ -244,3 +248,26 @@ def _open(conn: Connection, pairs: set[Pair]) -> set[Pair]:
     """Return the claims that are not suspended."""
     closed = ledger.suspended_parts(conn, {claimant for _, claimant in pairs})
     return {pair for pair in pairs if pair[1] not in closed}
+
+
+def claims_now(
+    conn: Connection, keys: Collection[Key]
+) -> dict[Key, dict[str, tuple[Want | None, RequestId]]]:
+    """Return the want and request of each claim on some objects, by claimant."""
+    held: dict[Key, dict[str, tuple[Want | None, RequestId]]] = {}
+    for key, claimant, want, request in bulk.among(conn, _NOW, keys):
+        held.setdefault(key, {})[claimant] = (want, request)
+    return held
+
+
+def left_behind(conn: Connection, keys: Collection[Key]) -> list[Key]:
+    """Return those objects that nobody claims, and that stay in the backend as intended."""
+    kept: list[Key] = []
+    for part in chunks(keys):
+        unclaimed = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
+        settled = objects.c.converged == objects.c.generation
+        there = select(objects.c.key, objects.c.state).where(
+            objects.c.key.in_(part), unclaimed, settled
+        )
+        kept += [key for key, state in conn.execute(there) if (state or {}).get("present")]
+    return kept

@@ -8,21 +8,21 @@ transaction. Leaves out: the remarks about it (`remarks`), and moving files (`fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
-from provisioner.contract import Key, Want
 from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, unindexed
 from provisioner.journal.persons import chains
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records.request_rows import Record
-from provisioner.journal.schema import LEFT, UNFIXED, claims, objects, requests
+from provisioner.journal.schema import LEFT, UNFIXED, requests
 from provisioner.objects.states import RUNNING, RequestState
-from provisioner.request.request import InvalidFile, parse_request
+from provisioner.request.documents import InvalidDocument
+from provisioner.request.request import parse_request
 from provisioner.request.subjects import glimpse
 from provisioner.system.ulid import LENGTH, RequestId
 
@@ -34,10 +34,6 @@ REFUSED_AGAIN = "refused again"
 
 _FIRST = "first_refused"
 """The key, in a refusal's first problem, of when the same file was refused for the first time."""
-
-_CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
-    claims.c.key.in_(IDS)
-)
 
 _WRITER = select(requests.c.writer).where(requests.c.id == bindparam("b_id"))
 
@@ -96,26 +92,29 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     fixed: dict[RequestId, RequestId] = {}
     for part in chunks(done):
         fixing = conn.execute(_DONE.where(requests.c.id.in_(part))).all()
+        causes = _causes(conn, fixing)
         named = _named(conn, {row.id: row.replaces for row in fixing if row.replaces})
         wanted: dict[tuple[str, ...], RequestId] = {("id", i): by for i, by in named.items()}
         for row in fixing:
-            for key in (_asked(row), _own(row), _moved(row, row.name[:LENGTH])):
+            for key in (_asked(row, causes), _own(row, causes), _moved(row, row.name[:LENGTH])):
                 wanted.setdefault(key, row.id)
         for column, values in (
             (requests.c.id, {*named, *(row.name[:LENGTH] for row in fixing)}),
             (requests.c.subject, {row.subject for row in fixing if row.subject}),
         ):
-            for row in conn.execute(_UNFIXED.where(column.in_(values))).all():
+            failed = conn.execute(_UNFIXED.where(column.in_(values))).all()
+            causes = _causes(conn, failed)
+            for row in failed:
                 keys = [("id", row.id), _moved(row, row.id)]
                 if row.subject:
                     # Else outsiders would learn of others' requests, and the trail would grow.
-                    keys.append(_own(row) if row.left else _asked(row))
+                    keys.append((_own if row.left else _asked)(row, causes))
                 by = min((wanted[key] for key in keys if key in wanted), default=row.id)
                 if by > row.id:
                     fixed[row.id] = by
         names = {row.name for row in fixing}
         failed = conn.execute(_UNFIXED.where(requests.c.name.in_(names))).all()
-        fixed = {**_of_files(failed, fixing), **fixed}
+        fixed = {**_of_files(conn, failed, fixing), **fixed}
     if not fixed:
         return
     conn.execute(_FIX, [{"b_id": failed, "b_by": by} for failed, by in fixed.items()])
@@ -123,34 +122,63 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     audit.append(conn, events, now)
 
 
-def _of_files(failed: Sequence[Any], fixing: Sequence[Any]) -> dict[RequestId, RequestId]:
+def _of_files(
+    conn: Connection, failed: Sequence[Any], fixing: Sequence[Any]
+) -> dict[RequestId, RequestId]:
     """Return which failed requests are put right by a corrected file: of their writer and name.
 
     They could not be read, or were tried again. Of several of one name, only those are put right
     whose file seems to be about what the corrected one is about.
     """
+    corrected: dict[tuple[str, ...], list[RequestId]] = {}
+    for by in sorted(fixing, key=lambda each: each.id):
+        for root in ("", by.subject.partition("/")[0]):
+            corrected.setdefault((*_file(by), root), []).append(by.id)
     vague = [
         row for row in failed if row.fixed_by or (not row.subject and row.name not in _EVERYBODYS)
     ]
-    alike = Counter((row.uid, row.writer, row.name) for row in vague)
+    alike = Counter(map(_file, vague))
+    vague = [row for row in vague if (*_file(row), "") in corrected]
+    single = {row.id: "" for row in vague if alike[_file(row)] == 1}
+    roots = {row.id: row.subject for row in vague if row.subject} | single
+    unread = _newest([row for row in vague if row.id not in roots], _file)
+    roots |= {row.id: glimpse(row.body or b"").subject for row in _texts(conn, unread)}
     fixed: dict[RequestId, RequestId] = {}
     for row in vague:
-        corrected = (
-            by.id
-            for by in sorted(fixing, key=lambda each: each.id)
-            if (by.uid, by.writer, by.name) == (row.uid, row.writer, row.name)
-            and by.id > row.id
-            and (alike[row.uid, row.writer, row.name] == 1 or _is_about(row, by.subject))
-        )
-        if (by := next(corrected, None)) is not None:
+        about = (*_file(row), roots.get(row.id, "?").partition("/")[0])
+        if (by := next((by for by in corrected.get(about, ()) if by > row.id), None)) is not None:
             fixed[row.id] = by
     return fixed
 
 
-def _is_about(row: Any, subject: str) -> bool:
-    """Return True if a failed request is about a subject, or about nothing that can be read."""
-    about = row.subject or glimpse(row.body or b"").subject
-    return about.partition("/")[0] in ("", subject.partition("/")[0])
+def _file(row: Any) -> tuple[str, ...]:
+    return str(row.uid), row.writer, row.name
+
+
+def _newest(rows: Sequence[Any], of: Callable[[Any], tuple[str, ...]]) -> list[RequestId]:
+    """Return the newest few of each kind of requests: a writer may leave any number of them."""
+    kept: dict[tuple[str, ...], list[RequestId]] = {}
+    for row in sorted(rows, key=lambda each: each.id, reverse=True):
+        some = kept.setdefault(of(row), [])
+        if len(some) < _READ:
+            some.append(row.id)
+    return [request for some in kept.values() for request in some]
+
+
+def _texts(conn: Connection, ids: Collection[RequestId]) -> Iterator[Any]:
+    """Yield ids and bodies of requests, a few at once."""
+    for part in chunks(ids):
+        yield from conn.execute(_BODIES, {"b_ids": part})
+
+
+def _causes(conn: Connection, rows: Sequence[Any]) -> dict[RequestId, str]:
+    """Return the causes that suspensions and resumes name, those that can be read."""
+    about = _newest([row for row in rows if row.action in _ACCESS], _about)
+    return {row.id: cause_of(row) for row in _texts(conn, about)}
+
+
+def _about(row: Any) -> tuple[str, ...]:
+    return row.writer, row.action, row.subject
 
 
 def _moved(row: Any, request: str) -> tuple[str, ...]:
@@ -161,24 +189,24 @@ def _moved(row: Any, request: str) -> tuple[str, ...]:
     return "moved", str(row.uid), row.writer, request
 
 
-def _asked(row: Any) -> tuple[str, ...]:
+def _asked(row: Any, causes: Mapping[RequestId, str]) -> tuple[str, ...]:
     """Return what a request asked for: two that asked the same put one another right."""
-    if row.body is None:
+    if row.action not in _ACCESS:
         return "of", row.action, row.subject
-    return "of", row.action, row.subject, row.writer, cause_of(row)
+    return "of", row.action, row.subject, row.writer, causes.get(row.id, f"of {row.id} alone")
 
 
 def cause_of(row: Any) -> str:
     """Return the cause that a suspension or resume names; one of its own if it cannot be read."""
     try:
         return str(parse_request(row.body).values.get("cause") or "request")
-    except InvalidFile:
+    except InvalidDocument:
         return f"of {row.id} alone"
 
 
-def _own(row: Any) -> tuple[str, ...]:
+def _own(row: Any, causes: Mapping[RequestId, str]) -> tuple[str, ...]:
     """Return what a request asked for, as a thing of its writer."""
-    return "own", str(row.uid), row.writer, *_asked(row)
+    return "own", str(row.uid), row.writer, *_asked(row, causes)
 
 
 def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> None:
@@ -198,8 +226,8 @@ def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> N
         (requests.c.digest, {record.digest for record in newest.values()}),
         (requests.c.id, {record.name[:LENGTH] for record in newest.values()}),
     ):
-        for part in chunks(values):
-            rows = conn.execute(_REFUSED.where(UNFIXED, column.in_(part)))
+        for some in chunks(values):
+            rows = conn.execute(_REFUSED.where(UNFIXED, column.in_(some)))
             earlier |= {row.id: Record.from_row(row) for row in rows}
     first: dict[RequestId, float] = {}
     events = []
@@ -312,11 +340,13 @@ _ANY = select(requests.c.id).where(UNFIXED).limit(1)
 _ACCESS = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
 """Actions that are about one of several suspensions: of a writer, for a cause."""
 
-_SAID = case((requests.c.action.in_((*_ACCESS, "")), requests.c.body)).label("body")
-"""The text of a request whose row alone does not say what it asked for."""
+_READ = 50
+"""The most requests of one writer about one thing whose texts are read, for one that is done."""
+
+_BODIES = select(requests.c.id, requests.c.body).where(requests.c.id.in_(IDS))
 
 _ASKED = (
-    *(requests.c.id, requests.c.action, requests.c.subject, requests.c.writer, _SAID),
+    *(requests.c.id, requests.c.action, requests.c.subject, requests.c.writer),
     *(requests.c.uid, requests.c.name),
 )
 
@@ -368,26 +398,3 @@ def name_for(conn: Connection, record: Record) -> str:
         return record.fixed_by
     told = record.state != RequestState.REFUSED or closed(record.problems)
     return OTHERS if told else ""
-
-
-def claims_now(
-    conn: Connection, keys: Collection[Key]
-) -> dict[Key, dict[str, tuple[Want | None, RequestId]]]:
-    """Return the want and request of each claim on some objects, by claimant."""
-    held: dict[Key, dict[str, tuple[Want | None, RequestId]]] = {}
-    for key, claimant, want, request in bulk.among(conn, _CLAIMS, keys):
-        held.setdefault(key, {})[claimant] = (want, request)
-    return held
-
-
-def left_behind(conn: Connection, keys: Collection[Key]) -> list[Key]:
-    """Return those objects that nobody claims, and that stay in the backend as intended."""
-    kept: list[Key] = []
-    for part in chunks(keys):
-        unclaimed = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
-        settled = objects.c.converged == objects.c.generation
-        there = select(objects.c.key, objects.c.state).where(
-            objects.c.key.in_(part), unclaimed, settled
-        )
-        kept += [key for key, state in conn.execute(there) if (state or {}).get("present")]
-    return kept

@@ -229,9 +229,10 @@ def _behind(conn: Connection, roots: Collection[str]) -> Iterator[tuple[str, Req
     mentions = history.of(conn, owner)
     asked = {mention.request for some in mentions.values() for mention in some}
     about = {}
-    for part in chunks(asked):
+    for some_ids in chunks(asked):
         rows = select(requests.c.id, requests.c.subject, requests.c.state)
-        about.update({row.id: row for row in conn.execute(rows.where(requests.c.id.in_(part)))})
+        found = conn.execute(rows.where(requests.c.id.in_(some_ids)))
+        about.update({row.id: row for row in found})
     for pair, some in mentions.items():
         if not history.mentioned(some, owner[pair]):
             continue
