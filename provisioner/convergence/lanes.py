@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from provisioner.contract import ConfigError, Fault, Handler
+from provisioner.contract import ConfigError, Fault, Handler, NotReady
 from provisioner.contract.abilities import OneByOne, Replans, able
 from provisioner.convergence import recording
 from provisioner.convergence.beside import Beside, nothing
@@ -217,21 +217,21 @@ class Lane:
 
     def _converge(self, batch: Sequence[waits.Due]) -> list[Outcome]:
         """Converge a batch, one handler after the other."""
-        outcomes: list[Outcome] = []
+        outcomes = [_early(due.item, due.missing) for due in batch if due.missing]
+        begin = [due for due in batch if not (due.unbound or due.missing)]
         for instance, handler in self._handlers.items():
-            items = [due.item for due in batch if due.instance == instance and not due.unbound]
+            items = [due.item for due in begin if due.instance == instance]
             if items:
                 with timings.of(instance):
                     taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
-        left = [due for due in batch if due.instance not in self._handlers and not due.unbound]
+        left = [due for due in begin if due.instance not in self._handlers]
         return [*outcomes, *map(_unserved, left)]
 
     def _hand_on(self, batch: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float) -> None:
         """Record the results of a batch, and tell whoever waits for them."""
-        unbound = [due.item for due in batch if due.unbound]
-        self._finish(self._recorded(outcomes, unbound, now))
+        self._finish(self._recorded(batch, outcomes, now))
 
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
         """Converge objects. Those that may not be written now are only read."""
@@ -260,32 +260,37 @@ class Lane:
         self._results.begin()
 
     def _recorded(
-        self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float
+        self, taken: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float
     ) -> Drained:
         """Record the results. If a state is not JSON, its object gets a fault instead."""
         try:
-            return self._record(outcomes, unbound, now)
+            return self._record(taken, outcomes, now)
         except Exception:
             plain = [recording.plain(outcome) for outcome in outcomes]
             if plain == outcomes:
                 raise
-            return self._record(plain, unbound, now)
+            return self._record(taken, plain, now)
 
-    def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float) -> Drained:
+    def _record(
+        self, taken: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float
+    ) -> Drained:
         """Record the results of converging, and end the part of unbound objects in their steps.
 
-        unbound: objects whose only claims come from steps that are not due yet. They were not read,
-        so their recorded state stays.
+        An unbound object was not read, so that its recorded state stays. What others wait for, and
+        nothing is due of, is looked at again: nobody else may find out that it is ready.
         """
         for outcome in outcomes:
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
+        unbound = [due.item for due in taken if due.unbound]
+        resting = {due.missing.key for due in taken if due.missing and due.missing.rests}
         batch = Clerk(self._patience, self.observing, now).batch(outcomes, unbound)
         with self._journal.transaction() as conn:
             object_rows.record(conn, batch.readings, now)
             object_rows.record_same(conn, batch.same, now)
             keepsakes.save_numbers(conn, batch.numbers)
             object_rows.unschedule(conn, batch.unbound)
+            object_rows.wake(conn, resting, now)
             made, later = settling.settle(conn, batch.verdicts, self._progress, now)
         self._known.note(outcomes)
         return Drained(len(outcomes) + len(unbound), made.outcomes, later, made.begun)
@@ -335,6 +340,12 @@ def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> 
             )
         outcomes.append(replace(seen.outcome, fault=fault, adoption=seen.adoption, applied=applied))
     return outcomes
+
+
+def _early(item: Item, missing: waits.Missing) -> Outcome:
+    """Let an object wait for what it rests on."""
+    fault = NotReady(f"{item.key}: not made before {missing.key}, which is not ready yet")
+    return Outcome(item, None, fault=fault, adoption=item.adoption)
 
 
 def _unserved(due: waits.Due) -> Outcome:

@@ -223,7 +223,8 @@ def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str)
     for subject, absent in missing.items():
         why = suspension(conn, [subject], writer)
         if why:
-            notes.append(f"{why}, kept closed" + (f"; not made: {_few(absent)}" * bool(absent)))
+            unmade = f"; not made until that is resumed: {_few(absent)}" if absent else ""
+            notes.append(f"{why}, kept closed{unmade}")
     return notes
 
 

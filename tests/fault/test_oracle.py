@@ -16,6 +16,14 @@ from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 24)
 
 PINNED: dict[str, list[Event]] = {
+    "a request that failed gets nothing back that had ended without being made": [
+        ("person", "ann", "1002"),
+        ("steer", "cancel", 4),
+        ("move", 3, [], "5", "6"),
+        ("share", 3, ["cem", "dan"], "1", "9"),
+        ("drain",),
+        ("steer", "cancel", 1),
+    ],
     "holding nobody gives a waiting request no want that began only after nobody had it": [
         ("share", 2, ["bob", "cem", "dan"], "8", "3"),
         ("project", "cf1", ["ann", "bob", "cem"]),

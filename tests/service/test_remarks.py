@@ -100,7 +100,8 @@ def test_members_that_are_suspended_are_named_and_the_others_made(site: Site) ->
     site.request(user("ann", "suspend", cause="left"))
     site.request(allocation(4, "ann, bob"))
     assert notes(site.results("done")[-1]) == [
-        "user:ann is suspended by root: left, kept closed; not made: first/member/cf/ann"
+        "user:ann is suspended by root: left, kept closed; "
+        "not made until that is resumed: first/member/cf/ann"
     ]
     assert "first/member/cf/bob" in site.first.rows
 

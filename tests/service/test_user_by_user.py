@@ -6,25 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.convergence.next_try import Patience
 from provisioner.journal.records.event_rows import events_of
-from tests.support.engine_site import CONFIG, Site, allocation, control, membership
+from tests.support.engine_site import Site, allocation, control, membership
+from tests.support.gated_site import GATED, impatient, members
 
-GATED = CONFIG.replace(
-    """\
-    - name: members
-      handler: accounts
-      each: user
-      needs: [account]
-""",
-    """\
-    - {name: resolves, handler: second, each: user, with: {account: gate, user: "{{ user }}"}}
-    - name: members
-      handler: accounts
-      each: user
-      needs: [account, resolves]
-""",
-)
 RECONCILE = "provisioner: 1\naction: reconcile\n"
 
 
@@ -32,17 +17,6 @@ RECONCILE = "provisioner: 1\naction: reconcile\n"
 def site(tmp_path: Path) -> Site:
     """Give a site where each user has to be known to the second backend first."""
     return Site(tmp_path, text=GATED)
-
-
-def members(site: Site) -> set[str]:
-    """Name those who are in the account."""
-    return {key.rpartition("/")[2] for key in site.first.rows if "/member/" in key}
-
-
-def impatient(site: Site) -> None:
-    """Let lanes give up at once what is not ready."""
-    for lane in site.service.lanes.values():
-        lane._patience = Patience(first=0.01, most=0.02, tries=3, days=0.0)
 
 
 def test_who_is_ready_comes_in_while_another_waits(site: Site) -> None:

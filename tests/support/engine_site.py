@@ -22,6 +22,7 @@ from provisioner.contract import (
     InvalidRequest,
     Key,
     KnownAfter,
+    NotReady,
     Permanent,
     Scalar,
     State,
@@ -58,6 +59,8 @@ class Backend:
     unread: set[str] = field(default_factory=set)
     broken: bool = False
     missing: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
+    only_asked: bool = False
     foreign: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
     dies_after: int | None = None
@@ -127,11 +130,13 @@ class Accounts:
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if split_key(key)[-1] in self.backend.missing:
-            from provisioner.contract import NotReady
-
             raise NotReady(f"{key} is not ready")
+        if want["present"] and not want["closed"] and split_key(key)[-1] in self.backend.late:
+            raise NotReady(f"{key} cannot be made yet")
         if want["present"] and split_key(key)[-1] in self.backend.foreign:
             raise Conflict(f"{key} is another's")
+        if not want["present"] and self.backend.only_asked:
+            return ()
         if not want["present"]:
             return [Change(key, "remove", f"remove {key}", 2, "remove")] if state["present"] else ()
         if not state["present"] and want["closed"]:

@@ -106,17 +106,42 @@ def of_others(conn: Connection, request: RequestId, subject: str) -> dict[Pair, 
     them, and no step of this one shows it. What this one has already taken away stays so.
     """
     statement = (
-        select(step_objects.c.key, step_objects.c.claimant, step_objects.c.request)
+        select(
+            step_objects.c.key,
+            step_objects.c.claimant,
+            step_objects.c.request,
+            step_objects.c.step,
+            step_objects.c.item,
+            steps.c.needs,
+            (step_objects.c.state == StepState.DONE).label("over"),
+        )
         .join(steps, _STEP)
         .join(requests, requests.c.id == step_objects.c.request)
+        .join(objects, objects.c.key == step_objects.c.key)
         .where(_about(subject), requests.c.id != request)
         .where(requests.c.state.in_([*RUNNING, RequestState.FAILED]), steps.c.routed)
-        .where(step_objects.c.state != StepState.DONE, _not_taken_by(request))
+        .where((step_objects.c.state != StepState.DONE) | _EMPTY_END, _not_taken_by(request))
     )
     others: dict[Pair, set[RequestId]] = {}
-    for key, claimant, other in conn.execute(statement):
-        others.setdefault((key, claimant), set()).add(other)
+    for row in _rested_on(conn.execute(statement).all()):
+        others.setdefault((row.key, row.claimant), set()).add(row.request)
     return others
+
+
+def _rested_on(rows: Sequence[Any]) -> list[Any]:
+    """Return the parts of steps that are not over, and those over that one of these rests on."""
+    kept: list[Any] = []
+    found, left = [row for row in rows if not row.over], [row for row in rows if row.over]
+    needed: set[tuple[RequestId, str, str]] = set()
+    while found:
+        kept += found
+        # What is one user's rests on what is for all, too.
+        needed |= {
+            (r.request, need, user) for r in found for need in r.needs for user in (r.item, "")
+        }
+        found = [row for row in left if (row.request, row.step, row.item) in needed]
+        left = [row for row in left if (row.request, row.step, row.item) not in needed]
+    return kept
 
 
 def held_back(conn: Connection, request: RequestId, subject: str) -> list[Key]:
@@ -280,6 +305,9 @@ def _restoring(claim: Restored) -> dict[str, Any]:
 
 
 _STEP: Any = (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step)
+_EMPTY_END: Any = (objects.c.converged == 0) & requests.c.state.in_(RUNNING)
+"""An open request did not make what was never as somebody wanted, though its part is over: it ended
+when its claim was taken away."""
 _PARTS: Any = (
     select(
         claims.c.key,

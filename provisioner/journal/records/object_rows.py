@@ -336,6 +336,12 @@ def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
         )
 
 
+def wake(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make those of some objects due now that are not due at all, while their want stays."""
+    for part in chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part), ~_IS_DUE).values(due=now))
+
+
 def add(conn: Connection, keys: Mapping[Key, tuple[str, str, str]], due: float | None) -> None:
     """Make objects known. With a time they become due then, even if they were known before.
 

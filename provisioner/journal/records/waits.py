@@ -6,18 +6,22 @@ the clock jumped (`clock`), and when an object becomes due (`object_rows`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from provisioner.contract import Claim, Key
 from provisioner.journal import bulk
+from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import keepsakes, ledger, object_rows
-from provisioner.journal.schema import lanes, objects
+from provisioner.journal.schema import claims, lanes, objects, step_objects, steps
 from provisioner.objects.items import Item
+from provisioner.system.ulid import RequestId
+
+_AGAIN = (objects.c.generation > 1) & (objects.c.converged != objects.c.generation)
 
 _LOOKED_AT = (
     select(
@@ -28,6 +32,7 @@ _LOOKED_AT = (
         objects.c.waiting_since,
         objects.c.adoption,
         *keepsakes.COLUMNS,
+        case((_AGAIN, objects.c.state)).label("state"),
     )
     .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
     .order_by(objects.c.due)
@@ -57,16 +62,75 @@ _NEXT_WRITER = (
 """One look-up in an index a writer, however much is due."""
 
 
+_STEP: Any = (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step)
+
+_NEEDS = (
+    select(
+        claims.c.key,
+        claims.c.claimant,
+        claims.c.request,
+        step_objects.c.item,
+        steps.c.needs,
+        steps.c.instance,
+    )
+    .join(
+        step_objects,
+        (step_objects.c.request == claims.c.request)
+        & (step_objects.c.key == claims.c.key)
+        & (step_objects.c.claimant == claims.c.claimant),
+    )
+    .join(steps, _STEP)
+    .where(claims.c.key.in_(IDS), steps.c.routed)
+)
+
+_PARTS = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.item,
+        step_objects.c.key,
+        objects.c.instance,
+        objects.c.due,
+        objects.c.state,
+    )
+    .join(objects, objects.c.key == step_objects.c.key)
+    .where(
+        step_objects.c.request.in_(IDS),
+        step_objects.c.step.in_(bindparam("b_steps", expanding=True)),
+        step_objects.c.item.in_(bindparam("b_items", expanding=True)),
+    )
+)
+
+_Place = tuple[RequestId, str, str]
+"""A user's part of a step of a request; '' for a part without a user."""
+
 Of = TypeVar("Of")
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """An object that another one rests on, and that is not there yet.
+
+    instance: its handler's; rests: nothing is due of it.
+    """
+
+    key: Key
+    instance: str
+    rests: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
-    """An object that is due. unbound: only steps that are not due yet claim it, and it stays."""
+    """An object that is due.
+
+    unbound: only steps that are not due yet claim it, and it stays; missing: what it has to wait
+    for.
+    """
 
     instance: str
     item: Item
     unbound: bool
+    missing: Missing | None = None
 
 
 def due(
@@ -85,6 +149,9 @@ def due(
 
     An object of ours that only waiting steps claim stays as it is, unless all of these claims are
     suspended: who is suspended has no access, whatever waits. It is then as if nobody claimed it.
+
+    Steps keep the order in which they make something. What is opened again, by whomever, is due at
+    once in all lanes, and waits here for what it rests on.
     """
     # What was taken has been due longest, and would come first.
     parameters: dict[str, Any] = {"b_lane": lane, "b_now": now, "b_limit": limit + len(taken)}
@@ -102,8 +169,11 @@ def due(
     waiting = {row.key for row in rows if held.get(row.key) == ()}
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
     items = [_item(row, held.get(row.key, ()), awaited=row.key in waiting) for row in rows]
+    early = _missing(
+        conn, [item for row, item in zip(rows, items, strict=True) if _remade(row, item)]
+    )
     return [
-        Due(row.instance, item, item.awaited and item.key not in closed)
+        Due(row.instance, item, item.awaited and item.key not in closed, early.get(item.key))
         for row, item in zip(rows, items, strict=True)
     ]
 
@@ -124,6 +194,54 @@ def _writers(conn: Connection, lane: str) -> list[str]:
     return found
 
 
+def _missing(conn: Connection, items: Sequence[Item]) -> dict[Key, Missing]:
+    """Return those of some open objects that rest on one that is not there yet, each with that one.
+
+    An object rests on those of the steps that its claim's step needs, for its user; for several
+    claims it may be made if one of them has all that it needs. An object is there if it exists, and
+    nothing is due of it: one that was given up for another reason keeps nobody out. Among its own
+    objects, a handler keeps the order.
+    """
+    if not items:
+        return {}
+    needs: dict[tuple[Key, str], list[tuple[_Place, str]]] = {}
+    for key, claimant, request, user, names, own in bulk.among(
+        conn, _NEEDS, [i.key for i in items]
+    ):
+        places = [((request, name, whose), own) for name in names for whose in (user, "")]
+        needs.setdefault((key, claimant), []).extend(places)
+    absent = _absent(conn, {place for places in needs.values() for place, _ in places})
+    missing: dict[Key, Missing] = {}
+    for item in items:
+        open_to = [claim.claimant for claim in item.claims if not claim.suspended]
+        first = [_first(needs.get((item.key, name), ()), absent) for name in open_to]
+        known = [one for one in first if one is not None]
+        if len(known) == len(first):
+            missing[item.key] = known[0]
+    return missing
+
+
+def _first(
+    places: Iterable[tuple[_Place, str]], absent: Mapping[_Place, Missing]
+) -> Missing | None:
+    """Return the first object that is absent, and another handler's than the given instance's."""
+    found = ((absent[place], own) for place, own in places if place in absent)
+    return next((missing for missing, own in found if missing.instance != own), None)
+
+
+def _absent(conn: Connection, places: Collection[_Place]) -> dict[_Place, Missing]:
+    """Return those of some parts with an object that is not there yet, each with that object."""
+    absent: dict[_Place, Missing] = {}
+    names = sorted({step for _, step, _ in places})
+    for ids in chunks({request for request, _, _ in places}):
+        for users in chunks({user for request, _, user in places if request in ids}):
+            asked = {IDS.key: list(ids), "b_steps": names, "b_items": list(users)}
+            for request, step, user, key, instance, due, state in bulk.rows(conn, _PARTS, asked):
+                if due is not None or not (state or {}).get("present"):
+                    absent.setdefault((request, step, user), Missing(key, instance, due is None))
+    return absent
+
+
 def _all_suspended(conn: Connection, keys: Collection[Key]) -> set[Key]:
     """Return those of some claimed objects all of whose claims are suspended, waiting or not."""
     if not keys:
@@ -131,6 +249,13 @@ def _all_suspended(conn: Connection, keys: Collection[Key]) -> set[Key]:
     pairs_of = ledger.pairs(conn, keys)
     closed = ledger.suspended_parts(conn, {claimant for _, claimant in pairs_of})
     return set(keys) - {key for key, claimant in pairs_of if claimant not in closed}
+
+
+def _remade(row: Any, item: Item) -> bool:
+    """Return True if an object is to be made, and not by the first step that claimed it, which has
+    kept its place in the order."""
+    again = item.generation > 1 and not item.settled and item.open
+    return again and not (row.state or {}).get("present")
 
 
 def _item(row: Any, held: tuple[Claim, ...], *, awaited: bool) -> Item:

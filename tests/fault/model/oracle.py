@@ -97,8 +97,8 @@ class Oracle:
         later = self.log[self.log.index(taken_by) + 1 :] if taken_by in self.log else []
         if any(pair in ask.parts or _within(pair[1], ask.subject) for ask in later):
             return False
-        said = [ask.parts[pair] for ask in self.log if ask.running and pair in ask.parts]
-        return pair[0] not in self.had and any(not part.over for part in said)
+        said = [ask for ask in self.log if ask.running and pair in ask.parts]
+        return pair[0] not in self.had and any(_awaits(ask, pair) for ask in said)
 
     def release(self, ask: Ask) -> None:
         """Let a held request go on."""
@@ -312,6 +312,14 @@ class Oracle:
                     part.begun = self._clock
 
 
+def _awaits(ask: Ask, pair: Pair) -> bool:
+    """Return True if a part of a request is not over, or one that begins after it is not."""
+    if not ask.parts[pair].over:
+        return True
+    later = [part for part in ask.parts.values() if pair[0] in part.after]
+    return not ask.ended() and any(not part.over for part in later)
+
+
 def _within(claimant: str, subject: str) -> bool:
     return claimant == subject or claimant.startswith(subject + "/")
 
@@ -322,7 +330,9 @@ def _needs(key: str) -> tuple[str, ...]:
         return (f"ad/account/{names[0]}",)
     if kind == "member":
         return (f"groups/group/{names[0]}", f"ad/account/{names[1]}")
-    return (f"slurm/account/{names[0]}",) if kind == "assoc" else ()
+    if kind == "assoc":
+        return (f"slurm/account/{names[0]}", f"lds/account/{names[1]}")
+    return ()
 
 
 # What requests of each kind ask for.
