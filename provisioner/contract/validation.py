@@ -64,7 +64,7 @@ _OWN = ("value_error", "assertion_error")
 _MEMBER = re.compile(r".*\[.*|constrained-\w+|str|int|float|bool|none|list|KnownAfter")
 """Parts of pydantic's locations that stand for the members of a union."""
 
-_LONGEST = 80
+LONGEST = 80
 """The most characters of a value that a message repeats."""
 
 
@@ -143,7 +143,7 @@ def _wrong(loc: Loc, detail: Any) -> Wrong:
     if name in _OWN:
         text = str(detail["msg"]).partition(", ")[2]
         message, _, expected = text.partition("; expected ")
-        if isinstance(value, str) and len(value) < _LONGEST and repr(value) not in message:
+        if isinstance(value, str) and len(value) < LONGEST and repr(value) not in message:
             message = f"{value!r}: {message}"
         return Wrong(loc, "value", message, expected)
     if name in _LIMITS:
@@ -160,7 +160,7 @@ def _wrong(loc: Loc, detail: Any) -> Wrong:
 def _shown(detail: Any, text: str) -> str:
     """Return a message with the value in front, if the value is a short scalar."""
     value = detail.get("input")
-    plain = isinstance(value, str | int | float) and len(str(value)) < _LONGEST
+    plain = isinstance(value, str | int | float) and len(str(value)) < LONGEST
     return f"{value!r} {text}" if plain else text
 
 

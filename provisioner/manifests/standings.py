@@ -31,10 +31,11 @@ def of(
     held = claiming.claims_of(conn, subjects)
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
-    said: dict[str, tuple[RequestId, ...]] = {}
+    said: dict[str, list[RequestId]] = {folded(subject): [] for subject in subjects}
     for request, subject in history.asked_since(conn, writer, moment.least):
-        if moment.is_later(request) and moment.followed.get(request) != moment.id:
-            said[subject] = (*said.get(subject, ()), request)
+        later = moment.is_later(request) and moment.followed.get(request) != moment.id
+        if later and subject in said:
+            said[subject].append(request)
     asking = askers.of(conn, subjects)
     left_out = {
         suspension.subject
@@ -61,7 +62,7 @@ def of(
             ends.get(subject),
             subject in left_out,
             asking[subject],
-            said.get(folded(subject), ()),
+            tuple(said[folded(subject)]),
         )
         for subject, some in held.items()
     }

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from provisioner.journal import audit, journal
+from provisioner.journal.dialect import chunks
 from provisioner.journal.persons import closed
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
@@ -47,9 +48,6 @@ _CLOSED = ("failed", "done")
 
 _DETAILED = (*ENDED, RequestState.DEFERRED)
 """States in which results and receipts tell of each step."""
-
-_FIXING = (RequestState.DONE, RequestState.REFUSED)
-"""States of a request that ends the wait of others: it put them right, or is the same file."""
 
 _UNFLUSHED = 600.0
 """Seconds before the newest event in which writes may be lost after a power cut. Linux keeps
@@ -104,10 +102,16 @@ class Finisher:
         if not ids:
             return failed
         with self._journal.reading() as conn:
+            fixed = set(replaced.fixed_by(conn, ids)).difference(ids)
+        # First, as they are not found again after a kill; in portions, as one can fix very many.
+        for some in chunks(fixed):
+            failed += self._settle_some(some)
+        return failed + self._settle_some(ids)
+
+    def _settle_some(self, ids: Collection[RequestId]) -> list[RequestId]:
+        failed: list[RequestId] = []
+        with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
-            over = [ulid for ulid, record in loaded.items() if record.state in _FIXING]
-            fixed = [ulid for ulid in replaced.fixed_by(conn, over) if ulid not in loaded]
-            loaded.update(request_rows.load(conn, fixed))
             detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
             told = telling.read(conn, loaded, steps)

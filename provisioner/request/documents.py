@@ -20,6 +20,8 @@ from typing import Any
 import yaml
 
 from provisioner.contract import InvalidRequest
+from provisioner.contract.texts import phrase
+from provisioner.contract.validation import LONGEST
 from provisioner.request import encodings, syntax
 from provisioner.request.places import MOST, Path, Problem, advised, dotted, in_order
 
@@ -181,7 +183,7 @@ _ENDS = {yaml.MappingEndEvent, yaml.SequenceEndEvent}
 
 def _check_tag(tag: str | None, line: int) -> None:
     if tag is not None and tag != "!":
-        raise _refuse(line, f"tag {tag}", "no tags: every value is text")
+        raise _refuse(line, f"tag {phrase(tag, LONGEST)}", "no tags: every value is text")
 
 
 class _Builder:
@@ -211,7 +213,7 @@ class _Builder:
                 if documents > 1:
                     raise _refuse(line, "a second document begins", "one")
             elif kind is yaml.AliasEvent:
-                raise _refuse(line, f"alias *{event.anchor}", "no aliases")
+                raise _refuse(line, f"alias *{phrase(event.anchor, LONGEST)}", "no aliases")
             elif kind is yaml.StreamEndEvent:
                 break
             if count == EVENTS:
@@ -337,11 +339,18 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-@lru_cache(maxsize=4096)
 def _string(value: str) -> str:
+    # A long one does not come again, and thousands of them would fill the memory.
+    return _known(value) if len(value) <= KEY else _written(value)
+
+
+def _written(value: str) -> str:
     if _PLAIN.match(value) and value.lower() not in _RESERVED:
         return value
     return _NOT_ASCII.sub(_escaped, _quoted(value))
+
+
+_known = lru_cache(maxsize=4096)(_written)
 
 
 def _scalar(value: object) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from provisioner.contract.validation import Wrong, expected, nearest, wrongs
+from provisioner.contract.texts import phrase
+from provisioner.contract.validation import LONGEST, Wrong, expected, nearest, wrongs
 from provisioner.request import fields
 from provisioner.request.actions import ACTIONS, Envelope
 from provisioner.request.documents import Document, InvalidDocument, Problem, in_order, parse
@@ -150,7 +151,7 @@ def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None
     version = document.value.get("provisioner")
     if version != "1":
         line = document.lines.get(("provisioner",), 1)
-        why = "missing" if version is None else f"version {version!r} is not known"
+        why = "missing" if version is None else f"version {_cut(version)} is not known"
         problems.append(Problem(line, "provisioner", why, "1"))
     action = document.value.get("action")
     if isinstance(action, str) and action in ACTIONS:
@@ -161,8 +162,13 @@ def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None
         return None
     at = document.lines.get(("action",))
     near = nearest(str(action), ACTIONS)
-    problems.append(Problem(at, "action", f"{action!r} is not an action", known, near))
+    problems.append(Problem(at, "action", f"{_cut(action)} is not an action", known, near))
     return ACTIONS.get(near)
+
+
+def _cut(value: object) -> str:
+    """Return a value as a message repeats it: all of it would be kept with each refusal."""
+    return repr(phrase(str(value), LONGEST))
 
 
 def problems_of(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import Connection
 
+from provisioner.journal import dialect
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import UNFIXED
 from provisioner.objects.states import ENDED
+from provisioner.system.ulid import RequestId
 from tests.support.engine_site import Site, allocation, control
 
 WRONG = "provisioner: 1\naction: allocation.provison\n"
@@ -195,3 +199,21 @@ def test_the_statements_use_their_indexes(site: Site) -> None:
     # Of two indexes of subjects SQLite takes either: they were made in no certain order.
     used = ("_unfixed", "(subject=?)", "_unfixed_name (name=?)", "_fixed_by (fixed_by=?)")
     assert all(index in plan for index, plan in zip(used, plans, strict=True)), plans
+
+
+def test_very_many_that_one_puts_right_are_moved_in_portions(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "_CHUNK", 2)
+    for name in ("a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"):
+        failed(site, name)
+    sizes: list[int] = []
+    load = request_rows.load
+
+    def note(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, Record]:
+        sizes.append(len(ids))
+        return load(conn, ids)
+
+    monkeypatch.setattr(request_rows, "load", note)
+    site.request(allocation(1, "ann, bob"), "right.yaml")
+    assert (site.states()["failed"], max(sizes)) == ([], 2)

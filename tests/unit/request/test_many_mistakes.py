@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provisioner.request import fields
+from provisioner.request import documents, fields
 from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import KEY, InvalidDocument, Problem, parse
 from provisioner.request.places import MORE, MOST, Path, in_order
@@ -59,3 +59,26 @@ def test_wrong_entries_are_replaced_by_a_right_one_in_one_pass() -> None:
     assert body is not None
     assert body.model_dump()["project"]["users"] == ("jdoe",) * 101 + ("asmith",)
     assert wrong.times == 0
+
+
+LONG = "x" * 60_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"provisioner: 1\naction: {LONG}\n",
+        f"provisioner: {LONG}\naction: reconcile\n",
+        f"provisioner: !{LONG} 1\n",
+        f"provisioner: *{LONG}\n",
+    ],
+    ids=["action", "version", "tag", "alias"],
+)
+def test_a_message_repeats_the_beginning_of_a_long_value(text: str) -> None:
+    assert max(len(problem.message) for problem in problems(text)) < 150
+
+
+def test_long_texts_are_not_kept_after_they_are_written() -> None:
+    before = documents._known.cache_info().currsize
+    assert documents.dump({"short one": LONG}) == f"short one: {LONG}\n"
+    assert documents._known.cache_info().currsize <= before + 1
