@@ -49,6 +49,9 @@ _DUE = {
 }
 """What is due, by whether it is of one writer, and whether some instances are shut."""
 
+SHARED = 4
+"""How much shorter a batch is that several writers share: each of them waits for all of it."""
+
 _NEXT_WRITER = (
     select(objects.c.writer)
     .where(
@@ -143,9 +146,10 @@ def due(
 ) -> list[Due]:
     """Return the objects of a lane that are due, longest due first.
 
-    If more than `limit` are due, writers take turns: each has as many of the returned ones as the
-    others, or all that is due of theirs. shut: instances that are not asked now; their objects stay
-    due. taken: objects whose results are being recorded, which are left out.
+    If more than `limit` are due, of several writers, a part of `limit` is returned, in turns: each
+    has as many of these as the others, or all that is due of theirs. shut: instances that are not
+    asked now; their objects stay due. taken: objects whose results are being recorded, which are
+    left out.
 
     An object of ours that only waiting steps claim stays as it is, unless all of these claims are
     suspended: who is suspended has no access, whatever waits. It is then as if nobody claimed it.
@@ -164,6 +168,7 @@ def due(
             for writer in writers
         ]
         rows = in_turns([row for row in some if row.key not in taken] for some in mine)
+        limit = min(limit, max(-(-limit // SHARED), len(writers)))
     rows = [row for row in rows if row.key not in taken][:limit]
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
