@@ -11,12 +11,12 @@ import contextlib
 import smtplib
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 
 from provisioner.config.notify import MailConfig
+from provisioner.system.deadlines import within
 
 
 class Away(Exception):
@@ -51,10 +51,10 @@ class Post:
             return
         server = self._client()
         try:
-            with self._away(), _bounded(server, self.settings.total):
+            with self._away(), within(self.settings.total, lambda: server.sock):
                 self._greet(server)
             yield Session(self.settings, server)
-            with _bounded(server, self.settings.timeout), contextlib.suppress(Exception):
+            with within(self.settings.timeout, lambda: server.sock), contextlib.suppress(Exception):
                 server.quit()
         finally:
             server.close()
@@ -109,7 +109,8 @@ class Session:
             self._write(mail)
             return
         try:
-            with _bounded(self.server, self.settings.total):
+            server = self.server
+            with within(self.settings.total, lambda: server.sock):
                 self.server.send_message(mail, self.settings.sender, [to])
         except smtplib.SMTPRecipientsRefused as error:
             code, text = error.recipients[to]
@@ -133,30 +134,6 @@ class Session:
             made.replace(path)
         except OSError as error:
             raise Away(f"{directory}: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _bounded(server: smtplib.SMTP, seconds: float) -> Iterator[None]:
-    """Cut the connection after some seconds, however often the server says something."""
-    over = threading.Event()
-
-    def cut() -> None:
-        over.set()
-        with contextlib.suppress(Exception):
-            if server.sock is not None:
-                server.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if over.is_set():
-            raise TimeoutError(f"not done after {seconds:g} s") from error
-        raise
-    finally:
-        timer.cancel()
 
 
 def _rejected(code: int, text: bytes | str) -> Rejected:

@@ -1,6 +1,7 @@
 """The machine: directories, programs, users, identifiers, systemd; nothing of requests."""
 
 __all__ = [
+    "deadlines",
     "directories",
     "disks",
     "locks",

@@ -13,6 +13,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from provisioner.contract import ConfigError, Json, Permanent, Unavailable, Unknown
+from provisioner.system.deadlines import within
 
 API = "/scalemgmt/v2/"
 
@@ -143,17 +145,21 @@ class Gui:
         )
         headers = {"Authorization": self._token(), "Accept": "application/json"}
         text = None if body is None else json.dumps(body)
+        deadline = time.monotonic() + self._timeout
         if text is not None:
             headers["Content-Type"] = "application/json"
         try:
             try:
-                connection.connect()
+                with within(self._timeout, lambda: connection.sock):
+                    connection.connect()
             except OSError as error:
                 raise NotSentError(f"{node}: not connected: {error}") from error
             try:
-                connection.request(method, f"{API}{path}", text, headers)
-                response = connection.getresponse()
-                content = response.read(MOST)
+                connected = connection.sock
+                with within(deadline - time.monotonic(), lambda: connected):
+                    connection.request(method, f"{API}{path}", text, headers)
+                    response = connection.getresponse()
+                    content = response.read(MOST)
             except (OSError, http.client.HTTPException) as error:
                 said = str(error) or type(error).__name__
                 raise NoAnswerError(f"{asked}: no answer: {said}") from error

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from handlers.ldap.directory.answers import (
 from handlers.ldap.directory.settings import DirectorySettings
 from handlers.ldap.directory.text import Entry, any_of, chunks
 from provisioner.contract import Fault, Unavailable, Unknown
+from provisioner.system.deadlines import within
 
 T = TypeVar("T")
 
@@ -76,10 +77,11 @@ class Directory:
             cookie: Any = None
             while True:
                 try:
-                    connection.search(
-                        base, filter, search_scope=scope, attributes=list(attributes),
-                        paged_size=None if scope == "BASE" else PAGE, paged_cookie=cookie,
-                    )  # fmt: skip
+                    with _bounded(self.settings, connection):
+                        connection.search(
+                            base, filter, search_scope=scope, attributes=list(attributes),
+                            paged_size=None if scope == "BASE" else PAGE, paged_cookie=cookie,
+                        )  # fmt: skip
                 except FAILURES as error:
                     self._forget(connection)
                     raise fault_of_read(_at(connection, where), error) from error
@@ -114,9 +116,10 @@ class Directory:
         """Return one entry; None if it does not exist."""
         with self._connection() as connection:
             try:
-                connection.search(
-                    dn, "(objectClass=*)", search_scope="BASE", attributes=list(attributes)
-                )
+                with _bounded(self.settings, connection):
+                    connection.search(
+                        dn, "(objectClass=*)", search_scope="BASE", attributes=list(attributes)
+                    )
             except FAILURES as error:
                 self._forget(connection)
                 raise fault_of_read(_at(connection, f"read {dn}"), error) from error
@@ -167,7 +170,8 @@ class Directory:
     def _write(self, what: str, call: Callable[[Any], object]) -> None:
         with self._connection() as connection:
             try:
-                call(connection)
+                with _bounded(self.settings, connection):
+                    call(connection)
             except FAILURES as error:
                 self._forget(connection)
                 raise fault_of_write(_at(connection, what), error) from error
@@ -264,6 +268,11 @@ class Directory:
 _AWAY = (Unavailable, Unknown)
 
 
+def _bounded(settings: DirectorySettings, connection: Any) -> AbstractContextManager[None]:
+    """Cut a connection after the time of one call: ldap3's own begins anew with each byte."""
+    return within(settings.timeout, lambda: getattr(connection, "socket", None))
+
+
 def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:
     """Connect to one server and bind, TLS first. Raises Unavailable that says what to fix."""
     parts = urlsplit(url)
@@ -279,15 +288,8 @@ def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str])
     except FAILURES as error:
         raise fault_of_read(f"{url}: connect", error) from error
     try:
-        connection.open(read_server_info=False)
-        if settings.tls == "starttls" and not connection.start_tls(read_server_info=False):
-            raise Unavailable(
-                f"{url}: the server refused start_tls: {connection.result.get('description')}",
-                advice="use ldaps, or install a certificate on the server",
-            )
-        if not connection.bind(read_server_info=False):
-            fault = fault_of(f"{url}: bind as {settings.bind_dn!r}", connection.result)
-            raise Unavailable(fault.message if fault else url, advice=fault.advice if fault else "")
+        with _bounded(settings, connection):
+            _begin(connection, settings, url)
     except Unavailable:
         _close(connection)
         raise
@@ -295,6 +297,18 @@ def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str])
         _close(connection)
         raise fault_of_read(f"{url}: connect", error) from error
     return connection
+
+
+def _begin(connection: Any, settings: DirectorySettings, url: str) -> None:
+    connection.open(read_server_info=False)
+    if settings.tls == "starttls" and not connection.start_tls(read_server_info=False):
+        raise Unavailable(
+            f"{url}: the server refused start_tls: {connection.result.get('description')}",
+            advice="use ldaps, or install a certificate on the server",
+        )
+    if not connection.bind(read_server_info=False):
+        fault = fault_of(f"{url}: bind as {settings.bind_dn!r}", connection.result)
+        raise Unavailable(fault.message if fault else url, advice=fault.advice if fault else "")
 
 
 def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:

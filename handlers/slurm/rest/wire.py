@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from handlers.slurm.rest.token import without_name
 from provisioner.contract import ConfigError, Unavailable, Unknown
+from provisioner.system.deadlines import within
 
 MOST: Final = 128 * 1024 * 1024
 """The most bytes of an answer: an association is 3.5 KB of JSON (24.11.5)."""
@@ -60,15 +61,18 @@ class Wire:
         connection = self._connection()
         said = f"slurmrestd ({self.address}) {method} {path}"
         try:
-            connection.connect()
+            with within(self.timeout, lambda: connection.sock):
+                connection.connect()
         except (OSError, http.client.HTTPException) as error:
             raise _away(f"slurmrestd does not answer at {self.address}: {error}") from None
         try:
             text = None if body is None else json.dumps(body).encode()
             target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
-            connection.request(method, target, text, self._headers())
-            response = connection.getresponse()
-            data = _read(response, deadline)
+            headers, connected = self._headers(), connection.sock
+            with within(deadline - time.monotonic(), lambda: connected):
+                connection.request(method, target, text, headers)
+                response = connection.getresponse()
+                data = _read(response)
         except (OSError, http.client.HTTPException) as error:
             # TimeoutError has no words of its own.
             why = str(error) or f"no answer within {self.timeout:g} s"
@@ -114,8 +118,8 @@ class _Unix(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """Return a body. Raises HTTPException if it has too many bytes, and OSError if it is late."""
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Return a body. Raises HTTPException if it has too many bytes, or too few."""
     pieces: list[bytes] = []
     size = 0
     while piece := response.read(_PIECE):
@@ -123,8 +127,6 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
         size += len(piece)
         if size > MOST:
             raise http.client.HTTPException(f"the answer has more than {MOST // 2**20} MiB")
-        if time.monotonic() > deadline:
-            raise TimeoutError
     if response.length:
         raise http.client.HTTPException("the answer was cut off")
     return b"".join(pieces)
