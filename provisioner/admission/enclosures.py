@@ -15,7 +15,7 @@ from typing import Any
 from provisioner.admission.candidates import Candidate, problem_of
 from provisioner.config.keeping import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
-from provisioner.contract.sizes import format_size
+from provisioner.contract.texts import format_size
 from provisioner.policy.review import Review
 from provisioner.policy.writers import Writers
 from provisioner.request import crowds

@@ -5,6 +5,7 @@ Leaves out: how the engine drives a handler (`converge`), and what any backend l
 """
 
 from provisioner.contract.claims import by_age, disagree, given_back, values_by_claimant
+from provisioner.contract.deadlines import cut_after
 from provisioner.contract.handler import (
     ADOPTS,
     CLOSED_HOME,
@@ -121,6 +122,7 @@ __all__ = [
     "adapted",
     "by_age",
     "closed_home",
+    "cut_after",
     "disagree",
     "format_size",
     "given_back",

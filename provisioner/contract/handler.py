@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, Protocol, TypeAlias
 
-from provisioner.contract import faults, sizes, texts, validation
+from provisioner.contract import faults, texts, validation
 
 ConfigError = faults.ConfigError
 Conflict = faults.Conflict
@@ -30,8 +30,8 @@ Wrong = validation.Wrong
 wrongs = validation.wrongs
 """Pydantic's errors as text for people, for a handler that reads its parameters by a model."""
 
-parse_size = sizes.parse_size
-format_size = sizes.format_size
+parse_size = texts.parse_size
+format_size = texts.format_size
 """Sizes as requests and the configuration write them, for a handler's parameters."""
 
 Adapted = texts.Adapted

@@ -13,7 +13,7 @@ from typing import Any
 
 from provisioner.config.notify import Event
 from provisioner.contract import Fault
-from provisioner.contract.sizes import format_size
+from provisioner.contract.texts import format_size
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import known, rights
 from provisioner.journal.outbox.shelf import Shelf

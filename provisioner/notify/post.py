@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 
 from provisioner.config.notify import MailConfig
-from provisioner.system.deadlines import within
+from provisioner.contract import cut_after
 
 
 class Away(Exception):
@@ -51,10 +51,13 @@ class Post:
             return
         server = self._client()
         try:
-            with self._away(), within(self.settings.total, lambda: server.sock):
+            with self._away(), cut_after(self.settings.total, lambda: server.sock):
                 self._greet(server)
             yield Session(self.settings, server)
-            with within(self.settings.timeout, lambda: server.sock), contextlib.suppress(Exception):
+            with (
+                cut_after(self.settings.timeout, lambda: server.sock),
+                contextlib.suppress(Exception),
+            ):
                 server.quit()
         finally:
             server.close()
@@ -110,7 +113,7 @@ class Session:
             return
         try:
             server = self.server
-            with within(self.settings.total, lambda: server.sock):
+            with cut_after(self.settings.total, lambda: server.sock):
                 self.server.send_message(mail, self.settings.sender, [to])
         except smtplib.SMTPRecipientsRefused as error:
             code, text = error.recipients[to]

@@ -15,7 +15,7 @@ from typing import Any
 
 from provisioner.config.policy import RuleConfig
 from provisioner.contract import Key, split_key
-from provisioner.contract.sizes import format_size
+from provisioner.contract.texts import format_size
 from provisioner.policy.persons import account
 from provisioner.request.request import Request
 from provisioner.system.ulid import RequestId

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from provisioner.contract import texts
-from provisioner.contract.sizes import parse_size
+from provisioner.contract.texts import parse_size
 
 
 def _matches(pattern: str, what: str) -> Any:

@@ -1,7 +1,6 @@
 """The machine: directories, programs, users, identifiers, systemd; nothing of requests."""
 
 __all__ = [
-    "deadlines",
     "directories",
     "disks",
     "locks",

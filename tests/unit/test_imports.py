@@ -363,7 +363,7 @@ def test_the_plugin_takes_of_the_engine_what_any_writer_needs(path: Path) -> Non
         if name.startswith("provisioner.") and not name.startswith("provisioner.coldfront")
     }
     assert used <= {
-        "contract", "contract.sizes", "contract.texts", "outcome.offer", "outcome.receipts",
+        "contract", "contract.texts", "outcome.offer", "outcome.receipts",
         "policy.protected", "request.actions", "request.documents", "request.values",
         "spool.submission", "spool.submit", "system.users",
     }  # fmt: skip

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from provisioner.contract import ConfigError, Json, Permanent, Unavailable, Unknown
-from provisioner.system.deadlines import within
+from provisioner.contract import ConfigError, Json, Permanent, Unavailable, Unknown, cut_after
 
 API = "/scalemgmt/v2/"
 
@@ -150,13 +149,13 @@ class Gui:
             headers["Content-Type"] = "application/json"
         try:
             try:
-                with within(self._timeout, lambda: connection.sock):
+                with cut_after(self._timeout, lambda: connection.sock):
                     connection.connect()
             except OSError as error:
                 raise NotSentError(f"{node}: not connected: {error}") from error
             try:
                 connected = connection.sock
-                with within(deadline - time.monotonic(), lambda: connected):
+                with cut_after(deadline - time.monotonic(), lambda: connected):
                     connection.request(method, f"{API}{path}", text, headers)
                     response = connection.getresponse()
                     content = response.read(MOST)

@@ -31,8 +31,7 @@ from handlers.ldap.directory.answers import (
 )
 from handlers.ldap.directory.settings import DirectorySettings
 from handlers.ldap.directory.text import Entry, any_of, chunks
-from provisioner.contract import Fault, Unavailable, Unknown
-from provisioner.system.deadlines import within
+from provisioner.contract import Fault, Unavailable, Unknown, cut_after
 
 T = TypeVar("T")
 
@@ -270,7 +269,7 @@ _AWAY = (Unavailable, Unknown)
 
 def _bounded(settings: DirectorySettings, connection: Any) -> AbstractContextManager[None]:
     """Cut a connection after the time of one call: ldap3's own begins anew with each byte."""
-    return within(settings.timeout, lambda: getattr(connection, "socket", None))
+    return cut_after(settings.timeout, lambda: getattr(connection, "socket", None))
 
 
 def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:

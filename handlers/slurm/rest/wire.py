@@ -20,8 +20,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from handlers.slurm.rest.token import without_name
-from provisioner.contract import ConfigError, Unavailable, Unknown
-from provisioner.system.deadlines import within
+from provisioner.contract import ConfigError, Unavailable, Unknown, cut_after
 
 MOST: Final = 128 * 1024 * 1024
 """The most bytes of an answer: an association is 3.5 KB of JSON (24.11.5)."""
@@ -61,7 +60,7 @@ class Wire:
         connection = self._connection()
         said = f"slurmrestd ({self.address}) {method} {path}"
         try:
-            with within(self.timeout, lambda: connection.sock):
+            with cut_after(self.timeout, lambda: connection.sock):
                 connection.connect()
         except (OSError, http.client.HTTPException) as error:
             raise _away(f"slurmrestd does not answer at {self.address}: {error}") from None
@@ -69,7 +68,7 @@ class Wire:
             text = None if body is None else json.dumps(body).encode()
             target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
             headers, connected = self._headers(), connection.sock
-            with within(deadline - time.monotonic(), lambda: connected):
+            with cut_after(deadline - time.monotonic(), lambda: connected):
                 connection.request(method, target, text, headers)
                 response = connection.getresponse()
                 data = _read(response)

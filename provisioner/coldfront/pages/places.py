@@ -15,7 +15,7 @@ from typing import Any
 from provisioner.coldfront.answering import answers
 from provisioner.coldfront.asking import earlier, mapping
 from provisioner.coldfront.models import Request
-from provisioner.contract.sizes import parse_size
+from provisioner.contract.texts import parse_size
 
 _PREFIXES = "KMGTPE"
 

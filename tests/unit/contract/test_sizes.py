@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.contract.sizes import format_size, parse_size
+from provisioner.contract.texts import format_size, parse_size
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 A socket's own timeout begins anew with each byte, so that an answer that trickles has no end.
 Promises: a cut comes less than a second late; one thread serves all connections, and waits while
-none is used. Leaves out: what its user makes of the error, and programs (`process`).
+none is used. Leaves out: what its user makes of the error, and programs (`Run`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _WATCH = _Watch()
 
 
 @contextlib.contextmanager
-def within(seconds: float, connected: Callable[[], socket.socket | None]) -> Iterator[None]:
+def cut_after(seconds: float, connected: Callable[[], socket.socket | None]) -> Iterator[None]:
     """Cut a connection after some seconds. Raises TimeoutError then, whatever its user makes of it.
 
     connected: returns the socket, None while there is none; it is called by another thread.

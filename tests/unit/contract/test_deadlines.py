@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from provisioner.system.deadlines import within
+from provisioner.contract import cut_after
 from tests.support.trickle import always, trickling
 
 
@@ -26,13 +26,16 @@ def test_who_reads_without_end_is_told_that_the_time_is_over() -> None:
         socket.create_connection(("127.0.0.1", port)) as one,
     ):
         one.sendall(b"hello")
-        with pytest.raises(TimeoutError, match=r"not done after 0\.1 s"), within(0.1, lambda: one):
+        with (
+            pytest.raises(TimeoutError, match=r"not done after 0\.1 s"),
+            cut_after(0.1, lambda: one),
+        ):
             read_all(one)
 
 
 def test_what_is_done_in_time_stays_connected(pair: tuple[socket.socket, socket.socket]) -> None:
     one, other = pair
-    with within(0.1, lambda: one):
+    with cut_after(0.1, lambda: one):
         other.sendall(b"answer")
         assert one.recv(100) == b"answer"
     time.sleep(1.2)  # two looks of the one who cuts
@@ -43,10 +46,10 @@ def test_what_is_done_in_time_stays_connected(pair: tuple[socket.socket, socket.
 def test_an_error_within_the_time_stays_what_it_is(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    with pytest.raises(ValueError, match="mine"), within(10, lambda: pair[0]):
+    with pytest.raises(ValueError, match="mine"), cut_after(10, lambda: pair[0]):
         raise ValueError("mine")
 
 
 def test_a_connection_that_was_never_made_ends_all_the_same() -> None:
-    with pytest.raises(TimeoutError), within(0, lambda: None):
+    with pytest.raises(TimeoutError), cut_after(0, lambda: None):
         time.sleep(1.2)
