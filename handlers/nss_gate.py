@@ -9,8 +9,10 @@ when the host gives the id to the expected name first.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -59,6 +61,14 @@ class Lines:
     unanswered: frozenset[str] = frozenset()
 
 
+MOMENT = 0.25
+"""Seconds after its question for which an early answer serves: recording takes a hundredth."""
+
+States = Mapping[Key, State | Fault]
+
+Ask = Callable[[Sequence[str], Sequence[str]], Lines]
+
+
 class Settings(BaseModel):
     """How the gate looks up names."""
 
@@ -93,6 +103,60 @@ class Params(BaseModel):
     gid: LateId | None = Field(None, description="the id that the group must have; beside `group`")
 
 
+class Early:
+    """States that were read before they were wanted, while a step is recorded; for any thread.
+
+    A state is handed out once, within a moment of its question, and only of what resolves: anything
+    else is asked for again. One question is on its way at a time; what should be asked again
+    meanwhile is not handed out, as it may have changed.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Condition()
+        self._asked: frozenset[Key] = frozenset()
+        self._at = 0.0
+        self._open = False
+        self._seen: States = {}
+
+    def ask(self, keys: Collection[Key], look: Callable[[], States]) -> None:
+        """Look in a thread of its own, unless one looks already. What it raises is not told."""
+        with self._turn:
+            if self._open:
+                self._asked -= set(keys)
+                return
+            self._asked, self._at, self._seen = frozenset(keys), time.monotonic(), {}
+            try:
+                threading.Thread(target=self._run, args=[look], daemon=True).start()
+            except RuntimeError:  # a host without a thread left
+                return
+            self._open = True
+
+    def take(self, keys: Collection[Key]) -> dict[Key, State]:
+        """Return states of some objects, and forget them; what is being asked is waited for."""
+        with self._turn:
+            if self._asked.isdisjoint(keys):
+                return {}
+            until = self._at + MOMENT
+            self._turn.wait_for(lambda: not self._open, max(0.0, until - time.monotonic()))
+            wanted = self._asked.intersection(keys)
+            seen, self._asked, self._seen = self._seen, frozenset(), {}
+            if time.monotonic() > until:
+                return {}
+        return {
+            key: state
+            for key, state in seen.items()
+            if key in wanted and not isinstance(state, Fault) and state["present"]
+        }
+
+    def _run(self, look: Callable[[], States]) -> None:
+        seen: States = {}
+        with contextlib.suppress(Exception):  # whoever wants it asks again, and hears that
+            seen = look()
+        with self._turn:
+            self._seen, self._open = seen, False
+            self._turn.notify_all()
+
+
 class NssGate:
     """The handler of one way to look up names."""
 
@@ -102,6 +166,7 @@ class NssGate:
         self._settings = settings
         self._at_once = _AT_ONCE
         self._flushed = ""
+        self._early = Early()
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         parsed = read_params(Params, params)
@@ -132,12 +197,22 @@ class NssGate:
     def prior(self, key: Key, state: State) -> State | None:
         return None
 
+    def look_ahead(self, keys: Collection[Key]) -> None:
+        """Look up names that were just made; the command that refreshes caches is not run."""
+        self._early.ask(keys, lambda: self._looked(keys, self._lines))
+
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        known = self._early.take(keys)
+        left = [key for key in keys if key not in known]
+        return {**known, **(self._looked(left, self._ask) if left else {})}
+
+    def _looked(self, keys: Collection[Key], ask: Ask) -> Mapping[Key, State | Fault]:
+        """Look names up. ask: returns the lines of names."""
         states: dict[Key, State | Fault] = {}
         for kind, argv in (("user", self._settings.passwd), ("group", self._settings.group)):
             names = {split_key(key)[2]: key for key in keys if split_key(key)[1] == kind}
             if names:
-                lines = self._ask(argv, sorted(names))
+                lines = ask(argv, sorted(names))
                 faults = {
                     names[name]: _unreadable(argv, line)
                     for name, line in lines.by_name.items()

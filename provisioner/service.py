@@ -24,6 +24,7 @@ from provisioner.admission.reading import Reader
 from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError, Handler
 from provisioner.convergence import threads
+from provisioner.convergence.ahead import Ahead
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.idle.rounds import Rounds
@@ -120,6 +121,7 @@ class Service:
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
         self.idle = Rounds(system, self.courier.address, self.clock.sure)
         self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
+        self.ahead = Ahead(lambda keys: system.look_ahead(keys, self.lanes))
         self.lanes = {n: self._lane(n, some) for n, some in lanes_of(system.handlers).items()}
         self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
         self._woken, self._stopping = threading.Event(), threading.Event()
@@ -133,6 +135,7 @@ class Service:
         system, patience = self._system, self._system.patience.get(name, Patience())
         lane = Lane(name, handlers, self._journal, system.progress, self._drained, patience)
         lane.now, lane.weigh = self.clock.now, Closings(self._journal, system.policy).too_many
+        lane.came = self.ahead.came
         return lane
 
     def wake(self) -> None:
@@ -344,9 +347,10 @@ class Service:
                     self.clerk.announce(requests)
                 case after.WakeLanes():
                     self._wake_lanes()
-                case after.Prepare(keys):
+                case after.Prepare(expected):
+                    self.ahead.expect(expected)
                     threads.wake(self._journal, self._fed)
-                    self._system.prepare(keys, self.lanes)
+                    self._system.prepare(expected, self.lanes)
                 case other:
                     assert_never(other)
 

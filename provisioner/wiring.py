@@ -40,6 +40,7 @@ from provisioner.contract import (
 )
 from provisioner.contract.abilities import (
     Allots,
+    LooksAhead,
     Measures,
     Prepares,
     Remarks,
@@ -123,15 +124,29 @@ class System:
         )
 
     def prepare(self, keys: Iterable[Key], lanes: Mapping[str, Lane]) -> None:
-        """Tell handlers that they are to make some objects soon. A backend whose lane is paused or
-        waits for it is left alone."""
+        """Tell handlers that they are to make some objects soon."""
+        for handler, some in self._at_work(keys, lanes):
+            if able(handler, Prepares):
+                handler.prepare(some)
+
+    def look_ahead(self, keys: Iterable[Key], lanes: Mapping[str, Lane]) -> None:
+        """Let handlers look at objects whose steps begin when what these need is recorded."""
+        for handler, some in self._at_work(keys, lanes):
+            if able(handler, LooksAhead):
+                handler.look_ahead(some)
+
+    def _at_work(
+        self, keys: Iterable[Key], lanes: Mapping[str, Lane]
+    ) -> Iterator[tuple[Handler, list[Key]]]:
+        """Give the handlers of some objects, without those whose lane is paused or waits for its
+        backend, which is left alone."""
         for instance, some in groupby(sorted(keys), lambda key: split_key(key)[0]):
             handler = self.handlers.get(instance)
             if handler is None:
                 continue
             lane = lanes[handler.lane]
-            if able(handler, Prepares) and not (lane.paused or lane.away):
-                handler.prepare(list(some))
+            if not (lane.paused or lane.away):
+                yield handler, list(some)
 
     @property
     def patience(self) -> dict[str, Patience]:

@@ -30,12 +30,18 @@ class Lately(Generic[_Answer]):
     _at: float = 0.0
     _wrote: float = 0.0
     _coming: object = None
+    _wanted: bool = False
     _turn: threading.Condition = field(default_factory=threading.Condition)
 
     def expect(self, asked: object) -> None:
         """Let who takes the answers to these questions wait for them; `arrived` ends that."""
         with self._turn:
-            self._coming = asked
+            self._coming, self._wanted = asked, False
+
+    def unhurried(self, seconds: float) -> None:
+        """Return after a while, or as soon as somebody waits for what is expected."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._wanted, seconds)
 
     def arrived(self, asked: object) -> None:
         """Say that these questions are answered, or will not be."""
@@ -56,6 +62,9 @@ class Lately(Generic[_Answer]):
         Those that are expected are waited for, for a moment.
         """
         with self._turn:
+            if self._coming == asked:
+                self._wanted = True
+                self._turn.notify_all()
             self._turn.wait_for(lambda: self._coming != asked, MOMENT)
             known, answers, at = self._asked, self._answers, self._at
             if known != asked or time.monotonic() - at > MOMENT:

@@ -25,6 +25,10 @@ from handlers.slurm.together import together
 from provisioner.contract import Fault, Finding, Unavailable
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
+_LATER = 0.015
+"""Seconds for which getting ready leaves the processors to the step that comes first: it has begun
+by then, and waits for its backend."""
+
 _VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
 
 
@@ -96,6 +100,7 @@ class Sacctmgr:
 
     def _prepare(self, questions: Sequence[Question]) -> None:
         try:
+            self.lately.unhurried(_LATER)
             with contextlib.suppress(OSError, RuntimeError):
                 if self.spare is not None:
                     self.spare.prepare()

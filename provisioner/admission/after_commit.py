@@ -83,9 +83,10 @@ class WakeLanes:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Tell handlers that they are to make objects soon, after other steps. keys: a few objects."""
+    """Tell handlers that they are to make objects soon, after other steps. after: a few objects,
+    and those that their steps need."""
 
-    keys: frozenset[Key]
+    after: Mapping[Key, frozenset[Key]]
 
 
 AfterCommit = (

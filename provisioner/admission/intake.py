@@ -114,7 +114,6 @@ def _later(
     if len(accepted) > FEW:
         return
     begun = [one for one in candidates if one.submission.ulid in accepted]
-    waiting = [step for one in begun for step in one.planned if steps.waits(step)]
-    keys = frozenset(claim.key for step in waiting for claim in step.claims)
-    if 0 < len(keys) <= FEW:
-        yield Prepare(keys)
+    after = {key: needed for one in begun for key, needed in steps.waiting(one.planned).items()}
+    if 0 < len(after) <= FEW:
+        yield Prepare(after)

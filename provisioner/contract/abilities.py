@@ -363,6 +363,17 @@ class Prepares(Protocol):
 
 
 @runtime_checkable
+class LooksAhead(Protocol):
+    """A handler that may look before its step begins: what that needs was just read back as wanted,
+    and is being recorded."""
+
+    def look_ahead(self, keys: Collection[Key]) -> None:
+        """Begin to look at some objects; reads only. Returns at once, and never raises; may be
+        called by any thread, and for nothing."""
+        ...
+
+
+@runtime_checkable
 class Shuts(Protocol):
     """A handler whose objects can shut people out while they are open, such as by a limit of 0.
 

@@ -14,10 +14,10 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from provisioner.contract import ConfigError, Fault, Handler, NotReady
+from provisioner.contract import ConfigError, Fault, Handler, Key, NotReady
 from provisioner.contract.abilities import OneByOne, Replans, able
 from provisioner.convergence import recording
 from provisioner.convergence.beside import Beside, nothing
@@ -84,6 +84,8 @@ class Lane:
         """Returns the time of day. The service's own first corrects the waits after a jump."""
         self.weigh: Weigh = unweighed
         """Returns why a look may not close objects. The service's own asks policy."""
+        self.came: Callable[[Collection[Key]], None] = lambda keys: None
+        """Hears which of a few objects are as wanted, before that is recorded."""
         self._handlers = handlers
         self._journal = book
         self._progress = progress
@@ -187,6 +189,8 @@ class Lane:
                     break
                 self._results.start()
                 outcomes = self._converge(batch)
+                if len(batch) < FEW:
+                    self.came([one.item.key for one in outcomes if one.fault is None])
                 ended = now + time.monotonic() - began
                 self._results.finish()
                 record = functools.partial(self._hand_on, batch, outcomes, ended)

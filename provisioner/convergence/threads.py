@@ -30,7 +30,7 @@ _AFTER_TROUBLE = 3600.0
 _LAST = 5.0
 """Seconds for which the end waits for a look that is in progress."""
 
-STAND_BACK = 0.01
+STAND_BACK = 0.005
 """Seconds for which a lane leaves the interpreter to others that have more before them: to look a
 name up, to record that, and to begin what waited for it takes as long."""
 

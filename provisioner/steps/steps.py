@@ -51,6 +51,18 @@ def waits(step: Step) -> bool:
     return bool(step.needs or step.late)
 
 
+def waiting(planned: Sequence[Step]) -> dict[Key, frozenset[Key]]:
+    """Return the objects of a request's steps that have to wait, and those of the steps that they
+    need."""
+    keys = {step.name: frozenset(claim.key for claim in step.claims) for step in planned}
+    return {
+        key: frozenset[Key]().union(*(keys.get(name, ()) for name in step.needs))
+        for step in planned
+        if waits(step)
+        for key in keys[step.name]
+    }
+
+
 def rows_of_keys(
     request: RequestId,
     subject: str,

@@ -192,6 +192,25 @@ def test_many_names_are_one_question_for_users_and_one_for_groups_and_so_are_the
     assert (tmp_path / "calls").read_text().split() == ["x", "x", "x"]
 
 
+@pytest.mark.parametrize(("there", "calls"), [(True, 2), (False, 2)])
+def test_who_was_looked_up_ahead_is_asked_for_once_if_they_are_there(
+    ad: Backend, tmp_path: Path, there: bool, calls: int
+) -> None:
+    program = getent.install(tmp_path / "bin", tmp_path / "ad.json")
+    counted = script(tmp_path / "counted", f'echo x >> {tmp_path}/calls; exec {program} "$@"')
+    flush = script(tmp_path / "flush", f"touch {tmp_path}/flushed")
+    gate = gate_of(passwd=[counted, "passwd"], flush=[flush])
+    if there:
+        account(ad, "jdoe", 20001)
+    gate.look_ahead(["names/user/jdoe"])
+    with gate._early._turn:
+        assert gate._early._turn.wait_for(lambda: not gate._early._open, 20)
+    assert not (tmp_path / "flushed").exists()
+    assert (fault_of(gate, {"user": "jdoe"}) is None) == there
+    assert (tmp_path / "flushed").exists() == (not there)
+    assert len((tmp_path / "calls").read_text().split()) == calls
+
+
 def test_a_cache_is_flushed_for_who_was_not_found_and_for_nobody_else(
     ad: Backend, gate: NssGate, tmp_path: Path
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.admission import intake
-from provisioner.convergence.lanes import Lane
+from provisioner.convergence import lanes
+from provisioner.convergence.lanes import Drained, Lane
 from provisioner.spool.submit import drop
+from tests.support import engine_site
 from tests.support.engine_site import Site, allocation
 
 MORE = "first/member/cf/bob"
@@ -59,3 +62,37 @@ def test_a_backend_that_is_left_alone_hears_of_nothing(
 def test_it_hears_of_no_request_that_is_refused(site: Site) -> None:
     site.drop(USER.format(name="No"))
     assert site.second.prepared == []
+
+
+NEEDS = engine_site.CONFIG.replace("handler: second\n", "handler: second\n      needs: [early]\n")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seen"),
+    [("", [[], [["second/account/ann"]]]), ("failed", [[], []]), ("paused", [[], []])],
+)
+def test_a_handler_may_look_while_what_its_step_needs_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, seen: list[list[list[str]]]
+) -> None:
+    site = Site(tmp_path, text=NEEDS)
+    lane, heard = site.service.lanes["first"], [site.second.ahead.copy()]
+    record = lane._record
+
+    def recorded(*given: Any) -> Drained:
+        heard.append(site.second.ahead.copy())
+        return record(*given)
+
+    monkeypatch.setattr(lane, "_record", recorded)
+    site.service.lanes["second"].paused = trouble == "paused"
+    site.first.missing |= {"ann"} if trouble == "failed" else set()
+    site.drop(USER.format(name="ann"))
+    lane.drain()
+    assert heard == seen
+
+
+def test_nobody_looks_ahead_of_a_crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, text=NEEDS)
+    monkeypatch.setattr(lanes, "FEW", 1)
+    site.drop(USER.format(name="ann"))
+    site.service.lanes["first"].drain()
+    assert site.second.ahead == []

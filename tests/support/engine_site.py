@@ -53,6 +53,7 @@ class Backend:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[list[Change]] = field(default_factory=list)
     prepared: list[list[Key]] = field(default_factory=list)
+    ahead: list[list[Key]] = field(default_factory=list)
     questions: int = 0
     away: bool = False
     lane: str = ""
@@ -76,6 +77,9 @@ class Accounts:
 
     def prepare(self, keys: Collection[Key]) -> None:
         self.backend.prepared.append(sorted(keys))
+
+    def look_ahead(self, keys: Collection[Key]) -> None:
+        self.backend.ahead.append(sorted(keys))
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         for name in ("account", "user"):

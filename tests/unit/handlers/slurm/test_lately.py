@@ -45,6 +45,20 @@ def test_those_that_are_expected_are_waited_for() -> None:
         assert one.take(["who?"]) == ["ann"]
 
 
+def test_who_is_unhurried_begins_when_somebody_waits() -> None:
+    one: Lately[str] = Lately()
+    one.expect(["who?"])
+
+    def answer() -> None:
+        one.unhurried(3600.0)
+        one.keep(["who?"], ["ann"], time.monotonic())
+        one.arrived(["who?"])
+
+    threading.Thread(target=answer, daemon=True).start()
+    assert one.take(["what?"]) is None
+    assert one.take(["who?"]) == ["ann"]
+
+
 @pytest.mark.parametrize("expected", [["what?"], None])
 def test_no_others_are(expected: list[str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     one: Lately[str] = Lately()
