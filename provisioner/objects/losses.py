@@ -105,8 +105,9 @@ def shutting(
     now: the present claims on objects; allowed: what happens to these in any case.
     """
     fresh: dict[Key, list[Claim]] = {}
+    here = {(key, claim.claimant) for key, claims in now.items() for claim in claims}
     for (key, claimant), want in shift.coming.items():
-        if key in now and want is not None and all(claimant != c.claimant for c in now[key]):
+        if key in now and want is not None and (key, claimant) not in here:
             fresh.setdefault(key, []).append(Claim(claimant, want, order=_NEWEST))
     shutting = set()
     for key, claims in now.items():

@@ -248,6 +248,22 @@ def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
     ]
 
 
+class Parts:
+    """The parts of one request by user: each of thousands of users may have one of each step."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        each = {part.name for part in parts if part.user}
+        self._of: dict[str, list[tuple[int, Part]]] = {}
+        for number, part in enumerate(parts):
+            if part.user or part.name not in each:
+                self._of.setdefault(part.user, []).append((number, part))
+
+    def of(self, user: str) -> list[Part]:
+        """Return the parts that `stand` and `own_parts` look at for a user, in their order."""
+        mine = [*self._of.get("", ()), *self._of.get(user, ())]
+        return [part for _, part in sorted(mine, key=lambda numbered: numbered[0])]
+
+
 def worst(stands: Iterable[Stand]) -> Stand:
     """Return the status that matters most: failed, waiting, closed, ready."""
     ordered = [FAILED, WAITING, CLOSED, READY]

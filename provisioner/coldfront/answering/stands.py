@@ -58,6 +58,7 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
     people = _people({name for names in users.values() for name in names})
     access = _access(rows)
     parts = _parts([*rows, *people.values(), *access.values()], done=done)
+    by_user = {number: answers.Parts(some) for number, some in parts.items()}
     standings: dict[tuple[int, str], UserStand] = {}
     for row in rows:
         moved = access.get(row.allocation)
@@ -65,10 +66,9 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
         shut = moved if of_access is _SHUT else None
         for user in users[row.pk]:
             requests = [request for request in (row, people.get(user)) if request is not None]
+            mine = {r.pk: by_user[r.pk].of(user) if r.pk in by_user else [] for r in requests}
             each = {
-                request.pk: answers.stand(
-                    user, request.state, parts.get(request.pk, ()), [request.error]
-                )
+                request.pk: answers.stand(user, request.state, mine[request.pk], [request.error])
                 for request in requests
             }
             stand = answers.worst(each.values())
@@ -76,7 +76,7 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
             own = [
                 _shown(part, closed=shut is not None and request is row)
                 for request in reversed(requests)
-                for part in answers.own_parts(user, parts.get(request.pk, ()))
+                for part in answers.own_parts(user, mine[request.pk])
             ]
             moving = None
             if moved is not None and (_closes(moved) or _worse(of_access, stand)):

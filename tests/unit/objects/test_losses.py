@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from provisioner.objects.losses import losing, people_of
+from provisioner.contract import Claim
+from provisioner.objects.losses import Nature, Shift, losing, people_of, shutting
 
 ANN, BOB = "user:ann", "user:bob"
 OF_ANN, OF_BOB = f"allocation:1/{ANN}", f"allocation:1/{BOB}"
@@ -49,3 +52,20 @@ def test_who_has_a_thing_now_and_has_it_from_nobody_afterwards_loses_something(
 def test_the_people_of_a_subject_are_those_whom_its_claims_are_for() -> None:
     claims = [("a/group/cf", "project:CF"), ("a/member/cf/ann", OF_ANN), ("a/account/bob", BOB)]
     assert people_of(claims) == {"allocation:1": {ANN}, BOB: {BOB}}
+
+
+class Walked(list[Claim]):
+    """Claims that count how often somebody goes through them."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Claim]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_the_claims_on_an_object_are_not_searched_for_each_that_comes() -> None:
+    claims = Walked([Claim(f"allocation:1/user:u{number}", {}) for number in range(40)])
+    coming = {("a/all", f"allocation:{n % 2 + 1}/user:u{n}"): {"x": n} for n in range(40)}
+    assert shutting({"a/all": claims}, Shift(), Shift(coming=coming), Nature()) == set()
+    assert claims.times < 5

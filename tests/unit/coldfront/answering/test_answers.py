@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 
 from provisioner.coldfront.answering.answers import (
+    CLOSED,
     FAILED,
+    LEFT_OUT,
     READY,
+    SHUT,
     TAKE_OVER,
     WAITING,
     Answer,
     Part,
+    Parts,
     Stand,
     Use,
+    own_parts,
     read,
     stand,
     use,
@@ -109,6 +114,24 @@ def test_a_user_stands_as_their_own_parts_do(
 ) -> None:
     answer = receipt(state, *steps)
     assert stand(user, answer.state, answer.parts, answer.problems) == expected
+
+
+OF_MANY = (
+    Part("account", "ad", "done"),
+    Part("users", "slurm", "due"),
+    *(Part("users", "slurm", "due", f"u{number}") for number in range(50)),
+    Part("disk", "gpfs", "failed", message="full"),
+    Part(LEFT_OUT, "", "failed", "u7", "the name is protected"),
+    Part(SHUT, "", CLOSED, "u8", "suspended (debt)"),
+)
+
+
+@pytest.mark.parametrize("user", ["u1", "u7", "u8", "u49", "nobody"])
+def test_a_user_among_many_stands_as_by_the_parts_of_all(user: str) -> None:
+    mine = Parts(OF_MANY).of(user)
+    assert len(mine) <= 4
+    assert stand(user, "failed", mine) == stand(user, "failed", OF_MANY)
+    assert own_parts(user, mine) == own_parts(user, OF_MANY)
 
 
 def test_what_the_service_only_observes_is_still_to_come() -> None:
