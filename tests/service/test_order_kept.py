@@ -38,6 +38,12 @@ def comes(site: Site) -> None:
         site.drain()
 
 
+def away(site: Site) -> None:
+    """Let the first backend answer no more, and its lane not wait for it."""
+    site.first.away = True
+    site.service.lanes["first"]._moment = 0.001
+
+
 @pytest.mark.parametrize("closed", ["allocation", "user"])
 def test_a_resume_lets_nobody_in_who_is_not_known_yet(site: Site, closed: str) -> None:
     def ask(verb: str) -> str:
@@ -94,8 +100,10 @@ def test_what_one_handler_makes_in_order_comes_back_at_the_first_try(tmp_path: P
 
 def test_who_may_come_in_for_another_allocation_waits_for_nothing(site: Site) -> None:
     site.request(allocation(1, verb="suspend"), "suspend.yaml")
+    away(site)
     site.request(membership(2, "ghost", "add"), "other.yaml")
     site.request(allocation(1, verb="resume"), "resume.yaml")
+    site.back(site.first)
     assert members(site) == {"ann", "ghost"}
 
 
@@ -112,8 +120,7 @@ def test_a_resume_that_waited_too_long_fails_and_names_what_was_not_ready(site: 
 
 
 def test_a_cancelled_suspension_lets_nobody_in_who_is_not_known_yet(site: Site) -> None:
-    site.first.away = True
-    site.service.lanes["first"]._moment = 0.001
+    away(site)
     site.request(allocation(1, verb="suspend"), "suspend.yaml")
     site.request(control("request.cancel", asked(site, "suspend.yaml")), "cancel.yaml")
     site.back(site.first)
