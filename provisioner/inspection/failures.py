@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from provisioner.admission.admission import ALARM
@@ -28,6 +28,13 @@ from provisioner.request.subjects import Glimpse
 
 MOST = 100_000
 """The most failed or refused requests that are looked at, the oldest first."""
+
+TEXTS = 64 * 1024 * 1024
+"""About how many bytes of their texts and problems are kept meanwhile: a writer may leave any
+number of large files."""
+
+_EACH = 500
+"""About how many bytes a problem takes."""
 
 CONTROLS = ("request.", "lane.", "journal.")
 """How actions begin that steer other requests, a lane or the journal."""
@@ -137,13 +144,20 @@ class Cause:
 
 def unfixed(conn: Connection) -> list[Failure]:
     """Return the failures that still need a person, oldest first."""
-    records = [
-        record for record in replaced.unfixed(conn, MOST) if not record.action.startswith(CONTROLS)
-    ]
+    records = [record for record in _looked_at(conn) if not record.action.startswith(CONTROLS)]
     ids = [record.id for record in records]
     steps = step_rows.steps_of(conn, ids)
     by_policy = set(event_rows.with_event(conn, ids, ALARM))
     return [failure_of(r, steps[r.id], by_policy=r.id in by_policy) for r in records]
+
+
+def _looked_at(conn: Connection) -> Iterator[Record]:
+    """Yield what failed. Of more than there is room for, only the first problem is kept."""
+    room = TEXTS
+    for record in replaced.unfixed(conn, MOST):
+        problems = record.problems or []
+        room -= len(record.body) + _EACH * len(problems)
+        yield record if room >= 0 else replace(record, body=b"", problems=problems[:1] or None)
 
 
 def failure_of(record: Record, steps: Sequence[StepRecord], *, by_policy: bool) -> Failure:
@@ -213,10 +227,15 @@ _SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@=]\S*|\b\S*\d\S*")
 """What differs between messages of one cause: what is quoted, paths and keys, numbers."""
 
 
+_SHAPED = 500
+"""How many characters of a message tell its cause."""
+
+
 def _shape(record: Record, message: str) -> str:
     """Return a message without what is specific to one request."""
     names = re.split(r"[:/]", record.subject)[1:]
-    text = _SPECIFIC.sub("...", _GIVEN_UP.sub("", message))
+    # The beginning tells one cause from another; to look for numbers in a long word takes long.
+    text = _SPECIFIC.sub("...", _GIVEN_UP.sub("", message)[:_SHAPED])
     for name in names:
         text = re.sub(rf"\b{re.escape(name)}\b", "...", text)
     return text

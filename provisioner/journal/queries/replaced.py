@@ -305,14 +305,14 @@ def _named(conn: Connection, replaces: Mapping[RequestId, RequestId]) -> dict[Re
     return named
 
 
-def unfixed(conn: Connection, limit: int) -> list[Record]:
-    """List the requests that failed or were refused, and that nothing has put right; oldest first.
+def unfixed(conn: Connection, limit: int) -> Iterator[Record]:
+    """Yield the requests that failed or were refused, and that nothing has put right; oldest first.
 
     Those whose file went through staging again are not among them: the new request counts.
     """
     statement = select(requests).where(UNFIXED, requests.c.fixed_by.is_(None))
     rows = conn.execute(statement.order_by(requests.c.id).limit(limit))
-    return [Record.from_row(row) for row in rows]
+    yield from map(Record.from_row, rows)
 
 
 _FIXED_BY = select(requests.c.id).where(
