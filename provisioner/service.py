@@ -69,9 +69,6 @@ TURN = 2.0
 """Seconds of accepting after which what else was taken goes back to staging, but one file of each
 owner who had no turn yet. A request of 64 KiB can take seconds."""
 
-LATER = 0.5
-"""Seconds between looks for requests whose time has come."""
-
 SWEEP = 2.0
 """Seconds between sweeps of staging when no event comes."""
 
@@ -125,7 +122,7 @@ class Service:
         self.lanes = {n: self._lane(n, some) for n, some in lanes_of(system.handlers).items()}
         self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
         self._woken, self._stopping = threading.Event(), threading.Event()
-        self._company_until = self._look_later = 0.0
+        self._company_until = 0.0
         self._alive: Callable[[], None] = lambda: None
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
@@ -246,7 +243,7 @@ class Service:
     def take(self) -> int:
         """Sweep staging once and accept what is there; do a portion of a manifest.
 
-        Return the number of names seen, plus 1 if there was a portion.
+        Return the number of names seen, plus 1 if there was a portion, and 1 if more has come due.
         """
         if not self.copier.admits():
             self._wake_lanes()
@@ -257,17 +254,17 @@ class Service:
         self._company_until = self._company_until or now + COMPANY
         try:
             self._take_and_admit(names)
-            if now >= self._look_later:  # after the files: whoever drops one waits for it
-                self._look_later = now + LATER
-                for admitted in self.intake.due(self.clock.dated):
-                    self._after_commit(admitted.left)
+            # After the files, as whoever drops one waits for it.
+            for admitted in self.intake.due(self.clock.dated, TURN):
+                self._after_commit(admitted.left)
+                self._alive()
             more = len(names) == BATCH and now < self._company_until
         finally:
             if more:
                 threads.wake(self._journal, self._fed)
             elif names or not self.portions.looking:
                 self._wake_lanes()
-        return len(names) + self.portions.step()
+        return len(names) + self.intake.more_due + self.portions.step()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:
         suspects = self._finisher.strikes.suspects.intersection(names)

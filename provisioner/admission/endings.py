@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
 from provisioner.admission.candidates import Candidate
@@ -28,8 +29,9 @@ from provisioner.request.request import parse_request
 from provisioner.spool.spool import Submission
 from provisioner.system import ulid
 
-_AT_ONCE = 200
-"""The most dates that one commit follows."""
+MOMENT = 0.5
+"""Seconds after which a commit takes no more of what has come due: a request can have 10,000 users,
+and others have their turn between two commits."""
 
 _AGAIN = 86400.0
 """Seconds after which a date is followed again whose request failed before it closed anything."""
@@ -44,13 +46,16 @@ def follow(terms: Terms, now: float) -> Iterator[Admitted]:
     with terms.book.reading() as conn:
         due = subjects.ends_until(conn, now, time.time() - _AGAIN)
         crowd = frozenset(_losers(conn, due, terms))
-    for start in range(0, len(due), _AT_ONCE):
+    left = iter(due)
+    for first in left:
         with terms.book.transaction(new_work=True) as conn:
-            acceptance = Acceptance(conn, time.time(), terms)
-            for end in due[start : start + _AT_ONCE]:
+            acceptance, until = Acceptance(conn, time.time(), terms), time.monotonic() + MOMENT
+            for end in chain([first], left):
                 # Read again: another request may have come between.
                 if end in subjects.ends_of(conn, [end.subject]):
                     _follow(acceptance, end, crowd)
+                if time.monotonic() >= until:
+                    break
         yield acceptance.admitted()
 
 

@@ -16,10 +16,15 @@ from provisioner.admission.acceptance import Acceptance, Admitted, Terms
 from provisioner.admission.after_commit import AfterCommit, Prepare
 from provisioner.admission.candidates import Candidate
 from provisioner.admission.enclosures import names_one
+from provisioner.admission.endings import MOMENT
 from provisioner.journal.records import companion_rows, request_rows
+from provisioner.journal.records.waits import in_turns
 from provisioner.spool.spool import Submission
 from provisioner.steps import steps
 from provisioner.system.ulid import RequestId
+
+LATER = 0.5
+"""Seconds between looks for requests whose time has come."""
 
 ENDS = 10.0
 """Seconds between looks for ends of access."""
@@ -41,7 +46,11 @@ class Intake:
     def __init__(self, terms: Terms) -> None:
         self._journal = terms.book
         self._terms = terms
-        self._look_at_ends = 0.0
+        self.more_due = False
+        """What has come due was not all accepted at the last look."""
+        self._look_again = self._look_at_ends = 0.0
+        self._served = -1
+        self._ends: Iterator[Admitted] | None = None
 
     def admit(self, submissions: Sequence[Submission]) -> Iterator[Admitted]:
         """Judge files and accept or refuse them; each step commits some of them."""
@@ -83,28 +92,62 @@ class Intake:
             yield False, some
 
     def readmit(self, ids: Iterable[RequestId]) -> Admitted:
-        """Judge and accept again requests that were recorded and waited for their time."""
+        """Judge and accept again requests that were recorded and waited for their time.
+
+        One commit takes as many as a moment allows; the others go on waiting.
+        """
+        until = time.monotonic() + MOMENT
         with self._journal.transaction() as conn:
             acceptance = Acceptance(conn, time.time(), self._terms)
-            acceptance.readmit(ids)
+            for request_id in ids:
+                acceptance.readmit([request_id])
+                if time.monotonic() >= until:
+                    break
         return acceptance.admitted()
 
-    def due(self, dated: Callable[[], float]) -> Iterator[Admitted]:
+    def due(self, dated: Callable[[], float], seconds: float) -> Iterator[Admitted]:
         """Accept what has come due by itself: scheduled requests, and ends of access.
 
-        dated: returns the time by which access ends.
+        Each step is a commit. The first that ends after some seconds is the last one; the next call
+        goes on from there. dated: returns the time by which access ends.
         """
-        scheduled = self.due_later()
-        if scheduled:
-            yield self.readmit(scheduled)
-        if time.monotonic() >= self._look_at_ends:
+        began = time.monotonic()
+        if began < self._look_again:
+            return
+        self.more_due = True
+        for admitted in self._due(dated):
+            yield admitted
+            if time.monotonic() >= began + seconds:
+                return
+        self.more_due = False
+        self._look_again = time.monotonic() + LATER
+
+    def _due(self, dated: Callable[[], float]) -> Iterator[Admitted]:
+        while scheduled := self._scheduled():
+            left = iter([request_id for request_id, _ in scheduled])
+            readmitted = self.readmit(left)
+            _, self._served = scheduled[-1 - len(list(left))]
+            yield readmitted
+        if self._ends is None and time.monotonic() >= self._look_at_ends:
             self._look_at_ends = time.monotonic() + ENDS
-            yield from endings.follow(self._terms, dated())
+            # Kept, as all that one look finds due are one crowd.
+            self._ends = endings.follow(self._terms, dated())
+        while self._ends is not None and (admitted := next(self._ends, None)) is not None:
+            yield admitted
+        self._ends = None
 
     def due_later(self) -> list[RequestId]:
         """List scheduled requests whose `not_before` has come."""
+        return [request_id for request_id, _ in self._scheduled()]
+
+    def _scheduled(self) -> list[tuple[RequestId, int]]:
+        """List them with their writers' uids, who take turns: next is the one after the last."""
+        queues: dict[int, list[tuple[RequestId, int]]] = {}
         with self._journal.reading() as conn:
-            return request_rows.scheduled_until(conn, time.time())
+            for request_id, uid in request_rows.scheduled_until(conn, time.time()):
+                queues.setdefault(uid, []).append((request_id, uid))
+        order = sorted(queues, key=lambda uid: (uid <= self._served, uid))
+        return in_turns(queues[uid] for uid in order)
 
 
 def _later(

@@ -335,7 +335,7 @@ def test_what_is_cancelled_in_the_moment_when_its_time_comes_stays_cancelled(
 def test_a_cancellation_that_is_there_when_the_time_comes_goes_first(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provisioner.service.LATER", 0.0)
+    monkeypatch.setattr("provisioner.admission.intake.LATER", 0.0)
     soon = datetime.now(UTC) + timedelta(seconds=0.3)
     site.drop(allocation(1, "ann", head=f"id: late\nnot_before: {soon.isoformat()}\n"), "late.yaml")
     time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.01)

@@ -18,6 +18,6 @@ def ending(text: str, days: float) -> str:
 
 def look(site: Site) -> None:
     """Let the service look at dates now."""
-    site.service._look_later = site.service.intake._look_at_ends = 0.0
+    site.service.intake._look_again = site.service.intake._look_at_ends = 0.0
     site.take()
     site.drain()

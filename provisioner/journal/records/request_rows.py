@@ -355,15 +355,15 @@ def states_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, R
     return states
 
 
-def scheduled_until(conn: Connection, now: float) -> list[RequestId]:
-    """List scheduled requests whose `not_before` has come, oldest first."""
-    return list(
-        conn.scalars(
-            select(requests.c.id)
-            .where(requests.c.state == RequestState.SCHEDULED, requests.c.not_before <= now)
-            .order_by(requests.c.id)
-        )
+def scheduled_until(conn: Connection, now: float) -> list[tuple[RequestId, int]]:
+    """List scheduled requests whose `not_before` has come, oldest first, with their writers'
+    uids."""
+    statement = (
+        select(requests.c.id, requests.c.uid)
+        .where(requests.c.state == RequestState.SCHEDULED, requests.c.not_before <= now)
+        .order_by(requests.c.id)
     )
+    return [(row.id, row.uid) for row in conn.execute(statement)]
 
 
 def ids_in(conn: Connection, states: Collection[str]) -> list[RequestId]:
