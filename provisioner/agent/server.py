@@ -313,22 +313,23 @@ def serve(agent: Agent, source: int, sink: int, idle: float) -> None:
 
 def _lines(source: int, idle: float) -> Iterator[bytes]:
     """Yield complete lines; of one that is too long, its beginning, once."""
-    kept, cut = b"", False
+    kept, cut = bytearray(), False
     ready = select.poll()  # unlike select(2), whatever the descriptor's number
     ready.register(source, select.POLLIN)
     while ready.poll(idle * 1000):
         part = os.read(source, _CHUNK)
         if not part:
             return
-        *whole, kept = (kept + part).split(b"\n")
-        for line in whole:
+        # Only the new part is looked through: a line may come in very many.
+        first, *more = part.split(b"\n")
+        kept += b"" if cut else first
+        for line in more:
             if not cut:
-                yield line
-            cut = False
+                yield bytes(kept)
+            kept, cut = bytearray(line), False
         if len(kept) > LINE:
-            if not cut:
-                yield kept
-            kept, cut = b"", True
+            yield bytes(kept)
+            kept, cut = bytearray(), True
 
 
 def asker(rules: Rules, source: int) -> str:
