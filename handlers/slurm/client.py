@@ -39,7 +39,7 @@ def _slurmdbd(site: Site, settings: Settings, programs: Programs) -> Slurmdbd:
             idle, environment = settings.sacctmgr_idle, programs.environment
             most = min(MOST, settings.timeout)
             readers = Readers(settings.sacctmgr, environment, idle, most)
-            spare = Spare(settings.sacctmgr, environment, idle)
+            spare = Spare((*settings.sacctmgr, "-i"), environment, idle)
             return Sacctmgr(programs, settings.cluster, settings.sacctmgr, readers, spare)
         return Sacctmgr(programs, settings.cluster, settings.sacctmgr)
     named, user = settings.token, settings.rest_user or ""
@@ -58,9 +58,13 @@ def tools_of(site: Site, settings: Settings) -> Tools:
     environment = {"SLURM_CONF": settings.slurm_conf} if settings.slurm_conf else {}
     programs = Programs(site.run, environment, settings.timeout)
     cancels = settings.scancel if settings.on_suspend == "cancel" else ()
+    spare = None
+    if settings.transport == "sacctmgr" and _is_kept(settings) and len(settings.scontrol) == 1:
+        # Not with a prefix: sudo would have to allow it without more words.
+        spare = Spare(settings.scontrol, environment, settings.sacctmgr_idle)
     return Tools(
         _slurmdbd(site, settings, programs),
-        Slurmctld(programs, settings.scontrol, settings.squeue, cancels),
+        Slurmctld(programs, settings.scontrol, settings.squeue, cancels, spare),
         Records(programs, settings.cluster, settings.sacctmgr, settings.sacct),
         Database(programs, settings.mysql),
     )

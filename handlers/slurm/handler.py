@@ -201,6 +201,7 @@ class Slurm:
     def prepare(self, keys: Collection[Key]) -> None:
         """Look at what is about to be made, while nobody waits, and start what makes it."""
         self._tools.slurmdbd.prepare(*_looked_for(keys))
+        self._tools.slurmctld.prepare()
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         parts = {key: split_key(key) for key in keys}

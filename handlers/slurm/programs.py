@@ -25,7 +25,11 @@ class Programs:
 
     def ask(self, argv: Sequence[str], daemon: str, more: Mapping[str, str] | None = None) -> str:
         """Run a command that only reads, and return its output. Raises Unavailable."""
-        done = self.run(argv, timeout=self.timeout, env={**self.environment, **(more or {})})
+        run = self.run(argv, timeout=self.timeout, env={**self.environment, **(more or {})})
+        return self.answer(run, daemon)
+
+    def answer(self, done: Completed, daemon: str) -> str:
+        """Return the output of a command that only reads. Raises Unavailable."""
         if done.timed_out:
             raise Unavailable(
                 f"{_shown(done)} gave no answer within {self.timeout:g} s",

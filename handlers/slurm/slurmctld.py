@@ -6,14 +6,20 @@ Promises: a program that is not configured is not asked. Leaves out: records of 
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from handlers.slurm.programs import Programs
 from handlers.slurm.slurmdbd import FILTER
+from handlers.slurm.spare import Spare
 
 _ENFORCED = re.compile(r"^AccountingStorageEnforce\s*=\s*(\S.*)$", re.MULTILINE)
+
+_LATER = 0.02
+"""Seconds until a scontrol is started: sacctmgr was by then, and the step before it waits."""
 
 FAILED_UID = 4294967294
 """The uid that slurmctld stores for a user whom it could not look up."""
@@ -46,6 +52,21 @@ class Slurmctld:
     scontrol: Sequence[str] = ("scontrol",)
     squeue: Sequence[str] = ("squeue",)
     scancel: Sequence[str] = ()
+    spare: Spare | None = None
+
+    def prepare(self) -> None:
+        """Start a scontrol that will be asked for users who are added soon, in a thread of its own
+        and a little later: others need the processors first."""
+        if self.spare is not None:
+            with contextlib.suppress(RuntimeError):  # a host without a thread left
+                timer = threading.Timer(_LATER, self._prepare, [self.spare])
+                timer.daemon = True
+                timer.start()
+
+    @staticmethod
+    def _prepare(spare: Spare) -> None:
+        with contextlib.suppress(OSError, RuntimeError):
+            spare.prepare()
 
     def held(self, users: Collection[str] = (), accounts: Collection[str] = ()) -> Held:
         """Return what slurmctld holds of users and their associations with accounts; without any
@@ -57,8 +78,12 @@ class Slurmctld:
             for what, names in (("users", users), ("accounts", accounts))
             if 0 < len(names) <= FILTER
         ]
-        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users,assoc"]
-        text = self.programs.ask(argv, "slurmctld")
+        words = ["show", "assoc_mgr", *some, "flags=users,assoc"]
+        done = self.spare.run(words, self.programs.timeout) if self.spare is not None else None
+        if done is None or (done.returncode and not done.timed_out):
+            text = self.programs.ask([*self.scontrol, *words], "slurmctld")
+        else:
+            text = self.programs.answer(done, "slurmctld")
         rows = [
             (account, user, int(uid) == FAILED_UID, default)
             for account, user, uid, default in _HELD.findall(text)

@@ -1,10 +1,10 @@
-"""A sacctmgr that starts before its command is known, for a write that comes soon.
+"""A sacctmgr or scontrol that starts before its command is known, for one that comes soon.
 
 Promises: it gets one command, and then it ends; what it prints and its exit code are those of a
 plain call with the same words. None is ever used twice. One that is not there, or that fails, is a
 plain call's turn. One that nobody needs ends after a while, and each ends with this process, as its
-input does. Leaves out: which writes may be made a second time by a plain call (`sacctmgr`).
-Source: sacctmgr of 22.05.8, 24.11.5 and 26.05.5, which read lines by readline.
+input does. Leaves out: which commands a plain call may repeat (`sacctmgr`, `slurmctld`).
+Source: sacctmgr and scontrol of 22.05.8, 24.11.5 and 26.05.5, which read lines by readline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 from provisioner.contract import PATH, Completed
 
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@+-]+", re.ASCII)
-"""What sacctmgr reads from a line as it is given it in an argument: no blanks, and no quotes."""
+"""What these read from a line as it is given it in an argument: no blanks, and no quotes."""
 
 _LONGEST: Final = 4000
 """The most characters of a command: what a pipe takes at once. Longer ones gain nothing."""
@@ -38,8 +38,8 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Spare:
-    """At most one at a time. words: the program, with any prefix; idle: seconds until one that is
-    not needed ends."""
+    """At most one at a time. words: the program, with any prefix and options; idle: seconds until
+    one that is not needed ends."""
 
     words: Sequence[str]
     environment: Mapping[str, str]
@@ -55,7 +55,7 @@ class Spare:
             self._close()
             pipe = subprocess.PIPE
             process = subprocess.Popen(
-                [*self.words, "-i"],
+                list(self.words),
                 stdin=pipe,
                 stdout=pipe,
                 stderr=pipe,
@@ -85,7 +85,7 @@ class Spare:
         if waiting is None:
             return None
         waiting.timer.cancel()
-        process, argv = waiting.process, (*self.words, "-i", *words)
+        process, argv = waiting.process, (*self.words, *words)
         try:
             out, err = process.communicate(f"{line}\n".encode(), timeout)
         except subprocess.TimeoutExpired:

@@ -250,8 +250,7 @@ def test_a_command_that_a_line_could_change_is_none_for_it() -> None:
 
 def test_one_that_nobody_needs_ends(tmp_path: Path) -> None:
     made = slurm_sites.emulated(tmp_path)
-    words = made.sacctmgr().words
-    spare = Spare(words, {}, 0.0)
+    spare = Spare([*made.sacctmgr().words, "-i"], {}, 0.0)
     spare.prepare()
     until(lambda: spare._waiting is None)
     assert spare.run(["add", "user"], 1.0) is None
