@@ -26,9 +26,10 @@ demo: venv  ## a story in five scenes, in a sandbox: served, refused, corrected,
 test: venv  ## run all tests, half an hour; needs root: installs Debian packages, starts a lab
 	@deploy/test $(BIN)
 
-postgresql: venv  ## run the journal's, the engine's and the model's tests with the journal in PostgreSQL
+postgresql: venv  ## run the journal's, the engine's and the fault suite's tests with the journal in PostgreSQL
 	JOURNAL_ON=postgresql $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not lab" tests/unit/journal \
-	    tests/fault/test_model.py $$(grep -l engine_site tests/service/*.py)
+	    tests/fault/test_model.py tests/fault/test_kill_sweep.py tests/fault/test_after_a_crash.py \
+	    $$(grep -l engine_site tests/service/*.py)
 
 oldest:  ## run the tests that need no lab on the oldest libraries that setup.cfg allows
 	@PIP_CONSTRAINT=deploy/oldest.txt deploy/venv .venv-oldest $(PYTHON)

@@ -7,14 +7,14 @@ reads the tables by name, and the directories directly.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from tests.support import databases
 
 PLACES = {
     "accepted": "active",
@@ -47,8 +47,7 @@ class Row:
 def rows(root: Path) -> list[Row]:
     """Return all requests, oldest first."""
     columns = "id, name, writer, writer_id, state, digest, fixed_by"
-    with closing(_open(root)) as journal:
-        found = journal.execute(f"select {columns} from requests order by id").fetchall()
+    found = databases.ask(root, f"select {columns} from requests order by id")
     return [Row(*row) for row in found]
 
 
@@ -148,12 +147,12 @@ def _of_ends(root: Path, found: list[Row]) -> Iterable[str]:
     for row in found:
         if row.state not in ENDED:
             yield f"{row.id} ({row.writer_id}) is {row.state}"
-    with closing(_open(root)) as journal:
-        [[due]] = journal.execute("select count(*) from objects where due is not null")
-        [[open_steps]] = journal.execute(
-            "select count(*) from step_objects where state in ('due', 'waiting')"
-            " and request in (select id from requests where state = 'done')"
-        )
+    [[due]] = databases.ask(root, "select count(*) from objects where due is not null")
+    [[open_steps]] = databases.ask(
+        root,
+        "select count(*) from step_objects where state in ('due', 'waiting')"
+        " and request in (select id from requests where state = 'done')",
+    )
     if due:
         yield f"{due} objects are due"
     if open_steps:
@@ -163,17 +162,8 @@ def _of_ends(root: Path, found: list[Row]) -> Iterable[str]:
 def outcomes(root: Path) -> Counter[str]:
     """Return how many outcomes the journal's events record for each request."""
     marks = ",".join("?" * len(ENDED))
-    with closing(_open(root)) as journal:
-        return Counter(
-            dict(
-                journal.execute(
-                    "select request, count(*) from events where request is not null"
-                    f" and kind in ({marks}) group by request",
-                    ENDED,
-                )
-            )
-        )
-
-
-def _open(root: Path) -> sqlite3.Connection:
-    return sqlite3.connect(root / "journal/journal.db", timeout=30)
+    statement = (
+        "select request, count(*) from events where request is not null"
+        f" and kind in ({marks}) group by request"
+    )
+    return Counter(dict(databases.ask(root, statement, ENDED)))

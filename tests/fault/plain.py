@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 from provisioner.spool.submit import drop
 from tests.fault.points import Nursery
+from tests.support import databases
 
 CONFIG = """\
 service: plain
@@ -35,7 +34,8 @@ class Plain:
 
     def configure(self) -> None:
         """Write its configuration."""
-        (self.root / "provisioner.yaml").write_text(CONFIG)
+        text = databases.placed(CONFIG, self.root)
+        (self.root / "provisioner.yaml").write_text(text)
 
     def start(self, hints: int = 1) -> int:
         """Make the site, and start its service."""
@@ -85,9 +85,8 @@ class Plain:
 
     def states(self, action: str) -> list[str]:
         """List the states of the requests for an action."""
-        with closing(sqlite3.connect(self.root / "journal/journal.db", timeout=30)) as journal:
-            rows = journal.execute("select state from requests where action = ?", [action])
-            return [row[0] for row in rows]
+        found = databases.ask(self.root, "select state from requests where action = ?", [action])
+        return [row[0] for row in found]
 
 
 def project(number: int) -> bytes:

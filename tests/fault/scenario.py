@@ -22,6 +22,7 @@ import yaml
 from provisioner.spool.submit import drop
 from tests.fault import invariant
 from tests.fault.points import Nursery
+from tests.support import databases
 
 PATIENCE = {"first": "0.5", "second": "20"}
 """Seconds for which each act goes on when nothing moves."""
@@ -117,7 +118,9 @@ class Stage:
         words = (sys.executable, "-c", code, "sandbox", str(self.root))
         subprocess.run(words, check=True, capture_output=True)
         config = self.root / "provisioner.yaml"
-        config.write_text(_lean(config.read_text()) + LANES)
+        text = _lean(config.read_text()) + LANES
+        config.write_text(databases.placed(text, self.root))
+        self._journals: dict[str, str] = {}
         before = {"carol.yaml": user("carol"), "before.yaml": compute(3, "carol", "before")}
         self.drop(before)
         self.play("second")
@@ -192,11 +195,13 @@ class Stage:
         """Keep the site as it is under a name."""
         shutil.rmtree(self._top / name, ignore_errors=True)
         _copy(self.root, self._top / name)
+        self._journals[name] = databases.kept(self.root)
 
     def set_back(self, name: str) -> None:
         """Restore the site that was kept."""
         shutil.rmtree(self.root)
         _copy(self._top / name, self.root)
+        databases.set_back(self.root, self._journals[name])
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from tests.support import databases
 from tests.support.cli_site import Desk
 from tests.support.clusters import Cluster
 from tests.support.engine_site import CONFIG, Site, user
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 OURS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'prov%'"
 
 
@@ -92,6 +95,22 @@ def test_one_process_serves_it_and_another_learns_which(desk: Desk, address: str
         said = desk("run", "--drain", code=None)
     assert said.code and f"{address} is served by another process: provisioner" in said.err
     desk("run", "--drain")
+
+
+def test_the_next_service_waits_until_the_server_knows_that_the_last_one_died(
+    cluster: Cluster, address: str
+) -> None:
+    def serve() -> None:
+        with stored.of(address).reserved():
+            served.append(address)
+
+    served: list[str] = []
+    following = threading.Thread(target=serve)
+    with stored.of(address).reserved():
+        following.start()
+        until(lambda: ask(cluster, WAITING) == [(1,)], "the next one to ask")
+    following.join()
+    assert served == [address]
 
 
 def test_a_service_does_not_take_the_database_of_another(desk: Desk, address: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -75,7 +76,8 @@ def serving(directory: Path) -> Iterator[Cluster]:
             time.sleep(0.05)
         yield made
     finally:
-        server.terminate()
+        # At a SIGTERM it would wait for all clients to leave, and this process may be one.
+        server.send_signal(signal.SIGQUIT)
         server.wait()
 
 

@@ -9,10 +9,17 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import sqlite3
+import subprocess
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
 
 from tests.support.clusters import Cluster, serving
 
@@ -39,3 +46,40 @@ def placed(text: str, root: Path) -> str:
     if ON == "sqlite":
         return text
     return re.sub(r"(?m)^journal: (?!postgresql:).*$", f"journal: {cluster().of(str(root))}", text)
+
+
+def ask(root: Path, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """Ask the journal of a site for rows, whichever database it is in. statement: with `?`."""
+    place = _place(root)
+    if place.startswith("postgresql:"):
+        with psycopg.connect(place) as conn:
+            return conn.execute(statement.replace("?", "%s").encode(), values).fetchall()
+    with closing(sqlite3.connect(root / place, timeout=30)) as journal:
+        return journal.execute(statement, values).fetchall()
+
+
+def kept(root: Path) -> str:
+    """Return what a site's journal on a server has, as SQL; '' for a file, which is in its root."""
+    place = _place(root)
+    if not place.startswith("postgresql:"):
+        return ""
+    words = ["pg_dump", f"--dbname={place}", f"--schema={_schema(place)}"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def set_back(root: Path, text: str) -> None:
+    """Give a site's journal on a server what it had."""
+    place = _place(root)
+    if not place.startswith("postgresql:"):
+        return
+    again = f"DROP SCHEMA {_schema(place)} CASCADE;\n{text}"
+    words = ["psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={place}"]
+    subprocess.run(words, check=True, input=again, capture_output=True, text=True)
+
+
+def _place(root: Path) -> str:
+    return str(yaml.safe_load((root / "provisioner.yaml").read_text())["journal"])
+
+
+def _schema(place: str) -> str:
+    return place.rpartition("%3D")[2]

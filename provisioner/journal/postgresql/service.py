@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from psycopg.errors import LockNotAvailable
+
 from provisioner.contract import ConfigError
 
 _LOCK = "(1936880738, hashtext(current_schema()))"
 """A journal is a schema: several may share a database."""
 
-_TRY = f"SELECT pg_try_advisory_lock{_LOCK}"
+_GRACE = "SET LOCAL lock_timeout = '2s'"
+"""How long the lock of a process that was killed may last: its server process has to notice it."""
+
+_WAIT = f"SELECT pg_advisory_lock{_LOCK}"
 _SHARE = f"SELECT pg_try_advisory_lock_shared{_LOCK}"
 _FREE = f"SELECT pg_advisory_unlock{_LOCK}"
 _WHO = (
@@ -28,8 +33,12 @@ _WHO = (
 
 def reserve(conn: Any, place: str) -> None:
     """Take the lock with a connection, unless another process has it. Raises ConfigError."""
-    if not _got(conn, _TRY):
-        raise _served(conn, place)
+    conn.execute(_GRACE)
+    try:
+        conn.execute(_WAIT)
+    except LockNotAvailable:
+        conn.rollback()
+        raise _served(conn, place) from None
     # From here on nobody else has it; what this process opens shares it.
     _got(conn, _SHARE)
     _got(conn, _FREE)
