@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import cast
 
-from provisioner.contract import InvalidRequest, Key, Refused, Want, split_key
+from provisioner.contract import Claim, InvalidRequest, Key, Refused, Want, split_key
 from provisioner.contract.late import without_late
 from provisioner.controls import verbs
 from provisioner.journal import facts
@@ -302,6 +302,7 @@ class _Changes:
         self._taken: set[Pair] = set()
         self._given: dict[Pair, Want | None] = {}
         self._shifts: dict[str, Shift] = {}
+        self._claims: dict[Key, tuple[Claim, ...] | None] = {}
 
     def losers(self, case: Case, seeker: Seeker, nature: Nature) -> set[str]:
         """Return the people who lose something by a request, after those allowed before it."""
@@ -312,7 +313,17 @@ class _Changes:
             return holdings.closing(self._conn, case.request.values["objects"])
         shift = self._shifts[case.id] = self._of(case, seeker)
         allowed = Shift(self._taken, self._given)
-        return holdings.losers(self._conn, shift, allowed, nature)
+        return holdings.losers(self._conn, shift, allowed, nature, self._claims_of)
+
+    def _claims_of(self, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
+        """Return the claims on objects, which nothing of the wave has changed yet.
+
+        They are read once: many of the requests of a wave can be of one project with many claims.
+        """
+        unread = [key for key in keys if key not in self._claims]
+        found = ledger.claims_of(self._conn, unread)
+        self._claims.update({key: found.get(key) for key in unread})
+        return {key: claims for key in keys if (claims := self._claims[key]) is not None}
 
     def left(self, case: Case) -> dict[Key, Key]:
         """Return the objects that a request leaves for others; see `holdings.left`.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from provisioner.config.schema import load
-from provisioner.journal.records import request_rows
+from provisioner.contract import Claim, Key
+from provisioner.journal.records import ledger, request_rows
 from tests.support.crowds import SMALL, each, members, people
 from tests.support.engine_site import Site, allocation, control, membership, release, user
 from tests.support.manifest_site import entry, reconcile
@@ -366,3 +369,24 @@ def test_no_manifest_takes_more_than_everything(tmp_path: Path) -> None:
     site = Site(tmp_path, EVERYBODY + "  mass: {users: 1, share: 100}\n")
     reconcile(site, *(entry(number, "u1", "u2", "u3") for number in range(1, 9)))
     assert reconcile(site, entry(1, "u1")).state == "done"
+
+
+def test_what_many_requests_of_a_project_share_is_read_once_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 2,000 allocations of one project, each read the claims of all before it, for 18 s."""
+    site = Site(tmp_path, POLICY)
+    send(site, 0, allocation(0, "ann"), "first.yaml")
+    for number in range(1, 6):
+        put(site, 0, allocation(number, "ann"), f"{number}.yaml")
+    asked: list[str] = []
+    read = ledger.claims_of
+
+    def reads(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
+        asked.extend(keys)
+        return read(conn, keys)
+
+    monkeypatch.setattr(ledger, "claims_of", reads)
+    site.take()
+    # Once for what policy asks, and once for what several want differently.
+    assert asked.count("first/account/cf") == 2

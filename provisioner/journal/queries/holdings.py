@@ -9,12 +9,13 @@ something (`policy`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from provisioner.contract import Key, Want, split_key
+from provisioner.contract import Claim, Key, Want, split_key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
@@ -86,15 +87,25 @@ def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
     return pairs
 
 
+ClaimsOf = Callable[[Collection[Key]], Mapping[Key, tuple[Claim, ...]]]
+"""Returns the claims on objects, as `ledger.claims_of`."""
+
+
 def losers(
-    conn: Connection, shift: Shift, allowed: Shift | None = None, nature: Nature | None = None
+    conn: Connection,
+    shift: Shift,
+    allowed: Shift | None = None,
+    nature: Nature | None = None,
+    claims_of: ClaimsOf | None = None,
 ) -> set[str]:
     """Return the people who would lose something, as `user:NAME`.
 
-    allowed: what happens to claims in any case; nature: what handlers know, None for nothing.
+    allowed: what happens to claims in any case; nature: what handlers know, None for nothing;
+    claims_of: knows some claims already, None for the ledger.
     """
     allowed, nature = allowed or Shift(), nature or Nature()
-    return _deprived(conn, shift, allowed, nature) | _shut_out(conn, shift, allowed, nature)
+    read = claims_of or partial(ledger.claims_of, conn)
+    return _deprived(conn, shift, allowed, nature) | _shut_out(conn, shift, allowed, nature, read)
 
 
 def _deprived(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) -> set[str]:
@@ -112,12 +123,14 @@ def _deprived(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) ->
     return found | _beside(conn, {pair for pair in gone if pair[0] in lost}, nature)
 
 
-def _shut_out(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) -> set[str]:
+def _shut_out(
+    conn: Connection, shift: Shift, allowed: Shift, nature: Nature, read: ClaimsOf
+) -> set[str]:
     """Return the people who keep an object, but would be shut out of it."""
     keys = {key for key, _ in (*shift.going, *shift.coming) if nature.can_shut(key)}
     if not keys:
         return set()
-    now = ledger.claims_of(conn, keys)
+    now = read(keys)
     if not now:
         return set()
     closed = ledger.suspended_parts(conn, {who for key, who in shift.coming if key in now})
