@@ -4,6 +4,7 @@ and its redo log."""
 from __future__ import annotations
 
 import gc
+import logging
 import subprocess
 import threading
 from collections.abc import Callable
@@ -66,6 +67,17 @@ def newest(site: Site) -> str | None:
 def put(site: Site, value: str) -> None:
     with site.system.journal.transaction() as conn:
         facts.put(conn, facts.NEWEST, value)
+
+
+def cut_off(cluster: Cluster, patch: pytest.MonkeyPatch) -> None:
+    """Let the server be lost whenever the log has a transaction, and the database not yet."""
+    append = redo_log.RedoLog.append
+
+    def appended(log: redo_log.RedoLog, *words: Any) -> None:
+        append(log, *words)
+        ask(cluster, OURS)
+
+    patch.setattr(redo_log.RedoLog, "append", appended)
 
 
 def restart(site: Site, meanwhile: Callable[[], object] = lambda: None) -> None:
@@ -149,18 +161,25 @@ def test_a_transaction_that_only_the_log_has_is_done_by_the_next_start(
     site: Site, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.service.copier.open()
-    append = redo_log.RedoLog.append
-
-    def appended(log: redo_log.RedoLog, *words: Any) -> None:
-        append(log, *words)
-        ask(cluster, OURS)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(redo_log.RedoLog, "append", appended)
-        with pytest.raises(JournalBroken):
-            put(site, "only in the log")
+    with monkeypatch.context() as patch, pytest.raises(JournalBroken):
+        cut_off(cluster, patch)
+        put(site, "only in the log")
     restart(site)
     assert newest(site) == "only in the log"
+
+
+def test_run_adds_what_only_the_log_has(
+    desk: Desk, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk("init")
+    with monkeypatch.context() as patch:
+        cut_off(cluster, patch)
+        assert "nothing more is written" in desk("run", "--drain", code=None).err
+    gc.collect()  # as if the process had ended
+    with caplog.at_level(logging.INFO, level.__name__):
+        desk("run", "--drain")
+    assert "was missing in the journal; added" in caplog.text
+    desk("audit", "verify")
 
 
 def test_the_log_of_another_kind_of_database_is_refused(site: Site) -> None:
