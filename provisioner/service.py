@@ -174,6 +174,7 @@ class Service:
                 notifier.alive()
 
         self._alive = alive
+        self._journal.tell(alive)
         try:
             while not self._stopping.is_set():
                 alive()
@@ -183,6 +184,7 @@ class Service:
                 self._woken.wait(min(SWEEP, self._spool.due_in() or SWEEP))
                 watcher.healthy()
         finally:
+            self._journal.tell(lambda: None)
             notifier.stopping()
             watcher.stop()
 

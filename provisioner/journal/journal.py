@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -71,17 +73,43 @@ class Room(Protocol):
         """Free the whole reserve."""
 
 
+TELLING = 1.0
+"""Seconds between two calls of what `Journal.tell` was given."""
+
+
+class Lock:
+    """The lock of the one connection, which knows who has it or waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.here: Counter[int] = Counter()
+
+    def __enter__(self) -> None:
+        self.here[threading.get_ident()] += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        self.here[threading.get_ident()] -= 1
+
+
 class Notes:
     """What a transaction has run, for the redo log; None outside of those that it keeps.
 
-    The database knows these, and not the journal, which it would otherwise keep alive.
+    tell: called now and then as statements are run. The database knows these, and not the journal,
+    which it would otherwise keep alive.
     """
 
     def __init__(self) -> None:
         self.did: list[Statement] | None = None
+        self.tell: Callable[[], None] = lambda: None
+        self._told = 0.0
 
     def note(self, sql: str, values: Any) -> None:
         """Note what was run."""
+        if (now := time.monotonic()) >= self._told + TELLING:
+            self._told = now
+            self.tell()
         if self.did is not None and sql.lstrip()[:6].upper() in _WRITES:
             self.did.append((sql, values))
 
@@ -105,7 +133,7 @@ class Journal:
         self._database = opened
         self._engine = opened.engine
         self._kept = Kept(opened.engine)
-        self._turn = threading.RLock()
+        self._turn = Lock()
         self._log: Log | None = None
         self._room: Room | None = None
         self._notes = Notes()
@@ -220,6 +248,12 @@ class Journal:
             event.listen(self._engine, "before_cursor_execute", self._notes.capture)
         self._total = 0 if self._sum is None else self._sum_up()
         self._log, self._room = log, room
+
+    def tell(self, alive: Callable[[], None]) -> None:
+        """Call a function as statements are run while this thread is in the journal, or waits for
+        its turn: long work is no standstill."""
+        here, me = self._turn.here, threading.get_ident()
+        self._notes.tell = lambda: alive() if here[me] else None
 
     def when_broken(self, callback: Callable[[], None]) -> None:
         """Call a function when the disk fails."""
