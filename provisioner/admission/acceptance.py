@@ -8,14 +8,15 @@ time. One commit writes bytes, steps, claims, due objects and events, or none of
 
 from __future__ import annotations
 
-import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from provisioner.admission import admission, duplicates
-from provisioner.admission.admission import ALARM, Judged, arrival_of, noted, row, ruled
+from provisioner.admission.admission import Judged, arrival_of, noted, row, ruled
 from provisioner.admission.after_commit import AfterCommit, Tally, after_commit
 from provisioner.admission.candidates import Candidate, plain_problems, problem_of, waves
 from provisioner.admission.reading import Reader
@@ -46,8 +47,6 @@ from provisioner.steps import disputes, steps
 from provisioner.steps.advance import advance
 from provisioner.steps.binding import Progress
 from provisioner.system.ulid import RequestId
-
-log = logging.getLogger(__name__)
 
 _AGAIN = (*OPEN, RequestState.FAILED, RequestState.CANCELLED)
 """States from which a request is judged again."""
@@ -99,14 +98,22 @@ class Acceptance:
         """The new requests that begin now, so far."""
         return tuple(self._tally.accepted)
 
-    def admit(self, candidates: Sequence[Candidate], answers: Answers | None = None) -> None:
-        """Accept or refuse new requests, each by itself.
+    def admit(
+        self, candidates: Sequence[Candidate], answers: Answers | None = None, until: float = inf
+    ) -> Sequence[Candidate]:
+        """Accept or refuse new requests, each by itself; return those that are left.
 
-        answers: whose rights policy applies to all of them; None: those of each one's writer.
+        answers: whose rights policy applies to all of them; None: those of each one's writer;
+        until: monotonic time after which no more are begun, but the first.
         """
-        for wave in waves(candidates):
+        done = 0
+        for wave in waves(self.conn, candidates):
             self._admit_wave(wave, answers)
             self._readmit_those_left()
+            done += len(wave)
+            if time.monotonic() >= until:
+                break
+        return candidates[done:]
 
     def readmit(self, ids: Iterable[RequestId]) -> None:
         """Judge and accept again scheduled requests whose time has come."""
@@ -222,8 +229,7 @@ class Acceptance:
                 answering = answers or Answers(c.submission.uid, c.submission.writer)
                 asked = (c.request, c.planned, answering.seen, answering.counted)
                 facts = (*asked, self._steers(c), answering.beside)
-                case = Case(c.submission.ulid, answering.uid, answering.writer, *facts)
-                cases.append(case)
+                cases.append(Case(c.submission.ulid, answering.uid, answering.writer, *facts))
         return {**foreseen, **self._terms.review.judge(self.conn, cases, self.now)}
 
     def _steers(self, candidate: Candidate) -> Steers | None:
@@ -241,13 +247,7 @@ class Acceptance:
             request_rows.hold(self.conn, judged.id, judged.verdict.held_by)
         elif judged.ruling is not None and judged.state == RequestState.HELD:
             request_rows.hold_for_review(self.conn, judged.id)
-        events, submission = ruled(judged), judged.candidate.submission
-        for event in events:
-            if event.kind == ALARM:
-                log.warning(
-                    "ALARM policy: %s of %s: %s", submission.name, submission.writer, event.text
-                )
-        return events
+        return ruled(judged)
 
     # Writing.
 

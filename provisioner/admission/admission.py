@@ -1,4 +1,4 @@
-"""Admission: the row and the events of a request, made from its verdict. Pure.
+"""Admission: the row and the events of a request, made from its verdict.
 
 Promises: a request's row contains all that was judged, so that it can be judged again from the row
 alone. Leaves out: judging (`candidates`, `duplicates`) and writing (`acceptance`).
@@ -6,6 +6,7 @@ alone. Leaves out: judging (`candidates`, `duplicates`) and writing (`acceptance
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
 from provisioner.spool.spool import Rejected, Submission
 from provisioner.system.ulid import RequestId
+
+log = logging.getLogger(__name__)
 
 ALARM = "alarm"
 """The kind of event about a refusal by policy; the log's line begins with `ALARM policy:`."""
@@ -130,6 +133,8 @@ def ruled(judged: Judged) -> list[audit.Event]:
         fresh = judged.ruling.fresh
         return [audit.Event(judged.id, NEW_USER, name, f"user:{name}") for name in fresh]
     if judged.state == RequestState.REFUSED and answer.verdict == policy.REFUSE:
+        sent = judged.candidate.submission
+        log.warning("ALARM policy: %s of %s: %s", sent.name, sent.writer, answer.why)
         return [audit.Event(judged.id, ALARM, answer.why)]
     return []
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
 from provisioner.controls.verbs import VERBS
+from provisioner.journal.figures import weights
+from provisioner.journal.journal import Connection
 from provisioner.policy.review import Ruling
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument, Problem, advised, in_order
@@ -200,7 +202,17 @@ def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
     ] or None
 
 
-def waves(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+def waves(conn: Connection, candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    """Cut a batch into waves, whose requests are judged and written together.
+
+    What the subjects of one claim is a moment's work, unless one alone claims more. conn: a wave is
+    weighed on it when it has its turn.
+    """
+    for wave in _apart(candidates):
+        yield from weights.light(conn, wave, subject_of)
+
+
+def _apart(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
     """Cut a batch before a request that has to see what an earlier one of the batch wrote."""
     wave: list[Candidate] = []
     written: set[str] = set()
@@ -237,3 +249,8 @@ def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
     if request.order is not None:
         own.add(f"order {candidate.submission.writer} {request.order.key}")
     return reads | own, writes | own
+
+
+def subject_of(candidate: Candidate) -> str | None:
+    """Return whose claims a request is about; None if it was not understood."""
+    return candidate.request.subject if candidate.request is not None else None

@@ -56,18 +56,30 @@ class Intake:
         """Judge files and accept or refuse them; each step commits some of them."""
         enclosures = self._terms.reader.enclosures
         for alone, judged in self._batches(submissions):
-            completed = [enclosures.complete(candidate) for candidate in judged]
-            now = time.time()
-            with self._journal.transaction(new_work=True) as conn:
-                acceptance = Acceptance(conn, now, self._terms)
-                if alone:
-                    kept = companion_rows.kept_by(conn, completed[0].submission.uid)
-                    completed = [enclosures.afford(completed[0], kept)]
-                new = self._terms.writers.keep(conn, [c.submission for c in completed])
-                acceptance.admit(completed)
-            self._terms.writers.kept(new)
-            admitted = acceptance.admitted(completed)
-            yield replace(admitted, left=(*admitted.left, *_later(completed, admitted.accepted)))
+            completed: Sequence[Candidate] = [enclosures.complete(one) for one in judged]
+            while completed:
+                done, completed, admitted = self._commit(completed, alone=alone)
+                more = _later(done, admitted.accepted)
+                yield replace(admitted, left=(*admitted.left, *more))
+
+    def _commit(
+        self, batch: Sequence[Candidate], *, alone: bool
+    ) -> tuple[Sequence[Candidate], Sequence[Candidate], Admitted]:
+        """Accept as many of a batch in one commit as a moment allows; return those, and the rest.
+
+        A file of a line can steer, or take back, what ten thousand users have.
+        """
+        until = time.monotonic() + MOMENT
+        with self._journal.transaction(new_work=True) as conn:
+            acceptance = Acceptance(conn, time.time(), self._terms)
+            if alone:
+                kept = companion_rows.kept_by(conn, batch[0].submission.uid)
+                batch = [self._terms.reader.enclosures.afford(batch[0], kept)]
+            new = self._terms.writers.keep(conn, [c.submission for c in batch])
+            rest = acceptance.admit(batch, until=until)
+        self._terms.writers.kept(new)
+        done = batch[: len(batch) - len(rest)]
+        return done, rest, acceptance.admitted(done)
 
     def _batches(self, submissions: Sequence[Submission]) -> Iterator[tuple[bool, list[Candidate]]]:
         """Read files, and yield those of one commit; a file that names another file is alone.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
-from provisioner.admission.candidates import Candidate
+from provisioner.admission.candidates import Candidate, subject_of
 from provisioner.contract import InvalidRequest, Key, Refused, split_key, texts
 from provisioner.controls.effects import Effect
 from provisioner.journal import audit, facts
@@ -126,7 +126,8 @@ class Adoption:
                 raise InvalidRequest(f"no handler serves {key}", expected=", ".join(self._lanes))
 
     def _take(self) -> Iterator[None]:
-        for some in self._errand.listing.again(self._acting):
+        again = self._errand.listing.again(self._acting)
+        for some in self._follower.light(again, subject_of):
             with self._follower.commit(self._errand) as commit:
                 following = list(self._unchanged(commit.conn, some))
                 accepted = commit.follow(following)

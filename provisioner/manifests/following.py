@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from provisioner.admission.acceptance import Acceptance, Terms
 from provisioner.admission.after_commit import AfterCommit
@@ -17,6 +18,7 @@ from provisioner.admission.candidates import Candidate, plain_problems
 from provisioner.controls.effects import Effect
 from provisioner.controls.verbs import replace_older
 from provisioner.journal import audit
+from provisioner.journal.figures import weights
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.journal.records.changes import HELD, Changes, shown
@@ -31,6 +33,8 @@ from provisioner.request.documents import Problem
 from provisioner.request.request import Request
 from provisioner.spool.spool import Submission
 from provisioner.system.ulid import RequestId
+
+Thing = TypeVar("Thing")
 
 
 class Stopped(Exception):
@@ -85,6 +89,15 @@ class Follower:
         self._terms.writers.kept(new)
         self.followed.update(dict.fromkeys(acceptance.accepted, ulid))
         self._perform(acceptance.admitted().left)
+
+    def light(
+        self, portions: Iterable[Sequence[Thing]], subject_of: Callable[[Thing], str | None]
+    ) -> Iterator[list[Thing]]:
+        """Cut portions into those of a commit each: a line can take back very much."""
+        for some in portions:
+            with self._journal.reading() as conn:
+                parts = list(weights.light(conn, some, subject_of))
+            yield from parts
 
     def end(self, ulid: RequestId, state: RequestState, problems: Sequence[Problem]) -> None:
         """End a request of whose manifest nothing can be followed."""

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from provisioner.admission.candidates import Candidate, judge
+from provisioner.admission.candidates import Candidate, judge, subject_of
 from provisioner.contract import Fault, Key, Want
 from provisioner.controls.effects import Effect
 from provisioner.controls.verbs import look_again
@@ -262,7 +262,7 @@ class Reconcile:
     # The second pass: a commit for each portion.
 
     def _follow(self) -> Iterator[None]:
-        for some in self._listing.again(self._acting):
+        for some in self._follower.light(self._listing.again(self._acting), subject_of):
             with self._follower.commit(self._errand) as commit:
                 subjects = [c.request.subject for c in some if c.request is not None]
                 now = self._standing(commit.conn, subjects)
@@ -303,7 +303,7 @@ class Reconcile:
         self._tally.counts["newer"] += 1
 
     def _suspend(self) -> Iterator[None]:
-        for some in portions(self._leaving):
+        for some in self._follower.light(portions(self._leaving), str):
             with self._follower.commit(self._errand) as commit:
                 now = self._standing(commit.conn, some)
                 commit.follow(list(self._suspended(some, now)))

@@ -1,3 +1,3 @@
 """Figures: how much of everything there is, counted for monitoring."""
 
-__all__ = ["drift", "figures", "idle", "quota"]
+__all__ = ["drift", "figures", "idle", "quota", "weights"]

@@ -1,0 +1,108 @@
+"""Small files that steer, close or take back very much are accepted in short commits.
+
+One commit for all of them kept the service from everybody until its watchdog killed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from provisioner.admission import intake
+from provisioner.journal.figures import weights
+from provisioner.journal.records import request_rows
+from tests.support.engine_site import Site, allocation, control
+from tests.support.manifest_site import entry, reconcile
+from tests.support.portions_site import send, state
+
+MANY = 4
+
+PORTAL = """\
+policy: {rules: [{who: [uid-4711], actions: ["*"], others: true, numbers: true}]}
+"""
+
+
+def large(root: Path) -> Site:
+    """Return a site with some allocations, each of which has more than is done at once."""
+    site = Site(root)
+    for number in range(MANY):
+        site.drop(allocation(number, "ann, bob, eve"), f"made{number}.yaml")
+    return site
+
+
+def left(site: Site) -> int:
+    """Count the files that were not accepted or refused yet."""
+    return sum(state(site, f"{number}.yaml") is None for number in range(MANY))
+
+
+def known(site: Site) -> int:
+    """Count the requests that the journal has."""
+    with site.system.journal.reading() as conn:
+        return len(request_rows.all_ids(conn))
+
+
+def accepting(site: Site) -> list[int]:
+    """Let the service take what is in staging; return what was left at each sign of life."""
+    alive: list[int] = []
+    site.service._alive = lambda: alive.append(left(site))
+    site.service.take()
+    return alive
+
+
+STEERING: dict[str, Callable[[int], str]] = {
+    "suspend": lambda number: allocation(number, verb="suspend"),
+    "cancel": lambda number: control("request.cancel", f"made{number}.yaml"),
+    "look again": lambda number: "provisioner: 1\naction: reconcile\n",
+}
+
+
+@pytest.mark.parametrize("what", STEERING)
+def test_each_verb_that_takes_a_moment_has_a_commit_of_its_own(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = large(tmp_path)
+    monkeypatch.setattr(intake, "MOMENT", 0.0)
+    for number in range(MANY):
+        (site.spool.staging / f"{number}.yaml").write_text(STEERING[what](number))
+    assert accepting(site) == [3, 2, 1, 0]
+
+
+def test_requests_that_take_back_very_much_are_not_one_wave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = large(tmp_path)
+    monkeypatch.setattr(intake, "MOMENT", 0.0)
+    monkeypatch.setattr(weights, "MOST", 4)
+    for number in range(MANY):
+        (site.spool.staging / f"{number}.yaml").write_text(allocation(number))
+    assert accepting(site) == [3, 2, 1, 0]
+
+
+def test_requests_that_take_back_little_are_one_wave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = large(tmp_path)
+    monkeypatch.setattr(intake, "MOMENT", 0.0)
+    for number in range(MANY):
+        (site.spool.staging / f"{number}.yaml").write_text(allocation(number))
+    assert accepting(site) == [0]
+
+
+@pytest.mark.parametrize("left", ["shrunk", "left out"])
+def test_a_manifest_takes_very_much_back_in_portions(
+    left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path, PORTAL)
+    reconcile(site, *(entry(number, "ann", "bob", "eve") for number in range(MANY)))
+    monkeypatch.setattr(weights, "MOST", 3)
+    stays = [entry(9, "dan")] if left == "left out" else [entry(n, "ann") for n in range(MANY)]
+    send(site, *stays)
+    before = known(site)
+    followed = [0]
+    while site.service.take():
+        followed.append(known(site) - before - 1)
+    assert followed[-1] == MANY + (left == "left out")
+    assert max(after - before for before, after in pairwise(followed)) == 1
