@@ -148,6 +148,7 @@ class Service:
     def run(self, notifier: Notifier | None = None) -> None:
         """Serve until stopped. notifier: gets "ready", "alive" and "stopping"."""
         notifier = notifier or Notifier({})
+        self._journal.tell(lambda: None if self._stopping.is_set() else notifier.starting())
         self.recover()
         with ExitStack() as running:
             reading = (self.metrics, self.courier, self.reporter, self.quotas, self.idle)

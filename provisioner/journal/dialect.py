@@ -6,7 +6,7 @@ of cells, and connecting: each database's folder has its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
@@ -17,6 +17,7 @@ from sqlalchemy.sql.operators import custom_op
 __all__ = [
     "IDS",
     "chunks",
+    "cut",
     "folded",
     "is_project",
     "is_subject",
@@ -34,6 +35,7 @@ IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 
 
 Text = TypeVar("Text", bound=str)
+Thing = TypeVar("Thing")
 
 
 def chunks(values: Collection[Text]) -> Iterator[list[Text]]:
@@ -41,6 +43,23 @@ def chunks(values: Collection[Text]) -> Iterator[list[Text]]:
     ordered = list(values)
     for start in range(0, len(ordered), _CHUNK):
         yield ordered[start : start + _CHUNK]
+
+
+def cut(
+    things: Iterable[Thing], weight_of: Callable[[Thing], int], most: int
+) -> Iterator[list[Thing]]:
+    """Cut things, in their order, into parts of at most some weight; what weighs more is alone."""
+    some: list[Thing] = []
+    weight = 0
+    for thing in things:
+        more = weight_of(thing)
+        if some and weight + more > most:
+            yield some
+            some, weight = [], 0
+        some.append(thing)
+        weight += more
+    if some:
+        yield some
 
 
 class _Unindexed(UnaryExpression[Any]):

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from provisioner.journal import audit, journal
@@ -98,15 +99,17 @@ class Finisher:
         Return the requests for which the disk did not allow that. A second call for the same
         request does no harm.
         """
-        failed: list[RequestId] = []
         if not ids:
-            return failed
+            return []
         with self._journal.reading() as conn:
             fixed = set(replaced.fixed_by(conn, ids)).difference(ids)
-        # First, as they are not found again after a kill; in portions, as one can fix very many.
-        for some in chunks(fixed):
-            failed += self._settle_some(some)
-        return failed + self._settle_some(ids)
+            # First, as they are not found again after a kill. One can fix very many.
+            light = list(chain.from_iterable(map(self._light, (*chunks(fixed), ids))))
+        return [failed for some in light for failed in self._settle_some(some)]
+
+    def _light(self, ids: Collection[RequestId]) -> list[list[RequestId]]:
+        with self._journal.reading() as conn:
+            return step_rows.light(conn, ids)
 
     def _settle_some(self, ids: Collection[RequestId]) -> list[RequestId]:
         failed: list[RequestId] = []
@@ -215,15 +218,16 @@ class Finisher:
         failed: list[RequestId] = []
         if not ids or not self._write_results:
             return failed
-        with self._journal.reading() as conn:
-            loaded = request_rows.load(conn, ids)
-            steps = step_rows.steps_of(conn, ids)
-            told = telling.read(conn, loaded, steps)
-        with self.teller.telling(told) as tell:
-            for record in telling.by_writer(loaded):
-                with self._apart(record.id, failed):
-                    if self.teller.is_newest(record) and record.state == RequestState.DONE:
-                        tell(record, steps[record.id])
+        for some in self._light(ids):
+            with self._journal.reading() as conn:
+                loaded = request_rows.load(conn, some)
+                steps = step_rows.steps_of(conn, some)
+                told = telling.read(conn, loaded, steps)
+            with self.teller.telling(told) as tell:
+                for record in telling.by_writer(loaded):
+                    with self._apart(record.id, failed):
+                        if self.teller.is_newest(record) and record.state == RequestState.DONE:
+                            tell(record, steps[record.id])
         return failed
 
     def has_file(self, record: request_rows.Record) -> bool:
@@ -338,7 +342,8 @@ class Finisher:
         latest = set(newest.values())
         failed: list[RequestId] = []
         for start in range(0, len(ids), _PORTION):
-            failed += self._repair_some(ids[start : start + _PORTION], latest)
+            for some in self._light(ids[start : start + _PORTION]):
+                failed += self._repair_some(some, latest)
         return failed
 
     def _repair_some(

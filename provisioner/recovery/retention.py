@@ -23,7 +23,7 @@ from provisioner.config.keeping import RetentionConfig
 from provisioner.journal import audit, journal
 from provisioner.journal.queries import expiry
 from provisioner.journal.queries.anchors import Anchors
-from provisioner.journal.records import request_rows
+from provisioner.journal.records import request_rows, step_rows
 from provisioner.outcome import receipts
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.readers import Readers
@@ -212,9 +212,12 @@ class Keeper:
                 lasting = _unexpired(request_rows.load(conn, set(old) - kept), now)
             going = [request for request in old if request not in kept | lasting]
             for start in range(0, len(going), _REQUESTS):
-                with self._journal.transaction() as conn:
-                    gone = expiry.forget(conn, going[start : start + _REQUESTS])
-                yield gone
+                with self._journal.reading() as conn:
+                    portions = step_rows.light(conn, going[start : start + _REQUESTS])
+                for some in portions:
+                    with self._journal.transaction() as conn:
+                        gone = expiry.forget(conn, some)
+                    yield gone
             after = old[-1]
 
     def _needed(self, before: float, end: str) -> _Needed:

@@ -15,6 +15,10 @@ from collections.abc import Mapping
 _SHARE = 3
 """How often `alive` is sent in the time that the watchdog waits."""
 
+START = 900.0
+"""Seconds for which systemd waits for the next word of a start: as long as the unit says for all of
+it."""
+
 
 class Notifier:
     """The service manager, if there is one."""
@@ -27,7 +31,14 @@ class Notifier:
         mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         watched = mine and microseconds.isdigit()
         self._every = int(microseconds) / 1e6 / _SHARE if watched else None
-        self._next = 0.0
+        self._next = self._extend = 0.0
+
+    def starting(self) -> None:
+        """Tell systemd that the start goes on, so that it may take longer than the unit says."""
+        now = time.monotonic()
+        if now >= self._extend:
+            self._extend = now + START / _SHARE
+            self._say(f"EXTEND_TIMEOUT_USEC={int(START * 1e6)}")
 
     def ready(self) -> None:
         """Tell systemd that the service serves requests from now on."""

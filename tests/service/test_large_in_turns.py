@@ -5,6 +5,7 @@ One commit for all of them kept the service from everybody until its watchdog ki
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from provisioner.admission import intake
+from provisioner.config.keeping import RetentionConfig
 from provisioner.journal.figures import weights
-from provisioner.journal.records import request_rows
-from tests.support.engine_site import Site, allocation, control
+from provisioner.journal.records import request_rows, step_rows
+from provisioner.recovery.retention import Keeper
+from tests.support.engine_site import Site, allocation, control, user
 from tests.support.manifest_site import entry, reconcile
 from tests.support.portions_site import send, state
 
@@ -106,3 +109,16 @@ def test_a_manifest_takes_very_much_back_in_portions(
         followed.append(known(site) - before - 1)
     assert followed[-1] == MANY + (left == "left out")
     assert max(after - before for before, after in pairwise(followed)) == 1
+
+
+def test_old_requests_with_many_objects_are_forgotten_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    for name in "abc":
+        site.request(user("same"), f"{name}.yaml")
+    monkeypatch.setattr(step_rows, "PARTS", 1)
+    limits = RetentionConfig(journal_days=30, journal_floor=1)
+    portions = Keeper(site.spool, site.system.journal, limits).portions(time.time() + 31 * 86400)
+    left = [known(site) for _ in portions]
+    assert [number for number in left if number < 3][:2] == [2, 1]

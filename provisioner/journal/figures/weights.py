@@ -12,7 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, func, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS
+from provisioner.journal.dialect import IDS, cut
 from provisioner.journal.schema import claims
 
 MOST = 5_000
@@ -42,16 +42,8 @@ def light(
 
     What claims more is alone. subject_of: returns whose claims a thing is about; None for nobody's.
     """
-    named = [subject_of(thing) for thing in things]
-    weights = of(conn, {subject for subject in named if subject}) if len(things) > 1 else {}
-    some: list[Thing] = []
-    weight = 0
-    for thing, subject in zip(things, named, strict=True):
-        more = weights.get(subject or "", 0)
-        if some and weight + more > MOST:
-            yield some
-            some, weight = [], 0
-        some.append(thing)
-        weight += more
-    if some:
-        yield some
+    if len(things) < 2:
+        yield from ([thing] for thing in things)
+        return
+    weights = of(conn, {subject for thing in things if (subject := subject_of(thing))})
+    yield from cut(things, lambda thing: weights.get(subject_of(thing) or "", 0), MOST)

@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, select
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS, chunks, upsert
+from provisioner.journal.dialect import IDS, chunks, cut, upsert
 from provisioner.journal.schema import objects, step_objects, steps
 from provisioner.objects.errors import Error
 from provisioner.objects.states import StepState
@@ -56,8 +56,18 @@ Outlines = Mapping[RequestId, Sequence[StepRecord]]
 Parts = dict[tuple[RequestId, str], list[ObjectRecord]]
 """Objects by request and step."""
 
+PARTS = 20_000
+"""The objects of requests that are read, or deleted, at once: a request can have ten thousand users
+with several objects each."""
+
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 _INSERT_STEPS = insert(steps)
+
+_PARTS_OF = (
+    select(step_objects.c.request, func.count())
+    .where(step_objects.c.request.in_(IDS))
+    .group_by(step_objects.c.request)
+)
 
 _GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
 
@@ -164,6 +174,12 @@ def outlines_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId,
 def steps_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
     """Load the steps of requests in the route's order, with their objects."""
     return filled(conn, outlines_of(conn, ids))
+
+
+def light(conn: Connection, ids: Collection[RequestId]) -> list[list[RequestId]]:
+    """Cut requests into portions with at most `PARTS` objects, unless one alone has more."""
+    parts = dict(bulk.among(conn, _PARTS_OF, ids)) if len(ids) > 1 else {}
+    return list(cut(ids, lambda request: parts.get(request, 0), PARTS))
 
 
 def filled(conn: Connection, outlines: Outlines) -> dict[RequestId, list[StepRecord]]:

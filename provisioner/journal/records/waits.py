@@ -238,8 +238,11 @@ def _absent(conn: Connection, places: Collection[_Place]) -> dict[_Place, Missin
     """Return those of some parts with an object that is not there yet, each with that object."""
     absent: dict[_Place, Missing] = {}
     names = sorted({step for _, step, _ in places})
-    for ids in chunks({request for request, _, _ in places}):
-        for users in chunks({user for request, _, user in places if request in ids}):
+    users_of: dict[RequestId, set[str]] = {}
+    for request, _, user in places:
+        users_of.setdefault(request, set()).add(user)
+    for ids in chunks(users_of):
+        for users in chunks(set[str]().union(*(users_of[request] for request in ids))):
             asked = {IDS.key: list(ids), "b_steps": names, "b_items": list(users)}
             for request, step, user, key, instance, due, state in bulk.rows(conn, _PARTS, asked):
                 if due is not None or not (state or {}).get("present"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.system import sd_notify
 from provisioner.system.sd_notify import Notifier
 
 
@@ -47,6 +48,20 @@ def test_alive_is_said_again_before_the_watchdog_bites(manager: socket.socket) -
     while len(said := heard(manager)) < 1:
         notifier.alive()
     assert said[0] == "WATCHDOG=1"
+
+
+def test_a_start_asks_again_for_more_time_before_that_is_over(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+    notifier.starting()
+    notifier.starting()
+    assert heard(manager) == ["EXTEND_TIMEOUT_USEC=900000000"]
+    monkeypatch.setattr(sd_notify, "START", 0.0)
+    notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+    notifier.starting()
+    notifier.starting()
+    assert heard(manager) == ["EXTEND_TIMEOUT_USEC=0"] * 2
 
 
 @pytest.mark.parametrize(
