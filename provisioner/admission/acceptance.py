@@ -12,13 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import inf
 from typing import Any
 
 from provisioner.admission import admission, duplicates
 from provisioner.admission.admission import Judged, arrival_of, noted, row, ruled
 from provisioner.admission.after_commit import AfterCommit, Tally, after_commit
-from provisioner.admission.candidates import Candidate, plain_problems, problem_of, waves
+from provisioner.admission.candidates import Candidate, is_verb, plain_problems, problem_of, waves
 from provisioner.admission.reading import Reader
 from provisioner.contract import Fault
 from provisioner.controls import left_out
@@ -92,6 +93,7 @@ class Acceptance:
         self._terms = terms
         self._tally = Tally()
         self._again: deque[RequestId] = deque()
+        self._until = inf
 
     @property
     def accepted(self) -> tuple[RequestId, ...]:
@@ -107,10 +109,10 @@ class Acceptance:
         until: monotonic time after which no more are begun, but the first.
         """
         done = 0
+        self._until = until
         for wave in waves(self.conn, candidates):
-            self._admit_wave(wave, answers)
+            done += self._admit_wave(wave, answers)
             self._readmit_those_left()
-            done += len(wave)
             if time.monotonic() >= until:
                 break
         return candidates[done:]
@@ -147,8 +149,8 @@ class Acceptance:
 
     # Judging.
 
-    def _admit_wave(self, wave: Sequence[Candidate], answers: Answers | None) -> None:
-        """Judge and write requests none of which reads what another one writes."""
+    def _admit_wave(self, wave: Sequence[Candidate], answers: Answers | None) -> int:
+        """Judge and write the requests of a wave, until it is time; return how many."""
         judged = self._judge(wave, answers)
         rows, refused = [], []
         for each in judged:
@@ -174,6 +176,7 @@ class Acceptance:
         for each, _ in loud:
             events += self._ruled(each)
         self._accept([each for each in judged if each.state == RequestState.ACCEPTED], events)
+        return len(judged)
 
     def _readmit_those_left(self) -> None:
         """Judge again the requests that a verb (retry, release) sent back, and what they send."""
@@ -212,25 +215,26 @@ class Acceptance:
         It does not count as its own duplicate; '' for new requests.
         """
         history = duplicates.look_up(self.conn, wave, self.now, besides)
-        rulings = self._rule(wave, answers)
-        judged = []
-        for candidate in wave:
-            ruling = rulings.get(candidate.submission.ulid)
-            verdict = duplicates.verdict(candidate, history, ruling, self.now)
-            judged.append(Judged(candidate, verdict, ruling))
-        return judged
+        return [
+            Judged(candidate, duplicates.verdict(candidate, history, ruling, self.now), ruling)
+            for candidate, ruling in self._rule(wave, answers)
+        ]
 
-    def _rule(self, wave: Sequence[Candidate], answers: Answers | None) -> dict[RequestId, Ruling]:
-        """Ask policy about the requests that are valid by themselves."""
+    def _rule(
+        self, wave: Sequence[Candidate], answers: Answers | None
+    ) -> list[tuple[Candidate, Ruling | None]]:
+        """Ask policy about the requests that are valid by themselves, until it is time."""
         cases = []
-        foreseen = {c.submission.ulid: c.forbidden for c in wave if c.forbidden is not None}
         for c in wave:
             if c.request is not None and not c.problems and c.forbidden is None:
                 answering = answers or Answers(c.submission.uid, c.submission.writer)
                 asked = (c.request, c.planned, answering.seen, answering.counted)
                 facts = (*asked, self._steers(c), answering.beside)
                 cases.append(Case(c.submission.ulid, answering.uid, answering.writer, *facts))
-        return {**foreseen, **self._terms.review.judge(self.conn, cases, self.now)}
+        rulings = self._terms.review.judge(self.conn, cases, self.now, self._until)
+        left = {case.id for case in cases} - rulings.keys()
+        done = takewhile(lambda c: c.submission.ulid not in left, wave)
+        return [(c, c.forbidden or rulings.get(c.submission.ulid)) for c in done]
 
     def _steers(self, candidate: Candidate) -> Steers | None:
         """Return a rehearsal of a request that steers another one; None if it does not."""
@@ -261,7 +265,7 @@ class Acceptance:
 
         events: those to write before everything that happens here.
         """
-        verbs = [each for each in judged if _action(each.candidate) in VERBS]
+        verbs = [each for each in judged if is_verb(each.candidate)]
         if not verbs:
             self._provide([each.candidate for each in judged], events)
             return
@@ -394,7 +398,3 @@ class Acceptance:
         wanting = sorted(set(ids))
         made = advance(self.conn, wanting, self._terms.progress, self.now)
         self._tally.outcomes.update(made.outcomes)
-
-
-def _action(candidate: Candidate) -> str:
-    return candidate.request.action if candidate.request is not None else ""

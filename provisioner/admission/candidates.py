@@ -218,7 +218,7 @@ def _apart(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
     written: set[str] = set()
     for candidate in candidates:
         reads, writes = _touches(candidate)
-        verb = candidate.request is not None and candidate.request.action in VERBS
+        verb = is_verb(candidate)
         if wave and (verb or not written.isdisjoint(reads)):
             yield wave
             wave, written = [], set()
@@ -254,3 +254,8 @@ def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
 def subject_of(candidate: Candidate) -> str | None:
     """Return whose claims a request is about; None if it was not understood."""
     return candidate.request.subject if candidate.request is not None else None
+
+
+def is_verb(candidate: Candidate) -> bool:
+    """Return True for an action without a route, which steers what others claim."""
+    return candidate.request is not None and candidate.request.action in VERBS

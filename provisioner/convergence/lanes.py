@@ -14,7 +14,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from provisioner.contract import ConfigError, Fault, Handler, Key, NotReady
@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 FEW = 32
 """Fewer objects than these, in a batch that is not full, are recorded at once: somebody waits for
 them, and to find out whether there is another batch takes as long."""
+
+PAUSE = 0.01
+"""Seconds between two commits of one result: who waits for the journal would else not get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,15 +292,38 @@ class Lane:
         unbound = [due.item for due in taken if due.unbound]
         resting = {due.missing.key for due in taken if due.missing and due.missing.rests}
         batch = Clerk(self._patience, self.observing, now).batch(outcomes, unbound)
-        with self._journal.transaction() as conn:
-            object_rows.record(conn, batch.readings, now)
-            object_rows.record_same(conn, batch.same, now)
-            keepsakes.save_numbers(conn, batch.numbers)
-            object_rows.unschedule(conn, batch.unbound)
-            object_rows.wake(conn, resting, now)
-            made, later = settling.settle(conn, batch.verdicts, self._progress, now)
+        made: dict[RequestId, str] = {}
+        later: list[RequestId] = []
+        begun: dict[str, bool] = {}
+        for settled in self._settled(batch, resting, now):
+            made |= settled.made.outcomes
+            later += settled.later
+            begun |= settled.made.begun
         self._known.note(outcomes)
-        return Drained(len(outcomes) + len(unbound), made.outcomes, later, made.begun)
+        return Drained(len(outcomes) + len(unbound), made, later, begun)
+
+    def _settled(
+        self, batch: recording.Batch, resting: Collection[Key], now: float
+    ) -> Iterator[settling.Settled]:
+        """Record results, in commits of a moment each, between which others have their turn.
+
+        An object for which more steps wait stays due until all know: after a kill it is looked at
+        again.
+        """
+        part, rest = batch, False
+        while part.verdicts:
+            with self._journal.transaction() as conn:
+                object_rows.record(conn, part.readings, now)
+                object_rows.record_same(conn, part.same, now)
+                keepsakes.save_numbers(conn, part.numbers)
+                object_rows.unschedule(conn, part.unbound)
+                object_rows.wake(conn, resting, now)
+                settled = settling.settle(conn, part.verdicts, self._progress, now, rest=rest)
+                object_rows.wake(conn, settled.more, now)
+            yield settled
+            part, rest = batch.of(settled.more), True
+            if settled.more:
+                time.sleep(PAUSE)
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
         """Stop calling a handler whose backend is away, or resume after its first answer."""

@@ -7,7 +7,7 @@ look gets no new row: only the time of the look. Leaves out: writing it (`lanes`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -49,6 +49,17 @@ class Batch:
     unbound: dict[Key, int] = field(default_factory=dict)
     numbers: dict[Key, Mapping[str, int]] = field(default_factory=dict)
     verdicts: dict[Key, Verdict] = field(default_factory=dict)
+
+    def of(self, keys: Collection[Key]) -> Batch:
+        """Return the part of it that is about some objects."""
+        mine = set(keys)
+        return Batch(
+            [reading for reading in self.readings if reading.key in mine],
+            {key: self.same[key] for key in self.same.keys() & mine},
+            {key: self.unbound[key] for key in self.unbound.keys() & mine},
+            {key: self.numbers[key] for key in self.numbers.keys() & mine},
+            {key: self.verdicts[key] for key in keys},
+        )
 
 
 @dataclass(frozen=True, slots=True)

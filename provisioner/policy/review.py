@@ -7,6 +7,8 @@ and what follows from an answer (`acceptance`).
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -121,12 +123,20 @@ class Review:
         self._gradual = Gradual(self.nature, site.at_once)
         self._recorded = targets.Recorded()
 
-    def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[RequestId, Ruling]:
-        """Judge the requests of a wave; none of them depends on what another one writes."""
+    def judge(
+        self, conn: Connection, cases: Sequence[Case], now: float, until: float = math.inf
+    ) -> dict[RequestId, Ruling]:
+        """Judge the requests of a wave; none of them depends on what another one writes.
+
+        until: monotonic time after which no more are judged, but the first: each looks at all
+        claims on what it shares with others.
+        """
         changes = _Changes(conn, cases, self.protects)
         hourly = Hourly(conn, now)
-        rulings = {}
+        rulings: dict[RequestId, Ruling] = {}
         for case in cases:
+            if rulings and time.monotonic() >= until:
+                break
             question = rules.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )

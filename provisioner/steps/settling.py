@@ -7,7 +7,7 @@ the verdict itself (`lanes`), and what becomes due next (`advance`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,28 +42,52 @@ class Verdict:
     opened: bool = False
 
 
+MOST = 2_000
+"""The parts of steps that are written in one commit: for one object, all requests of a project can
+wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of settling. later: requests that now wait for a later try; more: objects for which
+    other parts of steps wait."""
+
+    made: Advanced
+    later: Sequence[RequestId] = ()
+    more: Collection[Key] = ()
+
+
 def settle(
-    conn: Connection, verdicts: Mapping[Key, Verdict], progress: binding.Progress, now: float
-) -> tuple[Advanced, list[RequestId]]:
+    conn: Connection,
+    verdicts: Mapping[Key, Verdict],
+    progress: binding.Progress,
+    now: float,
+    *,
+    rest: bool = False,
+) -> Settled:
     """Write the results of objects into the steps that wait for them.
 
-    Return what came of it, and the requests that now wait for a later try.
+    No more than `MOST` parts of steps end in one commit. rest: what went on waiting, and what was
+    opened, is written by the commits before.
     """
-    opened = {key for key, verdict in verdicts.items() if verdict.opened}
+    opened = {key for key, verdict in verdicts.items() if verdict.opened and not rest}
     again = bind_again(conn, opened, progress, now)
     begun = dict.fromkeys((split_key(key)[0] for key in again), False)
     rows = step_moves.awaiting(conn, verdicts)
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
-    if not rows:
-        return Advanced(begun=begun), []
-    parts = [(row, _of_step(row, verdicts[row.key])) for row in rows]
+    told = [(row, _of_step(row, verdicts[row.key])) for row in rows]
+    on = [] if rest else [part for part in told if part[1].state == StepState.DUE]
+    ended = [part for part in told if part[1].state != StepState.DUE]
+    parts, more = [*on, *ended[:MOST]], {row.key for row, _ in ended[MOST:]}
+    if not parts:
+        return Settled(Advanced(begun=begun))
     step_moves.write_parts(conn, [_verdict_row(row, verdict) for row, verdict in parts])
     audit.append(conn, [_event(*part) for part in parts if _is_news(*part)], now)
     over = {row.request for row, verdict in parts if verdict.state != StepState.DUE}
     later = {row.request for row, verdict in parts if verdict.state == StepState.DUE}
     step_moves.close_steps(conn, over, now)
     made = advance(conn, sorted(over), progress, now)
-    return Advanced(made.outcomes, begun | made.begun), sorted(later)
+    return Settled(Advanced(made.outcomes, begun | made.begun), sorted(later), more)
 
 
 _OPENING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume", "adopt")

@@ -6,15 +6,17 @@ One commit for all of them kept the service from everybody until its watchdog ki
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.admission import intake
 from provisioner.config.keeping import RetentionConfig
 from provisioner.journal.figures import weights
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import request_rows, step_rows
 from provisioner.recovery.retention import Keeper
 from tests.support.engine_site import Site, allocation, control, user
@@ -73,25 +75,45 @@ def test_each_verb_that_takes_a_moment_has_a_commit_of_its_own(
     assert accepting(site) == [3, 2, 1, 0]
 
 
+def written(patch: pytest.MonkeyPatch) -> list[int]:
+    """Note how many requests are judged and written together."""
+    sizes: list[int] = []
+    insert = request_rows.insert_requests
+
+    def noting(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+        sizes.append(len(records))
+        insert(conn, records)
+
+    patch.setattr(request_rows, "insert_requests", noting)
+    return sizes
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(4, [1, 1, 1, 1]), (100, [4])])
 def test_requests_that_take_back_very_much_are_not_one_wave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    most: int, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = large(tmp_path)
-    monkeypatch.setattr(intake, "MOMENT", 0.0)
-    monkeypatch.setattr(weights, "MOST", 4)
+    monkeypatch.setattr(weights, "MOST", most)
     for number in range(MANY):
         (site.spool.staging / f"{number}.yaml").write_text(allocation(number))
-    assert accepting(site) == [3, 2, 1, 0]
+    together = written(monkeypatch)
+    site.take()
+    assert together == sizes
 
 
-def test_requests_that_take_back_little_are_one_wave(
+def test_requests_that_take_long_to_judge_have_commits_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = large(tmp_path)
+    """Of 20,000 allocations of a project, policy looks at the claims of all before each."""
+    site = Site(tmp_path)
     monkeypatch.setattr(intake, "MOMENT", 0.0)
     for number in range(MANY):
-        (site.spool.staging / f"{number}.yaml").write_text(allocation(number))
-    assert accepting(site) == [0]
+        text = "provisioner: 1" if number == 1 else allocation(number)
+        (site.spool.staging / f"{number}.yaml").write_text(text)
+    alive = accepting(site)
+    assert len(alive) >= MANY - 1 and alive[-1] == 0
+    assert len(site.open()) == MANY - 1
+    assert state(site, "1.yaml") == "refused"
 
 
 @pytest.mark.parametrize("left", ["shrunk", "left out"])
