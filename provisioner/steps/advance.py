@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from provisioner.contract import Fault, Key, State, Want
 from provisioner.journal import audit
@@ -157,6 +157,7 @@ def _remark(
 
     states = partial(object_rows.states, conn)
 
+    @cache  # for each object that a newer request has taken over, the whole step would be bound
     def wants_of(request: RequestId, name: str) -> Mapping[tuple[Key, str], Want | None]:
         return binding.wants_of(states, loaded[request], steps_by_id[request], name, progress)
 

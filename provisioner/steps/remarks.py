@@ -15,7 +15,7 @@ from typing import Literal
 
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, history, holdings, replaced
+from provisioner.journal.queries import beforehand, history, holdings, precedents, replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
@@ -82,13 +82,16 @@ def _of(
     remark = Remark()
     overtaken: dict[RequestId | Literal[""], list[Key]] = {}
     in_force = False
-    others: list[str] = []
+    others: list[tuple[Key, Mapping[str, RequestId]]] = []
+    nobody: Literal[""] = ""
+    gone = {part.claimant for _, part in parts if part.claimant not in held.get(part.key, ())}
+    withdrawn = precedents.withdrawn_by(conn, request, gone)
     for step, part in parts:
         standing = held.get(part.key, {})
         mine = standing.get(part.claimant)
         in_force = in_force or (mine is not None and mine[1] <= request)
         if mine is None or mine[1] > request:
-            newer = mine[1] if mine else replaced.withdrawn_by(conn, request, part.claimant)
+            newer = mine[1] if mine else withdrawn.get(part.claimant, nobody)
             if mine is None or _differs(wants_of(request, step), part.key, part.claimant, mine[0]):
                 overtaken.setdefault(newer, []).append(part.key)
         elif not part.changed and len(standing) > 1:
@@ -99,8 +102,7 @@ def _of(
                 if name.partition("/")[0] != root and _at_odds(want, mine[0])
             }
             if also:
-                names = replaced.names_for(conn, also, replaced.writer_of(conn, request))
-                others.append(f"{part.key}: also wanted by {_few(sorted(names.values()))}")
+                others.append((part.key, also))
     for newer, keys in overtaken.items():
         if newer:
             # While a claim of its own is in force, it is done, less what the newer one took away.
@@ -110,11 +112,22 @@ def _of(
             remark.notes.append(f"{name} has since asked for something else: {_few(keys)}")
         else:
             remark.notes.append(f"nobody wants this any more: {_few(keys)}")
-    remark.notes += _shortened(others)
+    remark.notes += _shortened(_also_wanted(conn, request, others[:MOST]), len(others))
     shut = [part for _, part in parts if part.claimant in closed]
     if shut:
-        remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, request)))
+        remark.notes += _kept_closed(conn, shut, replaced.writer_of(conn, request))
     return remark
+
+
+def _also_wanted(
+    conn: Connection, request: RequestId, others: Iterable[tuple[Key, Mapping[str, RequestId]]]
+) -> list[str]:
+    """Return a note for each of some objects, with those others who want it as it is not."""
+    notes = []
+    for key, also in others:
+        names = replaced.names_for(conn, also, replaced.writer_of(conn, request))
+        notes.append(f"{key}: also wanted by {_few(sorted(names.values()))}")
+    return notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +224,7 @@ def _differs(
 
 
 def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str) -> list[str]:
-    """Return a note for each suspended subject, with what was not even made."""
+    """Return notes on the suspended subjects, with what was not even made."""
     states = object_rows.states(conn, {part.key for part in parts})
     missing: dict[str, list[Key]] = {}
     for part in parts:
@@ -219,13 +232,14 @@ def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str)
             absent = missing.setdefault(subject, [])
             if not states.get(part.key, {}).get("present"):
                 absent.append(part.key)
+    suspended = ledger.suspended_among(conn, {part.claimant for part in parts})
+    closed = [subject for subject in missing if subject in suspended]
     notes = []
-    for subject, absent in missing.items():
-        why = suspension(conn, [subject], writer)
-        if why:
-            unmade = f"; not made until that is resumed: {_few(absent)}" if absent else ""
-            notes.append(f"{why}, kept closed{unmade}")
-    return notes
+    for subject in closed[:MOST]:
+        why, absent = suspension(conn, [subject], writer), missing[subject]
+        unmade = f"; not made until that is resumed: {_few(absent)}" if absent else ""
+        notes.append(f"{why}, kept closed{unmade}")
+    return _shortened(notes, len(closed))
 
 
 def suspension(conn: Connection, subjects: Iterable[str], writer: str) -> str:
@@ -243,10 +257,11 @@ def _few(names: Collection[str]) -> str:
     return ", ".join(unique[:5]) + more
 
 
-def _shortened(notes: list[str]) -> list[str]:
-    if len(notes) <= MOST:
+def _shortened(notes: list[str], number: int) -> list[str]:
+    """Return the first of a number of notes, and how many more there are."""
+    if number <= MOST:
         return notes
-    return [*notes[:MOST], f"and {len(notes) - MOST} more like this"]
+    return [*notes[:MOST], f"and {number - MOST} more like this"]
 
 
 def of_handlers(

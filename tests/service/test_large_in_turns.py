@@ -18,7 +18,9 @@ from provisioner.config.keeping import RetentionConfig
 from provisioner.journal.figures import weights
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.records.request_rows import Record
 from provisioner.recovery.retention import Keeper
+from provisioner.steps import binding
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.manifest_site import entry, reconcile
 from tests.support.portions_site import send, state
@@ -144,3 +146,24 @@ def test_old_requests_with_many_objects_are_forgotten_one_by_one(
     portions = Keeper(site.spool, site.system.journal, limits).portions(time.time() + 31 * 86400)
     left = [known(site) for _ in portions]
     assert [number for number in left if number < 3][:2] == [2, 1]
+
+
+def test_what_a_newer_request_took_over_of_very_many_is_found_out_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of 10,000 users was bound again for each of them: for an hour, in one commit."""
+    site = Site(tmp_path)
+    site.drop(allocation(1, "ann, bob, dan, eve", files=5), "first.yaml")
+    site.service.lanes["first"].drain()
+    site.drop(allocation(1, "ann, bob, dan, eve", files=6), "second.yaml")
+    bound: list[str] = []
+    wants_of = binding.wants_of
+
+    def noting(states: Any, record: Record, listed: Any, name: str, progress: Any) -> Any:
+        bound.append(f"{record.name} {name}")
+        return wants_of(states, record, listed, name, progress)
+
+    monkeypatch.setattr(binding, "wants_of", noting)
+    site.drain()
+    assert sorted(set(bound)) == ["first.yaml account", "first.yaml members"]
+    assert len(bound) == 2

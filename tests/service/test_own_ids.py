@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.journal.outbox import rights
-from provisioner.journal.queries import replaced
+from provisioner.journal.queries import precedents
 from provisioner.journal.records import request_rows
 from tests.support.engine_site import Site, allocation, control
 
@@ -39,7 +39,8 @@ def test_a_request_that_repeats_an_older_one_is_the_newest_of_nothing(site: Site
         assert request_rows.newest_of(conn, [action]) == [second]
         assert request_rows.newer(conn, first, [action]) == second.id
         assert rights.provided(conn, subject, action) == [second.id]
-        assert replaced.withdrawn_by(conn, first.id, f"{subject}/user:ann") == second.id
+        ann = f"{subject}/user:ann"
+        assert precedents.withdrawn_by(conn, first.id, [ann]) == {ann: second.id}
 
 
 def test_the_same_id_with_other_bytes_is_refused(site: Site) -> None:

@@ -306,3 +306,28 @@ def by_writer(names: Collection[tuple[str, str]]) -> dict[str, set[str]]:
     for writer, name in names:
         grouped.setdefault(writer, set()).add(name)
     return grouped
+
+
+_WITHDRAWN = (
+    select(requests.c.subject, func.max(requests.c.id))
+    .where(
+        requests.c.subject.in_(IDS),
+        requests.c.id > bindparam("b_after"),
+        requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
+        requests.c.duplicate_of.is_(None),
+    )
+    .group_by(requests.c.subject)
+)
+
+
+def withdrawn_by(
+    conn: Connection, request: RequestId, claimants: Collection[str]
+) -> dict[str, RequestId]:
+    """Return the newest later request about each of some claimants, or about its root."""
+    if not claimants:
+        return {}
+    about = {claimant: {claimant, claimant.partition("/")[0]} for claimant in claimants}
+    subjects = set[str]().union(*about.values())
+    newest = dict(bulk.among(conn, _WITHDRAWN, subjects, b_after=request))
+    found = {name: [newest[one] for one in both if one in newest] for name, both in about.items()}
+    return {claimant: max(later) for claimant, later in found.items() if later}

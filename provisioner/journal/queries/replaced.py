@@ -20,7 +20,7 @@ from provisioner.journal.persons import chains
 from provisioner.journal.queries import beforehand
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import LEFT, UNFIXED, requests
-from provisioner.objects.states import RUNNING, RequestState
+from provisioner.objects.states import RequestState
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request
 from provisioner.request.subjects import glimpse
@@ -36,22 +36,6 @@ _FIRST = "first_refused"
 """The key, in a refusal's first problem, of when the same file was refused for the first time."""
 
 _WRITER = select(requests.c.writer).where(requests.c.id == bindparam("b_id"))
-
-
-def withdrawn_by(conn: Connection, request: RequestId, claimant: str) -> RequestId | Literal[""]:
-    """Return the newest later request about a claimant or its root; '' if there is none."""
-    statement = (
-        select(requests.c.id)
-        .where(
-            requests.c.subject.in_({claimant, claimant.partition("/")[0]}),
-            requests.c.id > request,
-            requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
-            requests.c.duplicate_of.is_(None),
-        )
-        .order_by(requests.c.id.desc())
-        .limit(1)
-    )
-    return conn.scalar(statement) or ""
 
 
 def lifted_by(conn: Connection, record: Record) -> RequestId | Literal[""]:

@@ -359,7 +359,7 @@ def claims_at(conn: Connection, instances: Collection[str]) -> dict[Key, tuple[C
 
 
 def _counting(conn: Connection, rows: Sequence[Any]) -> dict[Key, tuple[Claim, ...]]:
-    closed = _suspended(conn, {row.claimant for row in rows})
+    closed = suspended_among(conn, {row.claimant for row in rows})
     counting: dict[Key, list[Claim]] = {}
     for key, claimant, want, source, request in rows:
         of_key = counting.setdefault(key, [])
@@ -375,7 +375,7 @@ def parts(claimant: str) -> tuple[str, ...]:
     return (root, leaf, claimant) if slash else (claimant,)
 
 
-def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
+def suspended_among(conn: Connection, claimants: Collection[str]) -> set[str]:
     """Return those subjects that are suspended and so close claims of some claimants."""
     suspended: set[str] = set()
     if not claimants or not bulk.rows(conn, _ANY_SUSPENSION, {}):
@@ -389,5 +389,5 @@ def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
 
 def suspended_parts(conn: Connection, claimants: Collection[str]) -> set[str]:
     """Return the claimants that a suspension closes."""
-    closed = _suspended(conn, claimants)
+    closed = suspended_among(conn, claimants)
     return {claimant for claimant in claimants if not closed.isdisjoint(parts(claimant))}
