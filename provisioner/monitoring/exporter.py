@@ -13,14 +13,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, cast
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Histogram,
     ProcessCollector,
-    start_http_server,
+    make_wsgi_app,
     write_to_textfile,
 )
 from prometheus_client.core import (
@@ -37,6 +36,7 @@ from provisioner.journal.figures import figures
 from provisioner.journal.figures.figures import Figures
 from provisioner.journal.journal import Journal
 from provisioner.monitoring.looks import Looks
+from provisioner.monitoring.port import Port
 from provisioner.recovery import backup
 from provisioner.request.actions import ACTIONS
 
@@ -80,7 +80,7 @@ class Exporter:
         self._seen = -1
         self._figures: Figures | None = None
         self._read_at = 0.0
-        self._server: WSGIServer | None = None
+        self._server: Port | None = None
         self._complaint = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -93,7 +93,7 @@ class Exporter:
             self.read()  # outcomes count from here on
             if self._settings.listen is not None and self._server is None:
                 host, port = split(self._settings.listen)
-                self._server, _ = start_http_server(port, host, self.registry)
+                self._server = Port(host, port, make_wsgi_app(self.registry))
         except Exception as error:
             log.error("metrics are not served on %s: %s", self._settings.listen, error)
         if self._settings.textfile is not None:
@@ -103,8 +103,7 @@ class Exporter:
         """Serve no metrics any more."""
         self._stopping.set()
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close()
         if self._thread.is_alive():
             self._thread.join(_LAST)
         with self._turn:
