@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         words = _take_config(words)
         _program()(words or ["--help"], prog_name="provisioner", standalone_mode=True)
     except ConfigError as error:
-        _end(error, Exit.CONFIG)
+        _end(error, Exit.FAILED if error.passing else Exit.CONFIG)
     except (InvalidRequest, Refused) as error:
         _end(error, Exit.INVALID)
     except Unavailable as error:

@@ -106,9 +106,11 @@ class Unknown(Fault):
 class ConfigError(Fault):
     """The configuration cannot work; raised when handlers are built, before any request.
 
+    passing: it may pass without a change, as a full disk does, so that systemd tries again.
     `settings`, set later: each wrong setting of a handler, so that it is told with its line.
     """
 
-    def __init__(self, message: str, *, advice: str = "") -> None:
+    def __init__(self, message: str, *, advice: str = "", passing: bool = False) -> None:
         super().__init__(message, advice=advice)
+        self.passing = passing
         self.settings: tuple[InvalidRequest, ...] = ()

@@ -205,6 +205,16 @@ def test_a_first_start_beyond_a_user_s_quota_names_the_path_and_what_to_type(
     )
 
 
+def test_a_start_for_which_a_full_disk_has_no_room_is_tried_again(tmp_path: Path) -> None:
+    """systemd never repeats what ends with 4; SQLite says that such a journal cannot be opened."""
+    assert begin(tmp_path, "init") == (0, "")
+    shared = ["-P", str(tmp_path / "j/journal.db-shm"), "-e", "inject=pwrite64:error=ENOSPC"]
+    done = typed(tmp_path, "strace", "-f", "-o", "/dev/null", *shared, *PROGRAM, "run", "--drain")
+    assert "journal.db cannot be opened: disk I/O error" in done.stderr
+    assert "whether the disk is full" in done.stderr
+    assert done.returncode == 1
+
+
 def typed(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Type words for the site of a directory."""
     env = {**os.environ, "PROVISIONER_CONFIG": str(site / "site.yaml")}

@@ -241,3 +241,12 @@ def test_a_text_that_the_server_cannot_have_is_the_fault_of_what_was_to_be_writt
     assert is_of_rows(refused.value)
     put(site, "ab")
     assert newest(site) == "ab"
+
+
+def test_a_start_while_the_server_is_away_is_tried_again(tmp_path: Path) -> None:
+    """systemd never repeats what ends with 4."""
+    desk = Desk(tmp_path / "site")
+    away = f"postgresql:///provisioner?host={tmp_path}"
+    desk.set("journal: journal/journal.db", f"journal: {away}")
+    done = desk("run", "--drain", code=1)
+    assert f"the journal {away} cannot be opened" in done.err

@@ -247,4 +247,5 @@ def unusable(place: str, error: Exception) -> ConfigError:
         f"the journal {place} cannot be opened: {' '.join(str(cause).split())}",
         advice="psql with the same address, as the service's user, says whether the server is "
         "there and lets it in",
+        passing=isinstance(cause, psycopg.OperationalError),
     )

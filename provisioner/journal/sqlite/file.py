@@ -181,6 +181,8 @@ def _unusable(path: Path, error: Exception) -> ConfigError:
     return ConfigError(
         f"the journal {path} cannot be opened: {cause}",
         advice="see its owner and mode, and whether the disk is full or read-only",
+        # A -shm file for which a full disk has no room is an I/O error.
+        passing=code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY),
     )
 
 
