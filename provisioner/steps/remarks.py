@@ -39,6 +39,27 @@ class Remark:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """The claims on objects. Who contradicts one is found out once for each want: all requests of a
+    project can have claims on one object."""
+
+    held: Held
+    _against: dict[tuple[Key, str], dict[str, RequestId]] = field(default_factory=dict)
+
+    def against(self, key: Key, claimant: str, mine: Want | None) -> dict[str, RequestId]:
+        """Return the requests by which others want an object in contradiction to a claim."""
+        about = key, json.dumps(mine, sort_keys=True)
+        if about not in self._against:
+            self._against[about] = {
+                name: other
+                for name, (want, other) in self.held[key].items()
+                if _at_odds(want, mine)
+            }
+        root, others = claimant.partition("/")[0], self._against[about]
+        return {name: one for name, one in others.items() if name.partition("/")[0] != root}
+
+
 Part = tuple[str, ObjectRecord]
 """The name of a step, and an object of it."""
 
@@ -60,8 +81,10 @@ def remarks(
     }
     every = [part for parts in own.values() for _, part in parts]
     closed = ledger.suspended_parts(conn, {part.claimant for part in every})
+    claims = _Claims(held)
     every_remark = {
-        request: _of(conn, request, parts, held, closed, wants_of) for request, parts in own.items()
+        request: _of(conn, request, parts, claims, closed, wants_of)
+        for request, parts in own.items()
     }
     for request, listed in done.items():
         if own[request]:
@@ -75,7 +98,7 @@ def _of(
     conn: Connection,
     request: RequestId,
     parts: Collection[Part],
-    held: Held,
+    claims: _Claims,
     closed: Collection[str],
     wants_of: WantsOf,
 ) -> Remark:
@@ -84,6 +107,7 @@ def _of(
     in_force = False
     others: list[tuple[Key, Mapping[str, RequestId]]] = []
     nobody: Literal[""] = ""
+    held = claims.held
     gone = {part.claimant for _, part in parts if part.claimant not in held.get(part.key, ())}
     withdrawn = precedents.withdrawn_by(conn, request, gone)
     for step, part in parts:
@@ -94,15 +118,8 @@ def _of(
             newer = mine[1] if mine else withdrawn.get(part.claimant, nobody)
             if mine is None or _differs(wants_of(request, step), part.key, part.claimant, mine[0]):
                 overtaken.setdefault(newer, []).append(part.key)
-        elif not part.changed and len(standing) > 1:
-            root = part.claimant.partition("/")[0]
-            also = {
-                name: other
-                for name, (want, other) in standing.items()
-                if name.partition("/")[0] != root and _at_odds(want, mine[0])
-            }
-            if also:
-                others.append((part.key, also))
+        elif not part.changed and (also := claims.against(part.key, part.claimant, mine[0])):
+            others.append((part.key, also))
     for newer, keys in overtaken.items():
         if newer:
             # While a claim of its own is in force, it is done, less what the newer one took away.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.steps import remarks
 from tests.support.engine_site import Site, allocation, membership, user
 from tests.support.policy_site import send, why
 
@@ -59,6 +60,26 @@ def test_who_else_wants_what_is_left_as_it_is_stands_in_the_result(site: Site) -
     assert notes(second) == ["first/account/cf: also wanted by allocation:3"]
     site.request(allocation(5, files=1, code="other"))
     assert notes(site.results("done")[-1]) == []
+
+
+def test_who_contradicts_is_found_out_once_for_all_requests_of_a_project(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3,000 allocations, each was compared with all: half a minute in one commit."""
+    for number in range(3):
+        site.request(allocation(number), f"{number}.yaml")
+    compared: list[object] = []
+
+    def noting(other: object, mine: object) -> bool:
+        compared.append(other)
+        return False
+
+    monkeypatch.setattr(remarks, "_at_odds", noting)
+    for number in range(3, 6):
+        site.drop(allocation(number), f"{number}.yaml")
+    site.drain()
+    assert len(site.results("done")) == 6
+    assert len(compared) == 6
 
 
 def test_who_else_wants_it_is_not_named_to_another_writer(tmp_path: Path) -> None:

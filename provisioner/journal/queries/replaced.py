@@ -35,6 +35,8 @@ REFUSED_AGAIN = "refused again"
 _FIRST = "first_refused"
 """The key, in a refusal's first problem, of when the same file was refused for the first time."""
 
+_WRITERS = select(requests.c.id, requests.c.writer).where(requests.c.id.in_(IDS))
+
 _WRITER = select(requests.c.writer).where(requests.c.id == bindparam("b_id"))
 
 
@@ -363,9 +365,9 @@ def names_for(conn: Connection, claimants: Mapping[str, RequestId], writer: str)
 
     claimants: claimant -> the request of its claim.
     """
-    writers = {request: writer_of(conn, request) for request in set(claimants.values())}
+    writers = dict(bulk.among(conn, _WRITERS, set(claimants.values())))
     return {
-        claimant: claimant if writers[request] == writer else OTHERS
+        claimant: claimant if writers.get(request, "") == writer else OTHERS
         for claimant, request in claimants.items()
     }
 
