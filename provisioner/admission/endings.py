@@ -18,6 +18,7 @@ from itertools import chain
 
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
 from provisioner.admission.candidates import Candidate
+from provisioner.journal.figures import weights
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import beforehand, history, holdings, subjects
 from provisioner.journal.queries.subjects import End
@@ -32,6 +33,9 @@ from provisioner.system import ulid
 MOMENT = 0.5
 """Seconds after which a commit takes no more of what has come due: a request can have 10,000 users,
 and others have their turn between two commits."""
+
+MANY = 100_000
+"""Claims above which it is not found out what each person keeps by others: that takes 4 KB each."""
 
 _AGAIN = 86400.0
 """Seconds after which a date is followed again whose request failed before it closed anything."""
@@ -71,8 +75,14 @@ def _follow(acceptance: Acceptance, end: End, crowd: frozenset[str]) -> None:
 
 
 def _losers(conn: Connection, due: list[End], terms: Terms) -> set[str]:
-    """Return the people who would lose access by all dates that are due."""
-    going = holdings.claimed(conn, [end.subject for end in due]) if due else set()
+    """Return the people who would lose access by all dates that are due.
+
+    Of very many claims, it is whoever has any: that can hold what is no crowd, and lets none go.
+    """
+    subjects_due = [end.subject for end in due]
+    if sum(weights.of(conn, subjects_due).values()) > MANY:
+        return holdings.everybody(conn, subjects_due)
+    going = holdings.claimed(conn, subjects_due) if due else set()
     return holdings.losers(conn, Shift(going), Shift(), terms.review.nature) if going else set()
 
 

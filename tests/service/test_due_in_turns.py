@@ -17,8 +17,9 @@ from provisioner import service
 from provisioner.admission import endings, intake
 from provisioner.objects.states import RequestState
 from tests.support.clocks import Clocks
-from tests.support.ends_site import DAY, ending
+from tests.support.ends_site import DAY, ending, look
 from tests.support.engine_site import Site, allocation, user
+from tests.support.manifest_site import newest
 
 MANY, FEW = 4321, 4322
 
@@ -97,3 +98,18 @@ def test_dates_that_one_look_finds_are_one_crowd_however_many_commits_follow_the
     site.take()
     held = [each.subject for each in site.open() if each.state == RequestState.HELD]
     assert sorted(held) == [f"allocation:{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(("many", "state"), [(100_000, "done"), (1, "held")])
+def test_of_very_many_claims_whoever_has_any_counts_though_others_keep_them_in(
+    tmp_path: Path, clocks: Clocks, monkeypatch: pytest.MonkeyPatch, many: int, state: str
+) -> None:
+    """Of 500,000 claims, finding out what each person keeps took 1.9 GB."""
+    monkeypatch.setattr(endings, "MANY", many)
+    site = Site(tmp_path, "policy: {mass: {users: 3, share: 10}}\n")
+    site.request(allocation(1, "u2, u3, u4"), "stays.yaml")
+    site.request(ending(allocation(2, "u0, u1"), 1), "two.yaml")
+    site.request(ending(allocation(3, "u2, u3, u4"), 1), "three.yaml")
+    clocks.go(2 * DAY)
+    look(site)
+    assert newest(site, "ended-allocation-2.json").state == state

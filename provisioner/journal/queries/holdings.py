@@ -87,6 +87,14 @@ def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
     return pairs
 
 
+def everybody(conn: Connection, subjects: Collection[str]) -> set[str]:
+    """Return the people for whom some subjects claim anything, as `user:NAME`."""
+    people: set[str] = set()
+    for part in chunks(subjects):
+        people.update(conn.scalars(select(claims.c.leaf).where(_about(part)).distinct()))
+    return {person for person in people if person.startswith("user:")}
+
+
 ClaimsOf = Callable[[Collection[Key]], Mapping[Key, tuple[Claim, ...]]]
 """Returns the claims on objects, as `ledger.claims_of`."""
 
