@@ -111,7 +111,11 @@ def read_line(
             f"line {place.number} of the manifest is not a provision",
             expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
         )
-    return _request({"action": document.pop("action"), **document, **(also or {})})
+    try:
+        return _request({"action": document.pop("action"), **document, **(also or {})})
+    except RecursionError:  # writing needs a little more of the stack than reading
+        message = f"line {place.number} of the manifest has too many levels"
+        raise InvalidRequest(message) from None
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from handlers.gpfs.rest.gui import Gui
+from handlers.ldap.directory import client
 from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.settings import DirectorySettings
 from handlers.slurm.rest.wire import Wire
 from provisioner.contract import Unavailable, Unknown
+from tests.support.ad_backends import emulated
 from tests.support.gpfs_gui import certificate
 from tests.support.trickle import Answer, always, trickling
 
@@ -56,7 +58,9 @@ def test_a_gui_node_has_the_time_of_a_call_for_an_answer(what: str, tmp_path: Pa
 
 def bound(asked: bytes) -> bytes:
     """Accept a bind: BindResponse with result 0 (RFC 4511, 4.2.2), of the same message."""
-    return bytes.fromhex("300c0201") + asked[4:5] + bytes.fromhex("61070a010004000400")
+    message = asked[2 : 4 + asked[3]]
+    answer = message + bytes.fromhex("61070a010004000400")
+    return bytes([0x30, len(answer)]) + answer
 
 
 begun = always(bytes.fromhex("308300ffff"))
@@ -78,3 +82,14 @@ def test_a_directory_has_the_time_of_a_call_for_an_answer(what: str) -> None:
         settings = DirectorySettings.model_validate({**given, "timeout": 1})
         with pytest.raises(fault, match="not done after 1 s"):
             call(Directory(settings, lambda _: ""))
+
+
+def test_a_directory_that_always_has_another_page_gives_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGES", 3)
+    monkeypatch.setattr(client, "_cookie", lambda result: b"0")
+    ad = emulated(tmp_path, "ad")
+    settings = DirectorySettings.model_validate({**ad.connection, "base": ad.base})
+    with pytest.raises(Unavailable, match="no end after 3 pages"):
+        Directory(settings, ad.site("x").secret).search(ad.base, "(objectClass=*)", ["cn"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from provisioner.manifests import manifest
 from tests.support.engine_site import Site, allocation, control, release, user
 from tests.support.manifest_site import (
     POLICY,
@@ -312,6 +313,18 @@ def refused(site: Site, second: str) -> str:
 def test_a_key_that_a_line_has_twice_refuses_the_whole_and_is_named(site: Site) -> None:
     twice = json.dumps(entry(2, "bob")).replace('"id": 2', '"id": 9, "id": 2')
     assert refused(site, twice) == "line 2 of the manifest: the key 'id' is there twice"
+
+
+def test_a_line_that_can_be_read_and_not_written_is_refused_and_not_failed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one depth only: writing needs a little more of the stack than reading."""
+
+    def too_deep(document: Mapping[str, object]) -> bytes:
+        raise RecursionError
+
+    monkeypatch.setattr(manifest, "_request", too_deep)
+    assert refused(site, json.dumps(entry(2, "bob"))).endswith("has too many levels")
 
 
 def test_a_line_that_is_longer_than_any_request_is_refused_unread(site: Site) -> None:

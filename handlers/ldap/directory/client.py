@@ -44,6 +44,9 @@ Scope: TypeAlias = Literal["SUBTREE", "LEVEL", "BASE"]
 PAGE = 500
 """Entries in an answer: Active Directory returns at most 1,000 without paging."""
 
+PAGES = 2_000
+"""Pages of one search: a million entries. A server that always has another one gives no answer."""
+
 NAMES = 200
 """Names in a filter: AD takes some thousands of terms; slapd plans better with fewer."""
 
@@ -74,7 +77,7 @@ class Directory:
         entries: list[Entry] = []
         with self._connection() as connection:
             cookie: Any = None
-            while True:
+            for _ in range(PAGES):
                 try:
                     with _bounded(self.settings, connection):
                         connection.search(
@@ -90,6 +93,7 @@ class Directory:
                 cookie = _cookie(connection.result)
                 if not cookie:
                     return entries
+        raise Unavailable(f"{where}: there is no end after {PAGES} pages of {PAGE} entries")
 
     def find(
         self,
