@@ -17,6 +17,9 @@ from provisioner.request.request import Request
 from provisioner.steps import binding
 from provisioner.system.ulid import RequestId
 
+AWAITED = 20_000
+"""The most objects for which a look waits and that its result lists; more are only counted."""
+
 
 @dataclass(slots=True)
 class Effect:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from provisioner.contract import InvalidRequest, Key, Refused, texts
 from provisioner.controls import access, interventions, left_out, renewal, undo
-from provisioner.controls.effects import Command, Effect
+from provisioner.controls.effects import AWAITED, Command, Effect
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
 from provisioner.journal.journal import Connection
@@ -85,13 +85,17 @@ def look_again(
 ) -> Effect:
     """Make objects due for a reconcile, except adopted ones that differ. make_due: does that.
 
-    While the service only observes, the reconcile waits for nothing: it is repeated every hour, and
-    the objects may not change for weeks.
+    It waits for them if there are no more than `AWAITED`, and while the service only observes for
+    none: it is repeated every hour, and the objects may not change for weeks.
     """
     left = ledger.as_found(conn, keys)
     again = set(keys) - left
     make_due(conn, again, turn)
-    effect = Effect(keys=object_rows.instances_of(conn, again))
+    effect = Effect()
+    if len(again) <= AWAITED:
+        effect.keys = object_rows.instances_of(conn, again)
+    else:
+        effect.notes.append(too_many(len(again)))
     if left:
         many = "1 object was" if len(left) == 1 else f"{len(left)} objects were"
         text = f"{many} adopted and kept, though different from what is wanted: provisioner drift"
@@ -100,6 +104,11 @@ def look_again(
         effect.keys = {}
         effect.notes.append("the service only observes: provisioner drift shows what differs")
     return effect
+
+
+def too_many(number: int) -> str:
+    """Return the note that a look waits for none of very many objects."""
+    return f"{number} objects are looked at again: too many to list them here"
 
 
 def _adopt(conn: Connection, command: Command) -> Effect:

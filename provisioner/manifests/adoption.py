@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from provisioner.admission.candidates import Candidate, subject_of
 from provisioner.contract import InvalidRequest, Key, Refused, split_key, texts
-from provisioner.controls.effects import Effect
+from provisioner.controls.effects import AWAITED, Effect
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import words
@@ -28,9 +28,6 @@ from provisioner.manifests.weighing import Toll
 from provisioner.objects import states
 from provisioner.objects.losses import Shift
 from provisioner.policy.review import Review
-
-AWAITED = 20_000
-"""The most unclaimed objects for which the request waits; of more it only reports the number."""
 
 _AT_ONCE = 2000
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from provisioner.admission.candidates import Candidate, judge, subject_of
 from provisioner.contract import Fault, Key, Want
-from provisioner.controls.effects import Effect
-from provisioner.controls.verbs import look_again
+from provisioner.controls.effects import AWAITED, Effect
+from provisioner.controls.verbs import look_again, too_many
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import words
 from provisioner.journal.persons.words import Word
@@ -35,9 +35,6 @@ from provisioner.policy.review import Review, outlines
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
 from provisioner.system.ulid import RequestId
-
-AWAITED = 20_000
-"""The most objects for which the request waits and that its result lists; more are only counted."""
 
 _AT_ONCE = 2000
 """The most subjects that are looked up, or looked at again, at once."""
@@ -374,7 +371,7 @@ class Reconcile:
         effect = look_again(commit.conn, awaited, commit.turn)
         more = []
         if self._objects > AWAITED:
-            more = [f"{self._objects} objects are looked at again: too many to list them here"]
+            more = [too_many(self._objects)]
         effect.notes = [self._tally.text(), *self._listing.notes, *more, *effect.notes]
         return effect
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.controls import verbs
 from provisioner.journal.records.request_rows import Record
 from tests.support.engine_site import Site, allocation, control, release, user
 from tests.support.manifest_site import entry, reconcile
@@ -144,3 +145,19 @@ def test_one_member_of_a_closed_allocation_counts_as_one_person(tmp_path: Path) 
     site.first.rows[member(5)]["limit"] = "5"
     plainly(site, 8)
     assert closed(site, 8) == 8
+
+
+def test_a_look_at_very_many_objects_is_over_when_all_are_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To list 300,000 took a minute, in which nobody else's request was accepted."""
+    monkeypatch.setattr(verbs, "AWAITED", 1)
+    site = Site(tmp_path)
+    site.request(user("ann", uid=5))
+    site.first.rows.clear()
+    site.drop("provisioner: 1\naction: reconcile\n", "look.yaml")
+    site.service.clerk.catch_up()
+    assert "look.yaml" in site.states()["done"]
+    assert "2 objects are looked at again" in str(site.results("done")[-1])
+    site.drain()
+    assert site.limit("first/account/ann") == "5"

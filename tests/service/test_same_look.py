@@ -231,7 +231,7 @@ def woken(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(reconciling, "_AT_ONCE", 1)
     counts: list[int] = []
     for lane in site.service.lanes.values():
-        monkeypatch.setattr(lane, "wake", lambda: counts.append(due(site)))
+        monkeypatch.setattr(lane, "wake", lambda *_: counts.append(due(site)))
     return counts
 
 
