@@ -204,6 +204,7 @@ class Life:
         """
         look = self._top / "look"
         shutil.copytree(self.root / "journal", look / "journal", dirs_exist_ok=True)
+        shutil.copy(self.root / "provisioner.yaml", look)
         rows = invariant.rows(look) if (look / "journal/journal.db").stat().st_size else []
         shutil.rmtree(look)
         entries = invariant.files(self.root)
