@@ -19,12 +19,12 @@ SAMPLE = 1 if WHOLE else 13
 
 POINTS = {
     *("open_unwritten", "rename_new in Spool._take", "read"),
-    *("commit in Intake.admit", "commit in Intake.readmit", "commit in Finisher.reject"),
+    *("commit in Intake._commit", "commit in Intake.readmit", "commit in Finisher.reject"),
     *("Finisher.settle", "Finisher.announce", "Finisher.resubmit", "Finisher.redo"),
     *("write in Spool._write", "rename in Spool._write", "rename in Spool.move"),
     *("write in _replace", "rename in _replace", "unlink in Spool.discard_result"),
     *("rename_new in Spool._put_back", "commit in Service._drained"),
-    *("commit in Lane._record", "commit in Lane._save", "commit in Lane._note_breaker"),
+    *("commit in Lane._settled", "commit in Lane._save", "commit in Lane._note_breaker"),
     *("ad.observe", "lds.observe", "names.observe", "homes.observe", "slurm-a.observe"),
     *("ad.apply", "lds.apply", "homes.apply", "slurm-a.apply"),
     *("rename_new in RealHost.make", "write in RealHost._copy"),
