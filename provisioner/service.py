@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import assert_never
@@ -27,6 +27,7 @@ from provisioner.convergence import threads
 from provisioner.convergence.ahead import Ahead
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
 from provisioner.convergence.next_try import Patience
+from provisioner.hosts.placement import Here, Placement
 from provisioner.idle.rounds import Rounds
 from provisioner.inspection import failures
 from provisioner.inspection.daily_report import Reporter
@@ -80,8 +81,8 @@ class Service:
     """Everything that runs while requests are served."""
 
     def __init__(self, system: System, spool: Spool, *, write_results: bool = True) -> None:
-        self._system = system
-        self._spool = spool
+        self._system, self._spool = system, spool
+        self.placement: Placement = Here(system.journal)
         self._journal = book = system.journal
         self._finisher = Finisher(
             spool, book, system.outputs_of, system.uses, write_results=write_results
@@ -118,7 +119,7 @@ class Service:
         self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
         self.idle = Rounds(system, self.courier.address, self.clock.sure)
         self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
-        self.ahead = Ahead(lambda keys: system.look_ahead(keys, self.lanes))
+        self.ahead = Ahead(lambda keys: system.look_ahead(keys, self._here()))
         self.lanes = {n: self._lane(n, some) for n, some in lanes_of(system.handlers).items()}
         self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
         self._woken, self._stopping = threading.Event(), threading.Event()
@@ -139,6 +140,11 @@ class Service:
         """Look for files in staging."""
         self._woken.set()
 
+    def changed(self, ids: Collection[RequestId]) -> None:
+        """Put the files of requests in their places that lanes of other hosts have ended."""
+        self.clerk.settle(ids)
+        self.wake()
+
     def stop(self) -> None:
         """End `run` when the current work is done."""
         self._finisher.strikes.stopping()
@@ -152,18 +158,20 @@ class Service:
         self.recover()
         with ExitStack() as running:
             reading = (self.metrics, self.courier, self.reporter, self.quotas, self.idle)
-            for part in (*reading, self.copier, self.keeper):
+            for part in (*reading, self.copier, self.keeper, self.clerk):
                 if threads.started(part.start, self._stopping):
                     running.callback(part.stop)
-            lanes = self._start_lanes(running)
+            running.callback(self.placement.stop)
+            self.placement.start(self.lanes, self._stopping)
             running.callback(self._finisher.strikes.clear)
             if not self._stopping.is_set():
-                self._serve(lanes, notifier)
+                self._serve(notifier)
         log.info("stopped: current work is done, what waits continues at the next start")
         self._journal.raise_broken()
+        self.placement.raise_lost()
 
-    def _serve(self, lanes: Sequence[threading.Thread], notifier: Notifier) -> None:
-        """Take files until stopped. lanes: the threads without which the service is not alive."""
+    def _serve(self, notifier: Notifier) -> None:
+        """Take files until stopped."""
         watcher = Watcher(self._spool.staging, self.wake)
         self.metrics.looks.lost = lambda: watcher.overflows
         watcher.start()
@@ -171,7 +179,7 @@ class Service:
         notifier.ready()
 
         def alive() -> None:
-            if all(thread.is_alive() for thread in lanes):
+            if self.placement.alive():
                 notifier.alive()
 
         self._alive = alive
@@ -212,7 +220,8 @@ class Service:
             running.callback(self.courier.work)
             running.callback(self.keeper.pin)
             running.callback(self.keeper.prune)
-            self._start_lanes(running)
+            running.callback(self.placement.stop)
+            self.placement.start(self.lanes, self._stopping)
             self.keeper.pin()
             last_seen, since = -1, time.monotonic()
             while not self._stopping.is_set():
@@ -264,7 +273,7 @@ class Service:
             more = len(names) == BATCH and now < self._company_until
         finally:
             if more:
-                threads.wake(self._journal, self._fed)
+                self.placement.wake(self._fed)
             elif names or not self.portions.looking:
                 self._wake_lanes()
         return len(names) + self.intake.more_due + self.portions.step()
@@ -319,7 +328,7 @@ class Service:
 
     def _wake_lanes(self) -> None:
         self._company_until = 0.0
-        threads.wake(self._journal, self.lanes.values())
+        self.placement.wake(self.lanes.values())
 
     def _after_commit(self, left: Iterable[after.AfterCommit]) -> None:
         """Do what remains after a commit."""
@@ -349,13 +358,13 @@ class Service:
                     self._wake_lanes()
                 case after.Prepare(expected):
                     self.ahead.expect(expected)
-                    threads.wake(self._journal, self._fed)
-                    self._system.prepare(expected, self.lanes)
+                    self.placement.wake(self._fed)
+                    self._system.prepare(expected, self._here())
                 case other:
                     assert_never(other)
 
     def _drained(self, drained: Drained) -> None:
-        threads.begin(self.lanes, drained.begun)
+        self.placement.begin(self.lanes, drained.begun)
         deferred: list[RequestId] = []
         if drained.later:
             with self._journal.transaction() as conn:
@@ -367,7 +376,7 @@ class Service:
     def recover(self) -> None:
         """Continue what a crash interrupted: files follow the journal, paused lanes stay paused."""
         startup.bind(self._spool, self._journal, self._system.config.service)
-        self.copier.open()
+        self.placement.enter(self.copier)
         if placement.place(self._journal, self._system.lanes):
             self.lanes[waits.UNSERVED] = self._lane(waits.UNSERVED, {})
         self.clock.begin()
@@ -377,23 +386,14 @@ class Service:
         self.courier.begin()
         with self._journal.reading() as conn:
             rows = object_rows.lane_rows(conn)
-        for name, row in rows.items():
-            if name in self.lanes:
-                self.lanes[name].paused = row["paused_by"] is not None
+        for name in rows.keys() & self.lanes.keys():
+            self.lanes[name].paused = rows[name]["paused_by"] is not None
+
+    def _here(self) -> Mapping[str, Lane]:
+        return {name: lane for name, lane in self.lanes.items() if self.placement.has(name)}
 
     def _observe(self, observing: bool) -> None:
         """Let lanes write nothing, or write again."""
         self._finisher.teller.observing = observing
         for lane in self.lanes.values():
             lane.observing = observing
-
-    def _start_lanes(self, running: ExitStack) -> Sequence[threading.Thread]:
-        """Start the clerk, and a thread for each lane. running: gets what stops them."""
-        if threads.started(self.clerk.start, self._stopping):
-            running.callback(self.clerk.stop)
-        lanes = list(self.lanes.values())
-        started = threads.of_lanes(lanes)
-        running.callback(threads.end, lanes, started)
-        for thread in started:
-            threads.started(thread.start, self._stopping)
-        return started

@@ -139,13 +139,13 @@ class System:
         self, keys: Iterable[Key], lanes: Mapping[str, Lane]
     ) -> Iterator[tuple[Handler, list[Key]]]:
         """Give the handlers of some objects, without those whose lane is paused or waits for its
-        backend, which is left alone."""
+        backend, which is left alone. lanes: those that are drained here."""
         for instance, some in groupby(sorted(keys), lambda key: split_key(key)[0]):
             handler = self.handlers.get(instance)
             if handler is None:
                 continue
-            lane = lanes[handler.lane]
-            if not (lane.paused or lane.away):
+            lane = lanes.get(handler.lane)
+            if lane and not (lane.paused or lane.away):
                 yield handler, list(some)
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import choosing, paint, site, trouble
+from provisioner.cli import choosing, hosts, paint, site, trouble
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import Waits, brief, holds, kept_by, moment, plain_waits, waits
@@ -24,6 +24,7 @@ from provisioner.system.ulid import RequestId
 if TYPE_CHECKING:
     from provisioner.inspection.failures import Cause
     from provisioner.inspection.worklist import Item, Wanted
+    from provisioner.journal.hosts.presence import Seen as SeenHost
     from provisioner.journal.journal import Journal
     from provisioner.journal.queries.subjects import End
     from provisioner.journal.records.request_rows import Record
@@ -54,8 +55,9 @@ class Seen:
 
     now: seconds since the epoch; served_by: the process that serves the spool, or None; staged: the
     number of files not taken yet; misnamed: files that the service will never take; trouble: why
-    the service takes no files, or ''; observing: why it writes to no backend, or ''; requests,
-    trouble_items: what waits, and what failed; causes: of what failed, if it stands by cause; held:
+    the service takes no files, or ''; observing: why it writes to no backend, or ''; hosts: the
+    processes that serve the journal together; requests, trouble_items: what waits, and what failed;
+    causes: of what failed, if it stands by cause; held:
     for each held request, why it is held and who may release it; short: a short id of each; ends:
     when access ends soon, the next first; next_end: that one in words, '' if there is none.
     """
@@ -68,6 +70,7 @@ class Seen:
     observing: str
     counts: Mapping[str, int]
     lanes: Mapping[str, Mapping[str, Any]]
+    hosts: Sequence[SeenHost]
     requests: Sequence[Item]
     trouble_items: Sequence[Item]
     causes: Sequence[Cause]
@@ -184,6 +187,7 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         observing=trouble.observing(book),
         counts={state: number for state, number in counts.items() if number},
         lanes=lanes,
+        hosts=hosts.read(book, settings),
         requests=loaded,
         trouble_items=failed,
         causes=failures.causes(unfixed) if by_cause else (),
@@ -211,6 +215,7 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
             name: {**row, "breaker_until": moment(row["breaker_until"])}
             for name, row in seen.lanes.items()
         },
+        "hosts": hosts.plain(seen.hosts),
         "failed": [
             {
                 **_plain(item.record, seen.short),
@@ -246,6 +251,7 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
 def head(seen: Seen) -> Iterator[paint.Line]:
     """Yield who serves, what is wrong with the whole, and how many requests there are."""
     yield paint.line(_served(seen.served_by, seen.staged, bool(seen.requests)))
+    yield from hosts.lines(seen.hosts, _configured_lanes() if seen.hosts else ())
     if seen.trouble:
         yield paint.line(f"the service takes nothing from staging: {seen.trouble}", "bold red")
     if because := seen.observing:

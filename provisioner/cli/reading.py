@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import files, finding, site
+from provisioner.cli import files, finding, hosts, paint, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.finding import find
 from provisioner.cli.trouble import misnamed, observing
@@ -185,11 +185,14 @@ def _site_page(as_json: bool) -> None:
     system = site.reading()
     page = pages.of(system, time.time())
     serving, strays = site.served_by(system.config.spool), misnamed(system.config.spool)
+    together = hosts.read(system.journal, system.config)
     if as_json:
-        site.print_json({**asdict(page), "served_by": serving, "misnamed": strays})
+        more = {"served_by": serving, "misnamed": strays, "hosts": hosts.plain(together)}
+        site.print_json({**asdict(page), **more})
         return
     served = "no service on this host serves it" if serving is None else f"process {serving}"
     standing.show_page(page, served, {"oldest": span(page.oldest or 0)})
+    paint.show(hosts.lines(together, set(system.lanes.values())))
     if strays:
         site.say(never_taken(strays))
     if because := observing(system.journal):

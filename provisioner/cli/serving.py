@@ -8,12 +8,16 @@ import signal
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError
+
+if TYPE_CHECKING:
+    from provisioner.wiring import System
 
 
 def register(app: typer.Typer) -> None:
@@ -50,19 +54,60 @@ def run(
     patience: float = typer.Option(
         60.0, min=0, help="with --drain: give up after this many seconds without progress"
     ),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="log more"),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="log only problems"),
+    verbose: bool | None = typer.Option(
+        None, "--verbose/--quiet", "-v/-q", help="log more, or only problems"
+    ),
     log: str = typer.Option(
         "plain",
         metavar="FORM",
         envvar="PROVISIONER_LOG",
         help="form of the log: plain, json (a line is an object), or journald (fields)",
     ),
+    intake: bool | None = typer.Option(
+        None,
+        "--intake/--all",
+        help="take requests, and leave lanes to other hosts; or do both, the default",
+    ),
+    lanes: str = typer.Option(
+        "",
+        metavar="NAME,...",
+        help="write to the backends of some lanes, and leave all else to "
+        "other hosts; `provisioner queue` lists them",
+    ),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
+    if (intake is not None) + bool(lanes) + (drain and intake is not False) > 1:
+        raise typer.BadParameter("--intake, --lanes, --all and --drain exclude each other")
+    from provisioner.journal.records import request_rows
+
+    least = logging.WARNING if drain or verbose is False else logging.INFO
+    _begin_log(log, logging.DEBUG if verbose else least)
+    system = site.system()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))  # no work has started yet
+    if intake or lanes:
+        from provisioner.cli import sharing
+
+        if intake:
+            sharing.intake(system)
+        else:
+            sharing.lanes(system, [name.strip() for name in lanes.split(",")])
+        return
+    empty = _serve_alone(system, drain=drain, patience=patience)
+    if not drain:
+        return
+    with system.journal.reading() as conn:
+        counts = request_rows.counts(conn)
+    site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
+    if not empty:
+        site.say("some requests still wait; to see for what: provisioner queue")
+    raise typer.Exit(Exit.OK if empty else Exit.AWAY)
+
+
+def _serve_alone(system: System, *, drain: bool, patience: float) -> bool:
+    """Serve all, as the only process; with `drain`, return True if nothing is left."""
     from provisioner.cli.progress import following
     from provisioner.journal import stored
-    from provisioner.journal.records import request_rows
     from provisioner.outcome import offer
     from provisioner.recovery import startup
     from provisioner.service import Service
@@ -70,11 +115,6 @@ def run(
     from provisioner.spool.spool import Spool
     from provisioner.system.sd_notify import Notifier
 
-    least = logging.WARNING if drain or quiet else logging.INFO
-    _begin_log(log, logging.DEBUG if verbose else least)
-    system = site.system()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(Exit.OK))  # no work has started yet
     config = system.config
     with closing(Spool.open(config.spool)) as spool, ExitStack() as locks:
         spool.lock()
@@ -88,15 +128,9 @@ def run(
         if not drain:
             gc.freeze()  # all threads wait while the collector looks, and this stays anyway
             service.run(Notifier())
-            return
+            return True
         with following(config.journal):
-            empty = service.drain(patience)
-    with system.journal.reading() as conn:
-        counts = request_rows.counts(conn)
-    site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
-    if not empty:
-        site.say("some requests still wait; to see for what: provisioner queue")
-    raise typer.Exit(Exit.OK if empty else Exit.AWAY)
+            return service.drain(patience)
 
 
 class _AboveTheBar(logging.Handler):
@@ -130,7 +164,8 @@ def _begin_log(form: str, level: int) -> None:
         raise typer.BadParameter(f"--log {form}: expected plain, json or journald")
     handler.setFormatter(line)
     logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("watchdog").setLevel(logging.WARNING)
+    for library in ("watchdog", "procrastinate"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def sandbox(directory: Path = typer.Argument(..., metavar="DIR", help="a new directory")) -> None:

@@ -75,6 +75,18 @@ def beside(place: Path | str, spool: Path) -> Path:
     return place.parent if isinstance(place, Path) else spool.parent
 
 
+class RolesConfig(Part):
+    """How soon another host takes up the lanes of one that is not heard any more."""
+
+    lease: float = Field(
+        10.0,
+        ge=0.5,
+        le=600,
+        description="seconds for which a host may write to backends without hearing of the "
+        "journal's server; after four of them at most, another host goes on in its place",
+    )
+
+
 class RetentionConfig(Part):
     """How long finished requests are kept. In `failed/`, only files of outsiders are removed."""
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from provisioner.config import keeping
 from provisioner.config.drift import DriftConfig
 from provisioner.config.idle import IdleConfig
-from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig, RolesConfig
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import Event, NotifyConfig
 from provisioner.config.part import Part
@@ -194,6 +194,10 @@ class Config(Part):
     )
     manifests: ManifestsConfig = Field(
         default_factory=ManifestsConfig, description="limits of manifests"
+    )
+    roles: RolesConfig = Field(
+        default_factory=RolesConfig,
+        description="for `run --intake` and `run --lanes`, on several hosts",
     )
     retention: RetentionConfig = Field(
         default_factory=RetentionConfig, description="how long finished requests are kept"

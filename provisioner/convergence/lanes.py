@@ -15,14 +15,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from provisioner.contract import ConfigError, Fault, Handler, Key, NotReady
+from provisioner.contract import Fault, Handler, Key
 from provisioner.contract.abilities import OneByOne, Replans, able
 from provisioner.convergence import recording
 from provisioner.convergence.beside import Beside, nothing
 from provisioner.convergence.breakers import Breakers, away_of
-from provisioner.convergence.calls import timings
+from provisioner.convergence.calls import leave, timings
+from provisioner.convergence.calls.hold import Alone, Hold
 from provisioner.convergence.calls.reads import MOMENT
 from provisioner.convergence.converge import Outcome, new
 from provisioner.convergence.existing import (
@@ -37,6 +39,7 @@ from provisioner.convergence.known import Known
 from provisioner.convergence.next_try import Patience
 from provisioner.convergence.recording import Clerk, Withheld
 from provisioner.journal import journal
+from provisioner.journal.hosts.holds import Overtaken
 from provisioner.journal.records import keepsakes, object_rows, waits
 from provisioner.objects.applied import forgotten
 from provisioner.objects.items import Former, Item
@@ -89,6 +92,8 @@ class Lane:
         """Returns why a look may not close objects. The service's own asks policy."""
         self.came: Callable[[Collection[Key]], None] = lambda keys: None
         """Hears which of a few objects are as wanted, before that is recorded."""
+        self.hold: Hold = Alone()
+        """Says whether this process may write for the lane."""
         self._handlers = handlers
         self._journal = book
         self._progress = progress
@@ -138,7 +143,7 @@ class Lane:
             try:
                 self._drain_now()
                 pause = self.rest()
-            except journal.JournalBroken:
+            except (journal.JournalBroken, Overtaken):
                 return  # the service ends, and says why
             except journal.JournalFull as error:
                 log.error("lane %s: trying again in 1 s: %s", self.name, error)
@@ -202,8 +207,8 @@ class Lane:
                 if len(batch) < min(FEW, self.most):
                     break
         finally:
-            self._results.finish()
-            self._results = nothing()
+            last, self._results = self._results, nothing()  # also if it raises
+            last.finish()
         return taken
 
     def _due(self, now: float) -> list[waits.Due]:
@@ -224,17 +229,17 @@ class Lane:
 
     def _converge(self, batch: Sequence[waits.Due]) -> list[Outcome]:
         """Converge a batch, one handler after the other."""
-        outcomes = [_early(due.item, due.missing) for due in batch if due.missing]
+        outcomes = [recording.early(due.item, due.missing) for due in batch if due.missing]
         begin = [due for due in batch if not (due.unbound or due.missing)]
         for instance, handler in self._handlers.items():
             items = [due.item for due in begin if due.instance == instance]
             if items:
-                with timings.of(instance):
+                with timings.of(instance), leave.given_by(self.hold.sure):
                     taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
         left = [due for due in begin if due.instance not in self._handlers]
-        return [*outcomes, *map(_unserved, left)]
+        return [*outcomes, *map(recording.unserved, left)]
 
     def _hand_on(self, batch: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float) -> None:
         """Record the results of a batch, and tell whoever waits for them."""
@@ -262,7 +267,7 @@ class Lane:
 
     def _save(self, former: Former) -> None:
         """Make durable what objects were; the next that the lane does is to write them."""
-        with self._journal.transaction() as conn:
+        with self._writing() as conn:
             keepsakes.save(conn, former)
         self._results.begin()
 
@@ -312,7 +317,7 @@ class Lane:
         """
         part, rest = batch, False
         while part.verdicts:
-            with self._journal.transaction() as conn:
+            with self._writing() as conn:
                 object_rows.record(conn, part.readings, now)
                 object_rows.record_same(conn, part.same, now)
                 keepsakes.save_numbers(conn, part.numbers)
@@ -320,6 +325,7 @@ class Lane:
                 object_rows.wake(conn, resting, now)
                 settled = settling.settle(conn, part.verdicts, self._progress, now, rest=rest)
                 object_rows.wake(conn, settled.more, now)
+                self.hold.tell(conn, list(settled.made.outcomes))
             yield settled
             part, rest = batch.of(settled.more), True
             if settled.more:
@@ -346,8 +352,15 @@ class Lane:
             instance, at, said = first
             until = self.now() + max(0.0, at - time.monotonic())
             reason = f"{instance}: {said}" if len(self._handlers) > 1 else said
-        with self._journal.transaction() as conn:
+        with self._writing() as conn:
             object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+
+    @contextmanager
+    def _writing(self) -> Iterator[journal.Connection]:
+        """Give a connection for what the lane writes. Raises Overtaken if it is another host's."""
+        with self._journal.transaction() as conn:
+            self.hold.check(conn)
+            yield conn
 
 
 def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> list[Outcome]:
@@ -370,18 +383,6 @@ def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> 
             )
         outcomes.append(replace(seen.outcome, fault=fault, adoption=seen.adoption, applied=applied))
     return outcomes
-
-
-def _early(item: Item, missing: waits.Missing) -> Outcome:
-    """Let an object wait for what it rests on."""
-    fault = NotReady(f"{item.key}: not made before {missing.key}, which is not ready yet")
-    return Outcome(item, None, fault=fault, adoption=item.adoption)
-
-
-def _unserved(due: waits.Due) -> Outcome:
-    """Give up an object whose handler was taken out of the configuration."""
-    why = f"{due.item.key}: the handler {due.instance!r} is no longer configured"
-    return Outcome(due.item, None, fault=ConfigError(why, advice=waits.PUT_BACK))
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

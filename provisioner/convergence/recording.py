@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from provisioner.contract import Fault, Key, NotReady, Permanent
+from provisioner.contract import ConfigError, Fault, Key, NotReady, Permanent
 from provisioner.convergence.breakers import spread
 from provisioner.convergence.converge import Outcome
 from provisioner.convergence.existing import Crowd, Differs
@@ -24,6 +24,7 @@ from provisioner.convergence.next_try import (
     Tried,
     next_try,
 )
+from provisioner.journal.records import waits
 from provisioner.journal.records.object_rows import Reading
 from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
@@ -157,3 +158,15 @@ def _left_as_it_is(outcome: Outcome) -> bool:
     """Return True if an object differs and stays so, and nothing else was left to do with it."""
     adopted = outcome.item.adoption == Adoption.NEW or outcome.reopened
     return isinstance(outcome.fault, Crowd) or (adopted and isinstance(outcome.fault, Differs))
+
+
+def early(item: Item, missing: waits.Missing) -> Outcome:
+    """Let an object wait for what it rests on."""
+    fault = NotReady(f"{item.key}: not made before {missing.key}, which is not ready yet")
+    return Outcome(item, None, fault=fault, adoption=item.adoption)
+
+
+def unserved(due: waits.Due) -> Outcome:
+    """Give up an object whose handler was taken out of the configuration."""
+    why = f"{due.item.key}: the handler {due.instance!r} is no longer configured"
+    return Outcome(due.item, None, fault=ConfigError(why, advice=waits.PUT_BACK))

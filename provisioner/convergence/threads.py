@@ -78,11 +78,15 @@ def of_lanes(lanes: Collection[Lane]) -> list[threading.Thread]:
     return [threading.Thread(target=lane.run, name=f"lane {lane.name}") for lane in lanes]
 
 
+def due(book: Journal, lanes: Collection[Lane]) -> list[Lane]:
+    """Return those of some lanes that have something due, now or later."""
+    with book.reading() as conn:
+        return [lane for lane in lanes if object_rows.next_due(conn, lane.name) is not None]
+
+
 def wake(book: Journal, lanes: Collection[Lane]) -> None:
     """Wake those of some lanes that have something due: the others would only slow them down."""
-    with book.reading() as conn:
-        due = [lane for lane in lanes if object_rows.next_due(conn, lane.name) is not None]
-    for lane in due:
+    for lane in due(book, lanes):
         lane.wake()
 
 

@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from provisioner.config.drift import DriftConfig
 from provisioner.config.idle import IdleConfig, SourceConfig
-from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig, RolesConfig
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import PolicyConfig, RuleConfig, SignaturesConfig
@@ -48,6 +48,7 @@ def example() -> str:
         "drift": _options(DriftConfig),
         "backup": _options(BackupConfig),
         "manifests": _options(ManifestsConfig),
+        "roles": _options(RolesConfig),
         "retention": _options(RetentionConfig),
         "notify": _notify(),
         "quota": _options(QuotaConfig),

@@ -80,6 +80,20 @@ class Database(Protocol):
         Raises ConfigError if another process does.
         """
 
+    def share(self, conn: Connection, role: str, rest: float) -> None:
+        """Serve it together with others, on a connection that writes, in a role that one has.
+
+        role: '' for one that many have; rest: the most seconds for which a transaction may do
+        nothing while others wait for it. Raises ConfigError if another process has the role, or
+        serves it alone.
+        """
+
+    def now(self, conn: Connection) -> float:
+        """Return the time of day where it is, in seconds since the epoch."""
+
+    def announce(self, conn: Connection, news: str) -> None:
+        """Tell other processes that serve it something at the commit."""
+
     def summed(self, conn: Connection) -> Sum | None:
         """Keep the sum of what is written on a connection from now on; None: there is none."""
 

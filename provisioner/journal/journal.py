@@ -255,6 +255,20 @@ class Journal:
         here, me = self._turn.here, threading.get_ident()
         self._notes.tell = lambda: alive() if here[me] else None
 
+    def share(self, role: str, rest: float) -> None:
+        """Serve it together with other processes; see `Database.share`. Raises ConfigError."""
+        self._kept.close()
+        with self._engine.connect() as conn:  # in no transaction
+            self._database.share(conn, role, rest)
+
+    def now(self, conn: Connection) -> float:
+        """Return the time of day where the database is, in seconds since the epoch."""
+        return self._database.now(conn)
+
+    def announce(self, conn: Connection, news: str) -> None:
+        """Tell other processes that serve it something, at the commit of a transaction."""
+        self._database.announce(conn, news)
+
     def when_broken(self, callback: Callable[[], None]) -> None:
         """Call a function when the disk fails."""
         self._on_break = callback

@@ -37,7 +37,7 @@ from provisioner.objects.states import Adoption, MessageState, RequestState, Ste
 
 metadata = MetaData()
 
-VERSION = 20
+VERSION = 21
 """The version of these tables; a change of them needs the next one, and a migration to it."""
 
 
@@ -46,10 +46,7 @@ class Spoilt(Exception):
 
 
 class States(Text):
-    """A text that is one value of an enumeration, and is read as its member.
-
-    Raises Spoilt if a cell has another value.
-    """
+    """A text that is read as a member of an enumeration. Raises Spoilt if it names none."""
 
     inherit_cache = True
 
@@ -216,9 +213,7 @@ claims = Table(
 suspensions = Table(
     "suspensions",
     metadata,
-    Column("subject", Text, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("cause", Text, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("subject", "source", "cause")),
     Column("request", Text, nullable=False),
     Column("since", Float, nullable=False),
 )
@@ -282,6 +277,23 @@ lanes = Table(
     Column("paused_by", Text),
     Column("breaker_until", Float),
     Column("breaker_reason", Text),
+)
+
+holds = Table(  # of lanes that several hosts may drain
+    "holds",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False, doc="raised by each host that takes the lane up"),
+    Column("host", Text, doc="which has it; null: it was given back"),
+    Column("since", Float, nullable=False),
+)
+
+hosts = Table(  # `presence.Host`
+    "hosts",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("name", "roles")),
+    Column("version", Text, nullable=False, doc="of the program"),
+    *(Column(name, Float, nullable=False) for name in ("since", "heard", "ahead")),
 )
 
 events = Table(

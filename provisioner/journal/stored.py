@@ -67,6 +67,12 @@ class Stored(Protocol):
     def reserved(self) -> AbstractContextManager[None]:
         """Keep all other processes from serving it. Raises ConfigError that names who does."""
 
+    def first(self) -> AbstractContextManager[bool]:
+        """Give whether no process serves it; those that begin meanwhile wait for the block.
+
+        For a process that is to serve it with others. Raises ConfigError if it cannot be shared.
+        """
+
     def make_ready(self) -> None:
         """Bring it to the current version, and take the access of others to it.
 

@@ -263,8 +263,8 @@ class Copier:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="copies")
 
-    def open(self) -> None:
-        """Keep the log from now on. Raises ConfigError if its directory cannot be used."""
+    def make_way(self) -> None:
+        """Make the directory of copies. Raises ConfigError if it cannot be used."""
         directory = self._directory
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -278,6 +278,11 @@ class Copier:
                 f"the backup directory {directory}: {error.strerror}",
                 advice="fix it, or name another: `backup.directory` in the configuration",
             ) from error
+
+    def open(self) -> None:
+        """Keep the log from now on. Raises ConfigError if its directory cannot be used."""
+        self.make_way()
+        directory = self._directory
         rename_former(directory, self._journal.identity)
         self._short = self._is_short()
         self._log = RedoLog(directory, self._journal.identity, VERSION, stored.of(self._path).kind)

@@ -21,7 +21,12 @@ from handlers.ldap.numbers.ids import Ids
 from provisioner.agent import rules, server
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
-from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.keeping import (
+    BackupConfig,
+    ManifestsConfig,
+    RetentionConfig,
+    RolesConfig,
+)
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import Event, HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import (
@@ -239,6 +244,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Backup": BackupConfig,
     "Manifests": ManifestsConfig,
     "Retention": RetentionConfig,
+    "Several hosts": RolesConfig,
     "Telling people": NotifyConfig,
     "Mail": MailConfig,
     "Metrics": MetricsConfig,

@@ -17,7 +17,21 @@ Step = Callable[[Any], None]
 FIRST = 20
 """The version with which PostgreSQL began."""
 
-STEPS: tuple[Step, ...] = ()
+
+def _twenty_first(conn: Any) -> None:
+    """Version 21: which host has which lane, and which hosts there are."""
+    name = 'TEXT COLLATE "C" NOT NULL'
+    conn.execute(
+        f'CREATE TABLE holds (lane {name}, epoch BIGINT NOT NULL, host TEXT COLLATE "C", '
+        "since FLOAT NOT NULL, PRIMARY KEY (lane))"
+    )
+    conn.execute(
+        f"CREATE TABLE hosts (name {name}, roles {name}, version {name}, since FLOAT NOT NULL, "
+        "heard FLOAT NOT NULL, ahead FLOAT NOT NULL, PRIMARY KEY (name, roles))"
+    )
+
+
+STEPS: tuple[Step, ...] = (_twenty_first,)
 """From version FIRST to the next, and so on, in plain SQL. A change of `schema` needs one here, and
 one in `sqlite.migrations`."""
 

@@ -24,9 +24,8 @@ from provisioner.contract import ConfigError
 from provisioner.journal import bulk, facts
 from provisioner.journal.database import Place, Trouble
 from provisioner.journal.kept import READING
-from provisioner.journal.postgresql import cells, migrations
+from provisioner.journal.postgresql import cells, migrations, service
 from provisioner.journal.postgresql.dialect import SCHEME, Dialect
-from provisioner.journal.postgresql.service import share
 from provisioner.journal.schema import VERSION, Spoilt, metadata
 from provisioner.system import ulid
 
@@ -37,6 +36,15 @@ WRITER = 0x70726F76
 
 _LOCK = f"SELECT pg_advisory_xact_lock({WRITER}, hashtext(current_schema()))"
 _LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+CHANNEL = "'provisioner ' || current_schema()"
+"""Where news are told. A journal is a schema: several may share a database."""
+
+NOW = "extract(epoch FROM clock_timestamp())::FLOAT8"
+"""The server's time."""
+
+TELL = f"SELECT pg_notify({CHANNEL}, %s)"
+"""Tells something at the commit."""
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
@@ -112,7 +120,23 @@ class Server:
 
     def claim(self, conn: Connection) -> None:
         """Share the lock of who serves it: this connection, alone, can then write."""
-        share(conn.connection.driver_connection, str(self.place))
+        service.claim(conn.connection.driver_connection, str(self.place))
+
+    def share(self, conn: Connection, role: str, rest: float) -> None:
+        """Share the lock of who serves it; the server ends a transaction that rests for long."""
+        driver: Any = conn.connection.driver_connection
+        service.share(driver, str(self.place), role)
+        driver.execute(f"SET idle_in_transaction_session_timeout = {round(rest * 1000)}")
+        driver.commit()
+
+    def now(self, conn: Connection) -> float:
+        """Return the server's time."""
+        [(now,)] = bulk.drive(conn, f"SELECT {NOW}", ())
+        return float(now)
+
+    def announce(self, conn: Connection, news: str) -> None:
+        """Tell it with the transaction."""
+        bulk.drive(conn, TELL, (news,))
 
     def summed(self, conn: Connection) -> None:
         """Keep no sum: pages have checksums."""

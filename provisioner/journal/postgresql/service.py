@@ -1,65 +1,124 @@
-"""The lock of who serves a journal in PostgreSQL.
+"""The locks of who serves a journal in PostgreSQL.
 
-Promises: a process is refused while another one serves the journal, and learns which. Each of a
-service's connections that writes shares the lock, so that whoever loses it can write nothing more.
-Leaves out: whose turn it is to write (`server`).
+Promises: a process that serves it alone is refused while another one serves it, and one that serves
+it with others while one serves it alone; each learns which that is. The connections of a service
+that write hold the locks, so that whoever loses them can write nothing more. Leaves out: whose turn
+it is to write (`server`), and who has which lane (`journal.hosts.holds`).
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
 
 from provisioner.contract import ConfigError
 
-_LOCK = "(1936880738, hashtext(current_schema()))"
-"""A journal is a schema: several may share a database."""
+_SERVED = 1936880738
+"""The lock that all who serve share. Whoever has it for itself makes the journal ready."""
 
-_GRACE = "SET LOCAL lock_timeout = '2s'"
-"""How long the lock of a process that was killed may last: its server process has to notice it."""
+_ALONE = 1936880739
+"""The lock that the connections of a process share which serves alone."""
 
-_WAIT = f"SELECT pg_advisory_lock{_LOCK}"
-_SHARE = f"SELECT pg_try_advisory_lock_shared{_LOCK}"
-_FREE = f"SELECT pg_advisory_unlock{_LOCK}"
-_WHO = (
-    "SELECT application_name, coalesce(host(client_addr), 'a local socket'), pid "
-    "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
-    "AND classid = 1936880738 AND pg_locks.database = (SELECT oid FROM pg_database WHERE "
-    "datname = current_database()) AND objid::BIGINT = hashtext(current_schema())::BIGINT "
-    "& 4294967295 ORDER BY backend_start LIMIT 1"
-)
+_ROLE = 1936880740
+"""The lock of who has a role that one process has."""
+
+_GRACE = 2
+"""Seconds for which the lock of a process that was killed may last: its server process has to
+notice it."""
+
+_READY = 30
+"""Seconds for which another process may make the journal ready."""
+
+
+def _lock(number: int, role: str = "") -> str:
+    """Return the key of a lock. A journal is a schema: several may share a database."""
+    return f"({number}, hashtext(current_schema() || '{role}'))"
+
+
+def _who(number: int) -> str:
+    return (
+        "SELECT application_name, coalesce(host(client_addr), 'a local socket'), pid "
+        "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
+        f"AND classid = {number} AND pg_locks.database = (SELECT oid FROM pg_database WHERE "
+        f"datname = current_database()) AND objid::BIGINT = (hashtext(current_schema() || %s))"
+        "::BIGINT & 4294967295 AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 1"
+    )
+
+
+def free(conn: Any) -> bool:
+    """Take the lock of all with a connection, alone. Return False if a process serves."""
+    got = _got(conn, f"SELECT pg_try_advisory_lock{_lock(_SERVED)}")
+    conn.commit()
+    return got
 
 
 def reserve(conn: Any, place: str) -> None:
-    """Take the lock with a connection, unless another process has it. Raises ConfigError."""
-    conn.execute(_GRACE)
+    """Serve alone, with a connection. Raises ConfigError if another process serves."""
+    if not _waited(conn, f"SELECT pg_advisory_lock{_lock(_SERVED)}", _GRACE):
+        raise _served(conn, place, _SERVED)
+    # From here on nobody else has it; what this process opens shares it.
+    claim(conn, place)
+    _got(conn, f"SELECT pg_advisory_unlock{_lock(_SERVED)}")
+    conn.commit()
+
+
+def claim(conn: Any, place: str) -> None:
+    """Serve alone, with one more connection. Raises ConfigError if another process does."""
+    for number in (_SERVED, _ALONE):
+        if not _got(conn, f"SELECT pg_try_advisory_lock_shared{_lock(number)}"):
+            raise _served(conn, place, number)
+    conn.commit()
+
+
+def share(conn: Any, place: str, role: str) -> None:
+    """Serve with others, with a connection. role: one that one process has; '' if many do.
+
+    Raises ConfigError if another process serves alone, or has the role.
+    """
+    if not _waited(conn, f"SELECT pg_advisory_lock_shared{_lock(_SERVED)}", _READY):
+        raise _served(conn, place, _SERVED)
+    if role and not _waited(conn, f"SELECT pg_advisory_lock{_lock(_ROLE, role)}", _GRACE):
+        raise _taken(conn, place, role)
+    # Until the commit: whoever serves alone would keep it.
+    if not _waited(conn, f"SELECT pg_advisory_xact_lock{_lock(_ALONE)}", _GRACE):
+        raise _served(conn, place, _ALONE)
+    conn.commit()
+
+
+def _waited(conn: Any, statement: str, seconds: int) -> bool:
+    """Take a lock, for which others may have to give it up first. Return False if none does."""
+    conn.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
     try:
-        conn.execute(_WAIT)
+        conn.execute(statement)
     except LockNotAvailable:
         conn.rollback()
-        raise _served(conn, place) from None
-    # From here on nobody else has it; what this process opens shares it.
-    _got(conn, _SHARE)
-    _got(conn, _FREE)
-    conn.commit()
-
-
-def share(conn: Any, place: str) -> None:
-    """Hold the lock with one more connection. Raises ConfigError if another process has it."""
-    if not _got(conn, _SHARE):
-        raise _served(conn, place)
-    conn.commit()
+        return False
+    return True
 
 
 def _got(conn: Any, statement: str) -> bool:
     return bool(conn.execute(statement).fetchone()[0])
 
 
-def _served(conn: Any, place: str) -> ConfigError:
-    who = conn.execute(_WHO).fetchone()
-    told = f"{who[0]}, by {who[1]}, server process {who[2]}" if who else "unknown"
+def _named(conn: Any, number: int, role: str = "") -> str:
+    who = conn.execute(_who(number), [role]).fetchone()
+    return f"{who[0]}, by {who[1]}, server process {who[2]}" if who else "unknown"
+
+
+def _served(conn: Any, place: str, number: int) -> ConfigError:
     return ConfigError(
-        f"{place} is served by another process: {told}",
-        advice="stop it first; each service needs a journal of its own",
+        f"{place} is served by another process: {_named(conn, number)}; this host is "
+        f"{os.uname().nodename}",
+        advice="stop it first; each service needs a journal of its own, or roles on every host: "
+        "--intake, --lanes",
+    )
+
+
+def _taken(conn: Any, place: str, role: str) -> ConfigError:
+    return ConfigError(
+        f"{place} has its {role} already: {_named(conn, _ROLE, role)}; this host is "
+        f"{os.uname().nodename}",
+        advice=f"stop one of both; a journal has one {role}",
     )

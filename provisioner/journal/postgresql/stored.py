@@ -16,9 +16,8 @@ from typing import Any
 import psycopg
 
 from provisioner.contract import Finding, Level
-from provisioner.journal.postgresql import dumps, migrations
+from provisioner.journal.postgresql import dumps, migrations, service
 from provisioner.journal.postgresql.server import connect, connected, refuse_password, unusable
-from provisioner.journal.postgresql.service import reserve
 from provisioner.journal.stored import Check, Numbered, readable
 
 __all__ = ["Stored", "connect"]
@@ -80,8 +79,14 @@ class Stored:
     def reserved(self) -> Iterator[None]:
         """Hold the lock of who serves it with a connection. Raises ConfigError."""
         with self._asking() as conn:
-            reserve(conn, self._place)
+            service.reserve(conn, self._place)
             yield
+
+    @contextmanager
+    def first(self) -> Iterator[bool]:
+        """Hold the lock of who serves it with a connection, if nobody else does."""
+        with self._asking() as conn:
+            yield service.free(conn)
 
     def make_ready(self) -> None:
         """Migrate it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,17 @@ class File:
     def claim(self, conn: Connection) -> None:
         """Do nothing: who serves it has locked the file."""
 
+    def share(self, conn: Connection, role: str, rest: float) -> None:
+        """Raise ConfigError: a file is for one process."""
+        raise not_shared(self.path)
+
+    def now(self, conn: Connection) -> float:
+        """Return the time of this host."""
+        return time.time()
+
+    def announce(self, conn: Connection, news: str) -> None:
+        """Do nothing: nobody else serves it."""
+
     def summed(self, conn: Connection) -> Sums:
         """Keep the sum of what is written on a connection from now on."""
         return Sums(conn.connection.driver_connection)  # type: ignore[arg-type]
@@ -156,6 +168,15 @@ def connect(path: Path) -> Database:
         engine.dispose()
         raise _unusable(path, error) from error
     return File(path, engine)
+
+
+def not_shared(path: Path) -> ConfigError:
+    """Return the error that several processes cannot serve a file."""
+    return ConfigError(
+        f"the journal {path} is a file, which one process serves: --intake and --lanes are for a "
+        "journal in PostgreSQL",
+        advice="run it without them, or set `journal: postgresql:///NAME` in the configuration",
+    )
 
 
 def _parsed(text: str) -> Any:

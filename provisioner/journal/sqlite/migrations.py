@@ -266,10 +266,23 @@ def _twentieth(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX objects_turns ON objects (lane, writer, due) WHERE due IS NOT NULL")
 
 
+def _twenty_first(db: sqlite3.Connection) -> None:
+    """Version 21: which host has which lane, and which hosts there are."""
+    db.execute(
+        "CREATE TABLE holds (lane TEXT NOT NULL, epoch INTEGER NOT NULL, host TEXT, "
+        "since FLOAT NOT NULL, PRIMARY KEY (lane))"
+    )
+    db.execute(
+        "CREATE TABLE hosts (name TEXT NOT NULL, roles TEXT NOT NULL, version TEXT NOT NULL, since "
+        "FLOAT NOT NULL, heard FLOAT NOT NULL, ahead FLOAT NOT NULL, PRIMARY KEY (name, roles))"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
     _twelfth, _thirteenth, _fourteenth, _fifteenth, _sixteenth,
     _seventeenth, _eighteenth, _nineteenth, _twentieth,
+    _twenty_first,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, the next number in `schema.VERSION`, and a dump of the version before in

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from provisioner.contract import ConfigError, Finding, Level
 from provisioner.journal.sqlite import copies, migrations
-from provisioner.journal.sqlite.file import connect
+from provisioner.journal.sqlite.file import connect, not_shared
 from provisioner.journal.stored import Check, Numbered, readable
 from provisioner.system.locks import locked
 
@@ -49,6 +49,10 @@ class Stored:
     def reserved(self) -> AbstractContextManager[None]:
         """Hold the lock beside the file."""
         return locked(self._path)
+
+    def first(self) -> AbstractContextManager[bool]:
+        """Raise ConfigError: a file is for one process."""
+        raise not_shared(self._path)
 
     def make_ready(self) -> None:
         """Migrate it, which keeps a copy; close it to others: it holds all requests."""

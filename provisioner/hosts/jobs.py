@@ -1,0 +1,243 @@
+"""Jobs: lanes placed by procrastinate, which puts one job for each lane into PostgreSQL.
+
+Promises: of all hosts that may drain a lane, one does; when it ends, or is not heard for two
+leases, another one takes the lane up, and waits until the former one's lease is over. A host that
+was overtaken ends. Leaves out: the lease (`lease`), and who records what (`journal.hosts.holds`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import procrastinate
+from procrastinate import exceptions, jobs
+
+from provisioner.contract import ConfigError
+from provisioner.convergence import threads
+from provisioner.convergence.lanes import Lane
+from provisioner.hosts.lease import MARGIN, Held
+from provisioner.hosts.member import BEATS, DUE, Member
+from provisioner.hosts.placement import Lanes, began
+from provisioner.journal.hosts import holds
+from provisioner.journal.hosts.holds import Holder
+from provisioner.journal.journal import Journal
+from provisioner.recovery.backup import Copier
+
+log = logging.getLogger(__name__)
+
+_TASK = "lane"
+_SILENT = 2
+"""Leases after which a host that is not heard has lost its jobs."""
+
+
+class Jobs:
+    """The `Placement` of a process that drains some lanes."""
+
+    def __init__(self, book: Journal, place: str, member: Member) -> None:
+        self._journal = book
+        self._member = member
+        self._lanes: Lanes = {}
+        self._app = procrastinate.App(connector=connector(place))
+        self._serve_lane = self._app.task(name=_TASK)(self._serve)
+        self._thread = threading.Thread(target=self._run, name="jobs")
+        self._stopping = threading.Event()
+        self._ending: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._error: Exception | None = None
+        self._held: dict[str, Held] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
+
+    def enter(self, copier: Copier) -> None:
+        """Join the others; there is no redo log."""
+        self._member.join()
+
+    def start(self, lanes: Lanes, stopping: threading.Event) -> None:
+        """Have jobs for some lanes."""
+        self._lanes = lanes
+        make_tables(self._journal, self._app)
+        self._member.heard = self._heard
+        self._member.start()
+        threads.started(self._thread.start, stopping)
+
+    def wake(self, lanes: Collection[Lane]) -> None:
+        """Wake those that have something due: here, or by telling others."""
+        due = threads.due(self._journal, lanes)
+        for lane in due:
+            if self.has(lane.name):
+                lane.wake()
+        self._member.tell(DUE, [lane.name for lane in due if not self.has(lane.name)])
+
+    def begin(self, lanes: Lanes, begun: Mapping[str, bool]) -> None:
+        """Wake those that are here, and tell others of the rest."""
+        here = {name: lane for name, lane in lanes.items() if self.has(name)}
+        threads.begin(here, begun)
+        self._member.tell(DUE, [name for name in began(lanes, begun) if not self.has(name)])
+
+    def has(self, lane: str) -> bool:
+        """Return True if a lane is drained here now."""
+        return lane in self._held
+
+    def alive(self) -> bool:
+        """Return True if jobs are still taken."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End after the current drains, and give lanes back."""
+        self._stopping.set()
+        for lane in self._lanes.values():
+            lane.stop()
+        if self._loop is not None and self._ending is not None:
+            self._loop.call_soon_threadsafe(self._ending.set)
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._error is None:
+            self._member.leave()
+        self._member.stop()
+
+    def raise_lost(self) -> None:
+        """Raise the error by which lanes or the server were lost."""
+        self._member.raise_lost()
+        if self._error is not None:
+            raise self._error
+
+    def _heard(self, about: str, names: list[str]) -> None:
+        if about == DUE:
+            for name in names:
+                if name in self._held:
+                    self._lanes[name].wake()
+
+    # In the thread of jobs.
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._work())
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Have the process end. error: why."""
+        if self._error is None and not self._stopping.is_set():
+            self._error = error
+            self._member.lost()
+
+    async def _work(self) -> None:
+        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_default_executor(ThreadPoolExecutor(len(self._lanes) + 2, "job"))
+        beat = self._member.seconds / BEATS
+        async with self._app.open_async():
+            worker = asyncio.create_task(
+                self._app.run_worker_async(
+                    queues=list(self._lanes),
+                    concurrency=len(self._lanes),
+                    fetch_job_polling_interval=beat,
+                    listen_notify=False,
+                    delete_jobs="always",
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=beat,
+                    stalled_worker_timeout=_SILENT * self._member.seconds,
+                )
+            )
+            keeping = asyncio.create_task(self._keep(beat))
+            ending = asyncio.create_task(self._ending.wait())
+            await asyncio.wait({worker, keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
+            self._fail(ConfigError("this host takes no more jobs", advice="see the log above"))
+            self._stopping.set()
+            keeping.cancel()
+            for lane in self._lanes.values():
+                lane.stop()
+            # The worker is heard until the last drain is over.
+            await asyncio.gather(*self._serving.values(), return_exceptions=True)
+            for task in (worker, ending):
+                task.cancel()
+            await asyncio.gather(worker, keeping, ending, return_exceptions=True)
+
+    async def _keep(self, beat: float) -> None:
+        """See to it that each lane has a job that waits, and that no job is a dead host's."""
+        manager = self._app.job_manager
+        while True:
+            for name in self._lanes:
+                waiting = await manager.list_jobs_async(queueing_lock=name, status="todo")
+                if not list(waiting):
+                    await self._put(name)
+                if name in self._serving:
+                    continue  # a host that is slow to beat does not end its own job
+                silent = _SILENT * self._member.seconds
+                for job in await manager.get_stalled_jobs(
+                    queue=name, seconds_since_heartbeat=silent
+                ):
+                    log.warning("lane %s: its host is not heard any more", name)
+                    # Not retried: a job keeps its number, and a slow host ends its own.
+                    with suppress(exceptions.ConnectorException):  # another host has done it
+                        await manager.finish_job(job, jobs.Status.FAILED, delete_job=True)
+            await asyncio.sleep(beat)
+
+    async def _put(self, name: str) -> None:
+        job = self._serve_lane.configure(queue=name, lock=name, queueing_lock=name)
+        try:
+            await job.defer_async(lane=name)
+        except exceptions.AlreadyEnqueued:
+            return  # another host has done it
+
+    async def _serve(self, lane: str) -> None:
+        """Do the job of a lane."""
+        serving = self._serving[lane] = asyncio.create_task(self._drain(lane))
+        try:
+            await serving
+        except Exception as error:
+            self._fail(error)
+        finally:
+            del self._serving[lane]
+
+    async def _drain(self, lane: str) -> None:
+        """Drain a lane for as long as it is this host's."""
+        assert self._ending is not None
+        if self._stopping.is_set():
+            return
+        holder, drained = await asyncio.to_thread(self._take_up, lane), self._lanes[lane]
+        if holder.host is not None:
+            log.info("lane %s: %s had it; waiting until its lease is over", lane, holder.host)
+            wait = asyncio.wait_for(self._ending.wait(), MARGIN * self._member.seconds)
+            await asyncio.gather(wait, return_exceptions=True)
+        if self._stopping.is_set():
+            return
+        held = Held(lane, holder.epoch, self._member.lease, self._member.tell_changed)
+        drained.hold = self._held[lane] = held
+        log.info("lane %s is drained here", lane)
+        await asyncio.to_thread(drained.run)
+        del self._held[lane]
+        if self._stopping.is_set():
+            await asyncio.to_thread(self._give_back, holder)
+        else:
+            self._fail(ConfigError(f"lane {lane} was taken up by another host, or has ended"))
+
+    def _take_up(self, lane: str) -> Holder:
+        with self._journal.transaction() as conn:
+            return holds.take_up(conn, lane, self._member.name, time.time())
+
+    def _give_back(self, holder: Holder) -> None:
+        with self._journal.transaction() as conn:
+            holds.give_back(conn, holder.lane, holder.epoch)
+
+
+def connector(place: str) -> procrastinate.PsycopgConnector:
+    """Return what connects procrastinate to the server of a journal.
+
+    Each statement of its own is a transaction: a frozen host keeps no row that others wait for.
+    """
+    return procrastinate.PsycopgConnector(
+        conninfo=place, kwargs={"autocommit": True}, min_size=1, max_size=4
+    )
+
+
+def make_tables(book: Journal, app: procrastinate.App) -> None:
+    """Make procrastinate's tables where the journal is, unless they are there."""
+    manager = app.job_manager
+    with app.open(), book.transaction():  # one host at a time
+        if not manager.check_connection():
+            app.schema_manager.apply_schema()

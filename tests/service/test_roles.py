@@ -1,0 +1,245 @@
+"""Roles on a journal in PostgreSQL: who may serve beside whom; each refusal names both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from provisioner.cli import sharing
+from provisioner.contract import ConfigError
+from provisioner.hosts.drainer import Drainer
+from provisioner.hosts.elsewhere import Elsewhere
+from provisioner.hosts.member import CHANGED, DUE, Member
+from provisioner.journal import stored
+from provisioner.journal.hosts import presence
+from provisioner.journal.hosts.presence import INTAKE, lanes_role
+from provisioner.journal.journal import Journal
+from provisioner.journal.postgresql.server import WRITER
+from tests.support import databases
+from tests.support.cli_site import Desk
+from tests.support.engine_site import CONFIG, Site, allocation
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.lab
+
+HERE = os.uname().nodename
+
+
+@pytest.fixture
+def address() -> str:
+    return databases.cluster().make()
+
+
+@pytest.fixture
+def running() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def joined(address: str, roles: str, running: ExitStack, lease: float = 5.0) -> Member:
+    """Join as a process of its own does."""
+    book = Journal.open(address)
+    running.callback(book.close)
+    member = Member(book, roles, lease)
+    running.callback(member.stop)
+    member.join()
+    return member
+
+
+def test_an_intake_and_any_number_of_lanes_serve_together(address: str, running: ExitStack) -> None:
+    for roles in (INTAKE, lanes_role(["first"]), lanes_role(["second"])):
+        joined(address, roles, running)
+    book = Journal.open(address)
+    running.callback(book.close)
+    with book.reading() as conn:
+        assert [host.name for host in presence.listed(conn)] == [HERE] * 3
+
+
+def test_a_second_intake_is_refused(address: str, running: ExitStack) -> None:
+    joined(address, INTAKE, running)
+    with pytest.raises(ConfigError, match=rf"has its intake already: provisioner {HERE}.*{HERE}"):
+        joined(address, INTAKE, running)
+
+
+def test_an_intake_that_ended_makes_room(address: str) -> None:
+    for _ in range(2):
+        with ExitStack() as running:
+            joined(address, INTAKE, running)
+
+
+@pytest.mark.parametrize("roles", [INTAKE, lanes_role(["first"])])
+def test_nobody_serves_beside_one_who_serves_alone(
+    address: str, running: ExitStack, roles: str
+) -> None:
+    running.enter_context(stored.of(address).reserved())
+    with pytest.raises(ConfigError, match=f"served by another process: provisioner {HERE}"):
+        joined(address, roles, running)
+
+
+@pytest.mark.parametrize("roles", [INTAKE, lanes_role(["first"])])
+def test_nobody_serves_alone_beside_others(address: str, running: ExitStack, roles: str) -> None:
+    joined(address, roles, running)
+    with (
+        pytest.raises(ConfigError, match=f"served by another process: provisioner {HERE}"),
+        stored.of(address).reserved(),
+    ):
+        pass
+
+
+def test_a_journal_is_made_ready_only_while_nobody_serves_it(
+    address: str, running: ExitStack
+) -> None:
+    with stored.of(address).first() as first:
+        assert first
+    joined(address, lanes_role(["first"]), running)
+    with stored.of(address).first() as first:
+        assert not first
+
+
+def test_a_redo_log_of_one_process_ends_where_roles_begin(address: str, running: ExitStack) -> None:
+    book = Journal.open(address)
+    running.callback(book.close)
+    before = book.position
+    joined(address, lanes_role(["first"]), running)
+    assert book.position == before + 1
+
+
+def test_a_file_is_for_one_process(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with pytest.raises(ConfigError, match="which one process serves") as refused:
+        sharing.lanes(site.system, ["first"])
+    assert "postgresql:///" in refused.value.advice
+
+
+def test_a_lane_that_is_not_configured_is_refused(tmp_path: Path, address: str) -> None:
+    site = Site(tmp_path, text=CONFIG.replace("journal: journal.db", f"journal: {address}"))
+    member = Member(site.system.journal, lanes_role(["third"]), 5.0)
+    with pytest.raises(ConfigError, match=f"no handler on {HERE} has the lane third") as refused:
+        Drainer(site.system, ["third"], member, Elsewhere(site.system.journal, member))
+    assert "first, second" in refused.value.advice
+
+
+def test_roles_exclude_each_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    said = desk("run", "--intake", "--lanes", "slurm", code=None)
+    assert said.code == 2 and "exclude each other" in said.err
+
+
+def test_news_are_heard_by_others(address: str, running: ExitStack) -> None:
+    near, portal = (joined(address, r, running) for r in (lanes_role(["first"]), INTAKE))
+    heard: list[tuple[str, list[str]]] = []
+    portal.heard = lambda about, names: heard.append((about, names))
+    portal.start()
+    near.tell(DUE, [f"lane {number}" for number in range(3)])
+    near.tell(DUE, [])
+    until(lambda: len(heard) == 1, "the news")
+    assert heard == [(DUE, ["lane 0", "lane 1", "lane 2"])]
+
+
+def test_what_changes_is_told_with_the_commit_and_not_without(
+    address: str, running: ExitStack
+) -> None:
+    portal = joined(address, INTAKE, running)
+    heard: list[str] = []
+    portal.heard = lambda about, names: heard.extend([about, *names])
+    portal.start()
+    book = Journal.open(address)
+    running.callback(book.close)
+    with pytest.raises(RuntimeError), book.transaction() as conn:
+        book.announce(conn, f"{CHANGED}\nlost")
+        raise RuntimeError
+    with book.transaction() as conn:
+        book.announce(conn, f"{CHANGED}\nkept")
+    until(lambda: heard, "the news")
+    assert heard == [CHANGED, "kept"]
+
+
+def test_who_loses_the_server_says_so_once_and_is_not_sure_any_more(
+    address: str, running: ExitStack
+) -> None:
+    member = joined(address, lanes_role(["first"]), running, lease=0.5)
+    lost: list[bool] = []
+    member.lost = lambda: lost.append(True)
+    member.start()
+    with psycopg.connect(databases.cluster().address) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'provisioner %'"
+        )
+    until(lambda: lost, "the loss to be told")
+    with pytest.raises(ConfigError, match="the connection to the journal's server was lost"):
+        member.raise_lost()
+    with pytest.raises(ConfigError):
+        member.lease.renew()
+
+
+def test_a_writer_that_froze_is_ended_by_the_beat_of_another(
+    address: str, running: ExitStack
+) -> None:
+    member = joined(address, INTAKE, running)
+    with psycopg.connect(f"{address}&application_name=frozen") as frozen:
+        frozen.execute(f"SELECT pg_advisory_xact_lock({WRITER}, hashtext(current_schema()))")
+        frozen.execute("SELECT 1")
+        member._rest = 0.0
+        member.lease.renew()
+        member.leave()  # writes
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("SELECT 1")
+
+
+def test_a_writer_that_is_slow_is_left_alone(address: str, running: ExitStack) -> None:
+    member = joined(address, INTAKE, running)
+    with psycopg.connect(address) as slow:
+        slow.execute(f"SELECT pg_advisory_xact_lock({WRITER}, hashtext(current_schema()))")
+        member.lease.renew()
+        slow.execute("SELECT 1")
+
+
+def test_the_time_of_day_is_the_intakes(address: str, running: ExitStack) -> None:
+    portal, near = (joined(address, r, running) for r in (INTAKE, lanes_role(["first"])))
+    portal.lease.renew()
+    near.lease.renew()
+    honest = near.now()
+    with psycopg.connect(address) as conn:
+        conn.execute("UPDATE hosts SET ahead = ahead + 300 WHERE roles = 'intake'")
+    near.lease.renew()
+    assert 299 < near.now() - honest < 360
+
+
+def test_queue_and_status_show_who_serves_and_which_lane_nobody_drains(
+    tmp_path: Path, address: str, running: ExitStack
+) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.set("journal: journal/journal.db", f"journal: {address}")
+    (desk.spool / "journal").unlink(missing_ok=True)
+    desk("init")
+    assert desk("queue", "--json").json["hosts"] == []
+    joined(address, INTAKE, running)
+    with psycopg.connect(address) as conn:
+        conn.execute("INSERT INTO hosts VALUES ('fs', 'lanes nss', '1', 1, 1, 0)")
+    shown = desk("queue").out
+    assert f"host {HERE}: intake, since " in shown
+    assert "host fs (lanes nss) is missing: not heard for" in shown
+    assert "no host drains: " in shown
+    assert [host["missing"] for host in desk("queue", "--json").json["hosts"]] == [False, True]
+    assert "host fs (lanes nss) is missing" in desk("status").out
+
+
+def test_an_intake_drains_nothing_and_files_what_others_end(
+    tmp_path: Path, address: str, running: ExitStack
+) -> None:
+    site = Site(tmp_path, text=CONFIG.replace("journal: journal.db", f"journal: {address}"))
+    member = Member(site.system.journal, INTAKE, 5.0)
+    elsewhere = Elsewhere(site.system.journal, member)
+    running.callback(member.stop)
+    member.join()
+    site.service.placement = elsewhere
+    elsewhere.changed = site.service.changed
+    site.drop(allocation(1))
+    assert site.first.calls == []
+    assert [elsewhere.has(lane) for lane in ("first", "no handler")] == [False, True]
