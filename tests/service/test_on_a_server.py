@@ -17,6 +17,7 @@ import pytest
 from provisioner.contract import ConfigError
 from provisioner.journal import facts, stored
 from provisioner.journal.journal import JournalBroken, is_of_rows
+from provisioner.journal.postgresql import server, service
 from provisioner.recovery import backup, level, redo_log
 from provisioner.recovery.rebuilding.rebuild import rebuild
 from tests.support import databases
@@ -123,6 +124,28 @@ def test_the_next_service_waits_until_the_server_knows_that_the_last_one_died(
         until(lambda: ask(cluster, WAITING) == [(1,)], "the next one to ask")
     following.join()
     assert served == [address]
+
+
+def test_one_that_asks_in_vain_does_not_stop_the_start_of_the_one_that_serves(
+    address: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_GRACE", 0.5)
+    refused: list[str] = []
+
+    def ask_for_it() -> None:
+        try:
+            with stored.of(address).reserved():
+                pass
+        except ConfigError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=ask_for_it)
+    with stored.of(address).reserved(), server.connected(address) as conn:
+        other.start()
+        until(lambda: ask(cluster, WAITING) == [(1,)], "the other one to ask")
+        service.claim(conn, address)
+        other.join()
+    assert len(refused) == 1
 
 
 def test_a_service_does_not_take_the_database_of_another(desk: Desk, address: str) -> None:

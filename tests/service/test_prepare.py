@@ -59,6 +59,14 @@ def test_a_backend_that_is_left_alone_hears_of_nothing(
     assert site.second.prepared == []
 
 
+def test_a_backend_whose_lane_is_drained_elsewhere_hears_of_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.service.placement, "has", lambda lane: lane != "second")
+    site.drop(USER.format(name="ann"))
+    assert site.second.prepared == []
+
+
 def test_it_hears_of_no_request_that_is_refused(site: Site) -> None:
     site.drop(USER.format(name="No"))
     assert site.second.prepared == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from provisioner.journal import stored
 from provisioner.journal.hosts import presence
 from provisioner.journal.hosts.presence import INTAKE, lanes_role
 from provisioner.journal.journal import Journal
+from provisioner.journal.postgresql import service
 from provisioner.journal.postgresql.server import WRITER
 from tests.support import databases
 from tests.support.cli_site import Desk
@@ -35,6 +37,12 @@ def address() -> str:
     return databases.cluster().make()
 
 
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a start wait less for the locks of one that was killed."""
+    monkeypatch.setattr(service, "_GRACE", 0.3)
+
+
 @pytest.fixture
 def running() -> Iterator[ExitStack]:
     with ExitStack() as stack:
@@ -49,6 +57,16 @@ def joined(address: str, roles: str, running: ExitStack, lease: float = 5.0) -> 
     running.callback(member.stop)
     member.join()
     return member
+
+
+def waiting(address: str) -> int:
+    """Return how many ask for a lock that others have."""
+    with psycopg.connect(address) as conn:
+        found = conn.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE "
+            "locktype = 'advisory' AND NOT granted AND datname = current_database()"
+        ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def test_an_intake_and_any_number_of_lanes_serve_together(address: str, running: ExitStack) -> None:
@@ -70,6 +88,24 @@ def test_an_intake_that_ended_makes_room(address: str) -> None:
     for _ in range(2):
         with ExitStack() as running:
             joined(address, INTAKE, running)
+
+
+@pytest.mark.parametrize("before", ["an intake", "one that serves alone"])
+def test_an_intake_waits_until_the_server_knows_that_the_last_process_died(
+    address: str, running: ExitStack, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_GRACE", 10.0)
+    member: list[Member] = []
+    following = threading.Thread(target=lambda: member.append(joined(address, INTAKE, running)))
+    with ExitStack() as last:
+        if before == "an intake":
+            joined(address, INTAKE, last)
+        else:
+            last.enter_context(stored.of(address).reserved())
+        following.start()
+        until(lambda: waiting(address) == 1, "the next one to ask")
+    following.join()
+    assert len(member) == 1
 
 
 @pytest.mark.parametrize("roles", [INTAKE, lanes_role(["first"])])

@@ -24,11 +24,11 @@ _ALONE = 1936880739
 _ROLE = 1936880740
 """The lock of who has a role that one process has."""
 
-_GRACE = 2
+_GRACE = 2.0
 """Seconds for which the lock of a process that was killed may last: its server process has to
-notice it."""
+notice it. A process that serves waits twice as long for one that asks in vain."""
 
-_READY = 30
+_READY = 30.0
 """Seconds for which another process may make the journal ready."""
 
 
@@ -67,7 +67,7 @@ def reserve(conn: Any, place: str) -> None:
 def claim(conn: Any, place: str) -> None:
     """Serve alone, with one more connection. Raises ConfigError if another process does."""
     for number in (_SERVED, _ALONE):
-        if not _got(conn, f"SELECT pg_try_advisory_lock_shared{_lock(number)}"):
+        if not _waited(conn, f"SELECT pg_advisory_lock_shared{_lock(number)}", 2 * _GRACE):
             raise _served(conn, place, number)
     conn.commit()
 
@@ -87,9 +87,9 @@ def share(conn: Any, place: str, role: str) -> None:
     conn.commit()
 
 
-def _waited(conn: Any, statement: str, seconds: int) -> bool:
+def _waited(conn: Any, statement: str, seconds: float) -> bool:
     """Take a lock, for which others may have to give it up first. Return False if none does."""
-    conn.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
+    conn.execute(f"SET LOCAL lock_timeout = '{seconds:.3f}s'")
     try:
         conn.execute(statement)
     except LockNotAvailable:
