@@ -216,10 +216,11 @@ class Service:
         """
         self.recover()
         with ExitStack() as running:
-            running.callback(self._journal.raise_broken)
-            running.callback(self.courier.work)
-            running.callback(self.keeper.pin)
-            running.callback(self.keeper.prune)
+            keep, book = self.keeper, self._journal
+            for work in (book.raise_broken, self.courier.work, keep.pin, keep.prune):
+                running.callback(work)
+            if threads.started(self.clerk.start, self._stopping):
+                running.callback(self.clerk.stop)
             running.callback(self.placement.stop)
             self.placement.start(self.lanes, self._stopping)
             self.keeper.pin()
