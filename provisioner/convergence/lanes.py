@@ -15,7 +15,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from provisioner.contract import Fault, Handler, Key
@@ -267,7 +266,8 @@ class Lane:
 
     def _save(self, former: Former) -> None:
         """Make durable what objects were; the next that the lane does is to write them."""
-        with self._writing() as conn:
+        with self._journal.transaction() as conn:
+            self.hold.check(conn)
             keepsakes.save(conn, former)
         self._results.begin()
 
@@ -317,7 +317,8 @@ class Lane:
         """
         part, rest = batch, False
         while part.verdicts:
-            with self._writing() as conn:
+            with self._journal.transaction() as conn:
+                self.hold.check(conn)
                 object_rows.record(conn, part.readings, now)
                 object_rows.record_same(conn, part.same, now)
                 keepsakes.save_numbers(conn, part.numbers)
@@ -352,15 +353,9 @@ class Lane:
             instance, at, said = first
             until = self.now() + max(0.0, at - time.monotonic())
             reason = f"{instance}: {said}" if len(self._handlers) > 1 else said
-        with self._writing() as conn:
-            object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
-
-    @contextmanager
-    def _writing(self) -> Iterator[journal.Connection]:
-        """Give a connection for what the lane writes. Raises Overtaken if it is another host's."""
         with self._journal.transaction() as conn:
             self.hold.check(conn)
-            yield conn
+            object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
 
 
 def observe(handler: Handler, items: Sequence[Item], moment: float = MOMENT) -> list[Outcome]:

@@ -53,6 +53,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
             "INSERT INTO idle VALUES ('ann', 1.0, 30, 1.0, 'i', 1, 'idle-ann-1', 1.0, 1.0)"
         )
         conn.exec_driver_sql("INSERT INTO words VALUES ('user:ann', 'b', 0, '01J', 1.0, '01K')")
+        conn.exec_driver_sql("INSERT INTO holds VALUES ('first', 1, 'host-a', 1.0)")
+        conn.exec_driver_sql("INSERT INTO hosts VALUES ('host-a', 'first', '1', 1.0, 1.0, 0.0)")
         conn.exec_driver_sql("INSERT INTO quota VALUES ('a', 'space', 80.0, 80.0, 1.0)")
         conn.exec_driver_sql("INSERT INTO quota_days VALUES ('a', 'space', 1, 5, 1.0)")
         conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
