@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 
-from provisioner.convergence import threads
 from provisioner.convergence.lanes import Lane
 from provisioner.hosts.member import CHANGED, DUE, Member
-from provisioner.hosts.placement import Here, Lanes, began
+from provisioner.hosts.placement import Here, Lanes, began, woken
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import waits
 from provisioner.recovery.backup import Copier
@@ -42,11 +41,7 @@ class Elsewhere:
 
     def wake(self, lanes: Collection[Lane]) -> None:
         """Tell of those that have something due."""
-        due = threads.due(self._journal, lanes)
-        for lane in due:
-            if self.has(lane.name):
-                lane.wake()
-        self._member.tell(DUE, [lane.name for lane in due if not self.has(lane.name)])
+        self._member.tell(DUE, woken(self._journal, lanes, self.has))
 
     def begin(self, lanes: Lanes, begun: Mapping[str, bool]) -> None:
         """Tell of them."""

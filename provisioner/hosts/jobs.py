@@ -23,7 +23,7 @@ from provisioner.convergence import threads
 from provisioner.convergence.lanes import Lane
 from provisioner.hosts.lease import MARGIN, Held
 from provisioner.hosts.member import BEATS, DUE, Member
-from provisioner.hosts.placement import Lanes, began
+from provisioner.hosts.placement import Lanes, began, woken
 from provisioner.journal.hosts import holds
 from provisioner.journal.hosts.holds import Holder
 from provisioner.journal.journal import Journal
@@ -67,11 +67,7 @@ class Jobs:
 
     def wake(self, lanes: Collection[Lane]) -> None:
         """Wake those that have something due: here, or by telling others."""
-        due = threads.due(self._journal, lanes)
-        for lane in due:
-            if self.has(lane.name):
-                lane.wake()
-        self._member.tell(DUE, [lane.name for lane in due if not self.has(lane.name)])
+        self._member.tell(DUE, woken(self._journal, lanes, self.has))
 
     def begin(self, lanes: Lanes, begun: Mapping[str, bool]) -> None:
         """Wake those that are here, and tell others of the rest."""
@@ -146,7 +142,7 @@ class Jobs:
             keeping = asyncio.create_task(self._keep(beat))
             ending = asyncio.create_task(self._ending.wait())
             await asyncio.wait({worker, keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
-            self._fail(ConfigError("this host takes no more jobs", advice="see the log above"))
+            self._fail(_ended("this host takes no more jobs"))
             self._stopping.set()
             keeping.cancel()
             for lane in self._lanes.values():
@@ -214,7 +210,7 @@ class Jobs:
         if self._stopping.is_set():
             await asyncio.to_thread(self._give_back, holder)
         else:
-            self._fail(ConfigError(f"lane {lane} was taken up by another host, or has ended"))
+            self._fail(_ended(f"lane {lane} was taken up by another host, or has ended"))
 
     def _take_up(self, lane: str) -> Holder:
         with self._journal.transaction() as conn:
@@ -223,6 +219,11 @@ class Jobs:
     def _give_back(self, holder: Holder) -> None:
         with self._journal.transaction() as conn:
             holds.give_back(conn, holder.lane, holder.epoch)
+
+
+def _ended(message: str) -> ConfigError:
+    """Return why the process ends, which systemd starts again."""
+    return ConfigError(message, advice="see the log above; it starts again", passing=True)
 
 
 def connector(place: str) -> procrastinate.PsycopgConnector:

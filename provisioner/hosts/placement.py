@@ -7,7 +7,7 @@ thread. Leaves out: the others' ways (`elsewhere`, `jobs`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from provisioner.convergence import threads
@@ -91,6 +91,15 @@ class Here:
 
     def raise_lost(self) -> None:
         """Do nothing: there are no others."""
+
+
+def woken(book: Journal, lanes: Collection[Lane], has: Callable[[str], bool]) -> list[str]:
+    """Wake those of some lanes that have something due and are here; return the others' names."""
+    due = threads.due(book, lanes)
+    for lane in due:
+        if has(lane.name):
+            lane.wake()
+    return [lane.name for lane in due if not has(lane.name)]
 
 
 def began(lanes: Lanes, begun: Mapping[str, bool]) -> list[str]:

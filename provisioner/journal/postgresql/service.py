@@ -107,12 +107,17 @@ def _named(conn: Any, number: int, role: str = "") -> str:
     return f"{who[0]}, by {who[1]}, server process {who[2]}" if who else "unknown"
 
 
+# A host without power keeps its locks until the server gives it up: who starts meanwhile may try
+# again.
+
+
 def _served(conn: Any, place: str, number: int) -> ConfigError:
     return ConfigError(
         f"{place} is served by another process: {_named(conn, number)}; this host is "
         f"{os.uname().nodename}",
         advice="stop it first; each service needs a journal of its own, or roles on every host: "
         "--intake, --lanes",
+        passing=True,
     )
 
 
@@ -121,4 +126,5 @@ def _taken(conn: Any, place: str, role: str) -> ConfigError:
         f"{place} has its {role} already: {_named(conn, _ROLE, role)}; this host is "
         f"{os.uname().nodename}",
         advice=f"stop one of both; a journal has one {role}",
+        passing=True,
     )

@@ -103,4 +103,5 @@ def _lost() -> Iterator[None]:
         raise ConfigError(
             f"the connection to the journal's server was lost: {' '.join(str(error).split())}",
             advice="what waits continues when the service starts again",
+            passing=True,
         ) from error
