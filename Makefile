@@ -51,7 +51,7 @@ matrix: venv  ## tests that ask a lab on Debian's three suites (SUITES=), and th
 	deploy/lab/install debootstrap
 	@$(BIN)/python deploy/matrix $(SUITES) -- -q -n 2 --dist loadfile
 
-fault: venv  ## kill the service at every point, fail every kind of call; fuzz; a model; about 40 minutes
+fault: venv  ## kill the service at every point, fail every kind of call; fuzz; a model; an hour or two
 	PROVISIONER_FAULT=whole $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/fault
 	$(MAKE) fuzz
 

@@ -1,7 +1,8 @@
 """The service: one intake, a thread for each lane, and a scan that would be enough alone.
 
 Promises: files in staging are taken, due objects are drained, and the start continues what a crash
-interrupted. One service at a time serves a spool. Leaves out: how each of these is done.
+interrupted. One service at a time serves a spool. Leaves out: how each of these is done, and what
+is done for the whole journal (`house`).
 """
 
 from __future__ import annotations
@@ -10,51 +11,38 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from importlib.metadata import version
 from typing import assert_never
 
 from provisioner.admission import after_commit as after
-from provisioner.admission.acceptance import Terms
 from provisioner.admission.admission import unjudged
-from provisioner.admission.enclosures import Enclosures
+from provisioner.admission.duplicates import ALONE, Company
 from provisioner.admission.intake import Intake
-from provisioner.admission.reading import Reader
-from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError, Handler
-from provisioner.convergence import threads
+from provisioner.convergence import recording, threads
 from provisioner.convergence.ahead import Ahead
+from provisioner.convergence.calls.hold import Alone
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.hosts.placement import Here, Placement
-from provisioner.idle.rounds import Rounds
-from provisioner.inspection import failures
-from provisioner.inspection.daily_report import Reporter
+from provisioner.house.house import Aside, House, terms_of
 from provisioner.journal.journal import JournalBroken, JournalFull
 from provisioner.journal.records import event_rows, object_rows, request_rows, waits
-from provisioner.manifests.following import Follower
-from provisioner.manifests.portions import Portions
 from provisioner.monitoring.metrics import Metrics
-from provisioner.notify.courier import Courier
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.outcome.filing import Finisher
 from provisioner.outcome.filing_thread import Clerk
-from provisioner.outcome.outsiders import Outsiders, Refusals
+from provisioner.outcome.outsiders import Outsiders
 from provisioner.policy.gradual import Closings
-from provisioner.policy.review import Review
-from provisioner.policy.writers import Writers
-from provisioner.quotas.watch import Watch
 from provisioner.recovery import startup
-from provisioner.recovery.backup import Copier
-from provisioner.recovery.clock import Clock
 from provisioner.recovery.retention import Keeper
 from provisioner.spool.spool import Rejected, Spool, Submission
 from provisioner.spool.turns import first_of_each
 from provisioner.spool.watch import Watcher
-from provisioner.steps import placement
 from provisioner.system.sd_notify import Notifier
-from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
@@ -80,45 +68,31 @@ SWITCH = 0.001
 class Service:
     """Everything that runs while requests are served."""
 
-    def __init__(self, system: System, spool: Spool, *, write_results: bool = True) -> None:
+    def __init__(
+        self,
+        system: System,
+        spool: Spool,
+        *,
+        write_results: bool = True,
+        company: Company = ALONE,
+    ) -> None:
+        """company: who else accepts requests into the journal."""
         self._system, self._spool = system, spool
         self.placement: Placement = Here(system.journal)
         self._journal = book = system.journal
-        self._finisher = Finisher(
+        self.finisher = Finisher(
             spool, book, system.outputs_of, system.uses, write_results=write_results
         )
-        self.clerk = Clerk(self._finisher, self.wake)
+        self.clerk = Clerk(self.finisher, self.wake)
         self.keeper = Keeper(spool, self._journal, system.config.retention)
-        self.copier = Copier(self._journal, system.config)
-        self.reporter = Reporter(system)
-        review = Review(system.policy, system.nature)
-        writers = Writers(book, system.policy)
-        reads = spool.companions.manifest
-        enclosures = Enclosures(system.config.manifests, review, reads, system.router, writers)
-        self._keep, self._refused = system.config.retention.outsider_count, 0
-        self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)
-        policy, days = system.config.policy, system.config.retention.journal_days
-        signatures = Signatures(policy.signatures, days, spool.companions.signature)
-        terms = Terms(
-            book=self._journal,
-            reader=Reader(system.router, review, enclosures, signatures, writers),
-            review=review,
-            writers=writers,
-            refusals=Refusals(review.is_outsider),
-            progress=system.progress,
-            lanes=system.router.lanes,
-            has_file=self._finisher.has_file,
-        )
+        self._terms = terms = terms_of(system, spool, self.finisher.has_file, company)
         self.intake = Intake(terms)
-        self._finisher.refusals = terms.refusals
-        self.courier = Courier(system, failures.present, review.is_outsider)
-        self.metrics = Metrics(system.config)
-        follower, strikes = Follower(terms, self._after_commit), self._finisher.strikes
-        self.portions = Portions(book, follower, enclosures, review, system.router, strikes)
-        self.clock = Clock(book, {name: one.longest for name, one in system.patience.items()})
-        self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
-        self.idle = Rounds(system, self.courier.address, self.clock.sure)
-        self.quotas = Watch(system, self.courier.address, self.clerk.renew, self.clock.dated)
+        self._keep, self._refused = system.config.retention.outsider_count, 0
+        outsiders = Outsiders(spool, self._journal, self._keep, terms.review.is_outsider)
+        self.keeper.outsiders, self.finisher.refusals = outsiders, terms.refusals
+        self.finisher.now = outsiders.now = company.now
+        self.keeper.now = self._settled
+        self.metrics = Metrics(system.config, system.lanes.values())
         self.ahead = Ahead(lambda keys: system.look_ahead(keys, self._here()))
         self.lanes = {n: self._lane(n, some) for n, some in lanes_of(system.handlers).items()}
         self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
@@ -132,22 +106,35 @@ class Service:
     def _lane(self, name: str, handlers: Mapping[str, Handler]) -> Lane:
         system, patience = self._system, self._system.patience.get(name, Patience())
         lane = Lane(name, handlers, self._journal, system.progress, self._drained, patience)
-        lane.now, lane.weigh = self.clock.now, Closings(self._journal, system.policy).too_many
+        lane.now = self._now
+        lane.weigh = Closings(self._journal, system.policy).too_many
         lane.came = self.ahead.came
         return lane
+
+    def _now(self) -> float:
+        return self.aside.now()
+
+    def _settled(self) -> float:
+        return self.aside.settled()
+
+    @cached_property
+    def house(self) -> House:
+        """The house, if it is this process's, and works in the thread that takes files."""
+        whole = self._system, self._terms, self.finisher.strikes
+        return House(*whole, self._after_commit, self.clerk.renew)
+
+    @cached_property
+    def aside(self) -> Aside:
+        """The house, wherever it is."""
+        return self.house
 
     def wake(self) -> None:
         """Look for files in staging."""
         self._woken.set()
 
-    def changed(self, ids: Collection[RequestId]) -> None:
-        """Put the files of requests in their places that lanes of other hosts have ended."""
-        self.clerk.settle(ids)
-        self.wake()
-
     def stop(self) -> None:
         """End `run` when the current work is done."""
-        self._finisher.strikes.stopping()
+        self.finisher.strikes.stopping()
         self._stopping.set()
         self._woken.set()
 
@@ -157,13 +144,12 @@ class Service:
         self._journal.tell(lambda: None if self._stopping.is_set() else notifier.starting())
         self.recover()
         with ExitStack() as running:
-            reading = (self.metrics, self.courier, self.reporter, self.quotas, self.idle)
-            for part in (*reading, self.copier, self.keeper, self.clerk):
+            for part in (self.metrics, *self.aside.parts, self.keeper, self.clerk):
                 if threads.started(part.start, self._stopping):
                     running.callback(part.stop)
             running.callback(self.placement.stop)
             self.placement.start(self.lanes, self._stopping)
-            running.callback(self._finisher.strikes.clear)
+            running.callback(self.finisher.strikes.clear)
             if not self._stopping.is_set():
                 self._serve(notifier)
         log.info("stopped: current work is done, what waits continues at the next start")
@@ -217,7 +203,7 @@ class Service:
         self.recover()
         with ExitStack() as running:
             keep, book = self.keeper, self._journal
-            for work in (book.raise_broken, self.courier.work, keep.pin, keep.prune):
+            for work in (book.raise_broken, self.house.courier.work, keep.pin, keep.prune):
                 running.callback(work)
             if threads.started(self.clerk.start, self._stopping):
                 running.callback(self.clerk.stop)
@@ -258,34 +244,44 @@ class Service:
 
         Return the number of names seen, plus 1 if there was a portion, and 1 if more has come due.
         """
-        if not self.copier.admits():
+        if not self.aside.admits():
             self._wake_lanes()
             return 0
-        self.clock.now()  # corrects waits before anything is written with the time of day
         now, more = time.monotonic(), False
         names = self._spool.waiting(BATCH)
         self._company_until = self._company_until or now + COMPANY
         try:
             self._take_and_admit(names)
             # After the files, as whoever drops one waits for it.
-            for admitted in self.intake.due(self.clock.dated, TURN):
+            for admitted in self.aside.due(TURN):
                 self._after_commit(admitted.left)
                 self._alive()
             more = len(names) == BATCH and now < self._company_until
         finally:
             if more:
                 self.placement.wake(self._fed)
-            elif names or not self.portions.looking:
+            elif names or not self.aside.looking:
                 self._wake_lanes()
-        return len(names) + self.intake.more_due + self.portions.step()
+        return len(names) + self.aside.step()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:
-        suspects = self._finisher.strikes.suspects.intersection(names)
-        alone = [[name] for name in names if name in suspects]
-        for some in [[name for name in names if name not in suspects], *alone]:
-            taken = [file for name in some if (file := self._spool.take(name)) is not None]
-            self._admit(taken)
-        self._finisher.strikes.suspects -= suspects
+        suspects = self.finisher.strikes.suspects
+        later: list[str] = []
+        for name in names:  # in the order in which they came, also those that are judged alone
+            if name not in suspects:
+                later.append(name)
+                continue
+            for some in (later, [name]):
+                self._admit(list(self._taken(some)))
+            later = []
+        self._admit(list(self._taken(later)))
+        suspects.difference_update(names)
+
+    def _taken(self, names: Sequence[str]) -> Iterator[Submission | Rejected]:
+        for name in names:
+            self.aside.sure()
+            if (file := self._spool.take(name)) is not None:
+                yield file
 
     def _admit(self, taken: Sequence[Submission | Rejected]) -> None:
         left = {file.ulid: file for file in taken}
@@ -293,7 +289,8 @@ class Service:
         until, served = time.monotonic() + TURN, set[int]()
         try:
             for admitted in self.intake.admit(submissions):
-                served |= {left.pop(ulid).uid for ulid in admitted.taken}
+                taken_as = admitted.former
+                served |= {left.pop(taken_as.get(ulid, ulid)).uid for ulid in admitted.taken}
                 self._after_commit(admitted.left)
                 self._alive()
                 if left and time.monotonic() >= until:
@@ -316,7 +313,7 @@ class Service:
                 return
         for file in left.values():
             if isinstance(file, Rejected):
-                self._finisher.reject(file)
+                self.finisher.reject(file)
         self.clerk.settle(left, {ulid: file.uid for ulid, file in left.items()})
         self._count_refused(len(left))
 
@@ -336,16 +333,13 @@ class Service:
         for task in left:
             match task:
                 case after.FollowManifests(writers):
-                    self.portions.add(writers)
+                    self.aside.follow(writers)
                 case after.CountRefused(number):
                     self._count_refused(number)
                 case after.Resubmit(request):
                     self.clerk.resubmit(request)
                 case after.EndObserving():
-                    self._observe(False)
-                    with self._journal.reading() as conn:
-                        waiting = request_rows.ids_in(conn, RUNNING)
-                    self.clerk.settle(waiting)  # their receipts say that it only observes
+                    self.end_observing()
                 case after.PauseLane(name, paused):
                     self.lanes[name].paused = paused
                     self.lanes[name].wake()
@@ -366,25 +360,19 @@ class Service:
 
     def _drained(self, drained: Drained) -> None:
         self.placement.begin(self.lanes, drained.begun)
-        deferred: list[RequestId] = []
-        if drained.later:
-            with self._journal.transaction() as conn:
-                deferred = request_rows.set_state(
-                    conn, drained.later, [RequestState.ACCEPTED], RequestState.DEFERRED
-                )
-        self.clerk.settle({*drained.outcomes, *deferred})
+        waiting = recording.deferred(self._journal, Alone(), drained.later)
+        self.clerk.settle({*drained.outcomes, *waiting})
 
     def recover(self) -> None:
         """Continue what a crash interrupted: files follow the journal, paused lanes stay paused."""
         startup.bind(self._spool, self._journal, self._system.config.service)
-        self.placement.enter(self.copier)
-        if placement.place(self._journal, self._system.lanes):
+        self.placement.enter()
+        self.aside.open()
+        if self.aside.unserved():
             self.lanes[waits.UNSERVED] = self._lane(waits.UNSERVED, {})
-        self.clock.begin()
-        self._observe(startup.begin(self._journal, self._system.config))
-        self.clerk.settle(self._finisher.redo())
-        self.portions.resume()
-        self.courier.begin()
+        self._observe(self.aside.begin())
+        self.aside.go_on(lambda: self.clerk.settle(self.finisher.redo()))
+        self.aside.resume()
         with self._journal.reading() as conn:
             rows = object_rows.lane_rows(conn)
         for name in rows.keys() & self.lanes.keys():
@@ -393,8 +381,15 @@ class Service:
     def _here(self) -> Mapping[str, Lane]:
         return {name: lane for name, lane in self.lanes.items() if self.placement.has(name)}
 
+    def end_observing(self) -> None:
+        """Let lanes write again."""
+        self._observe(False)
+        with self._journal.reading() as conn:
+            waiting = request_rows.ids_in(conn, RUNNING)
+        self.clerk.settle(waiting)  # their receipts say that it only observes
+
     def _observe(self, observing: bool) -> None:
         """Let lanes write nothing, or write again."""
-        self._finisher.teller.observing = observing
+        self.finisher.teller.observing = observing
         for lane in self.lanes.values():
             lane.observing = observing

@@ -127,7 +127,10 @@ class System:
         """Tell handlers that they are to make some objects soon."""
         for handler, some in self._at_work(keys, lanes):
             if able(handler, Prepares):
-                handler.prepare(some)
+                try:
+                    handler.prepare(some)
+                except Exception:  # it is asked again when it makes them
+                    log.exception("a handler could not get ready for %s", ", ".join(some))
 
     def look_ahead(self, keys: Iterable[Key], lanes: Mapping[str, Lane]) -> None:
         """Let handlers look at objects whose steps begin when what these need is recorded."""

@@ -16,6 +16,13 @@ in_place() { # DIRECTORY-OF-ZSH'S-COMPLETION
     step "neither enabled nor started; the example configuration, manual and completion are in their places"
 }
 
+hosts_served() { # lanes on a file are refused once these are found
+    local said
+    said=$(PROVISIONER_CONFIG=/tmp/site/provisioner.yaml as_service provisioner run --lanes nss 2>&1) || true
+    [[ "$said" == *"which one process serves"* ]] || wrong "libraries for several hosts: $said"
+    step "the libraries for several hosts are there"
+}
+
 units_verified() { # units of other packages are not all here, and systemd-analyze says so
     systemd-analyze verify /usr/lib/systemd/system/provisioner{.service,-agent.socket,-agent@.service} > /tmp/verified 2>&1 ||
         { cat /tmp/verified; wrong "systemd-analyze verify"; }

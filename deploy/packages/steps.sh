@@ -6,16 +6,19 @@ stopped=/run/provisioner.stopped-for-upgrade
 running() { [ -d /run/systemd/system ]; } # not in a container, nor while an image is built
 
 stop_for_upgrade() {
-    if running && systemctl --quiet is-active provisioner; then
-        systemctl stop provisioner
-        touch "$stopped"
+    local was
+    if running; then
+        was=$(systemctl list-units --plain --no-legend --state=active 'provisioner.service' 'provisioner-lanes@*' | cut -d' ' -f1)
+        # shellcheck disable=SC2086 # names of units
+        if [ -n "$was" ]; then systemctl stop $was && echo "$was" > "$stopped"; fi
     fi
 }
 
 start_again() {
     if running; then
         systemctl daemon-reload
-        if [ -e "$stopped" ]; then systemctl start provisioner || true; fi
+        # shellcheck disable=SC2046 # names of units
+        if [ -e "$stopped" ]; then systemctl start $(cat "$stopped") || true; fi
     fi
     rm -f "$stopped"
 }
@@ -47,10 +50,12 @@ next_steps() {
 
 disable() {
     if running; then
+        systemctl stop 'provisioner-lanes@*' || true
         systemctl disable --now --quiet provisioner provisioner-agent.socket || true
     else
         rm -f /etc/systemd/system/*.wants/provisioner.service /etc/systemd/system/*.wants/provisioner-agent.socket
     fi
+    rm -f /etc/systemd/system/*.wants/provisioner-lanes@*
 }
 
 remove_compiled() {

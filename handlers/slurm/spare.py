@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from provisioner.contract import PATH, Completed
+from provisioner.contract import PATH, Completed, ask_leave
 
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@+-]+", re.ASCII)
 """What these read from a line as it is given it in an argument: no blanks, and no quotes."""
@@ -87,6 +87,7 @@ class Spare:
         waiting.timer.cancel()
         process, argv = waiting.process, (*self.words, *words)
         try:
+            ask_leave()
             out, err = process.communicate(f"{line}\n".encode(), timeout)
         except subprocess.TimeoutExpired:
             return Completed(argv, -signal.SIGKILL, "", "", timed_out=True)

@@ -5,6 +5,7 @@ __all__ = [
     "admission",
     "after_commit",
     "candidates",
+    "duplicates",
     "enclosures",
     "intake",
     "reading",

@@ -18,8 +18,9 @@ from typing import Any
 
 from provisioner.admission import admission, duplicates
 from provisioner.admission.admission import Judged, arrival_of, noted, row, ruled
-from provisioner.admission.after_commit import AfterCommit, Tally, after_commit
+from provisioner.admission.after_commit import Admitted, Tally, after_commit
 from provisioner.admission.candidates import Candidate, is_verb, plain_problems, problem_of, waves
+from provisioner.admission.duplicates import Company
 from provisioner.admission.reading import Reader
 from provisioner.contract import Fault
 from provisioner.controls import left_out
@@ -27,7 +28,7 @@ from provisioner.controls.effects import Command, Effect
 from provisioner.controls.verbs import VERBS
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection, Journal
-from provisioner.journal.queries import replaced, subjects
+from provisioner.journal.queries import dates, replaced
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import (
     companion_rows,
@@ -58,7 +59,7 @@ class Terms:
     """What every acceptance of one service needs.
 
     refusals: decides which refusals get an event; lanes: lane of each instance; has_file: returns
-    True if a refused request's file can go through staging again.
+    True if a refused request's file can go through staging again; company: who else accepts.
     """
 
     book: Journal
@@ -69,28 +70,19 @@ class Terms:
     progress: Progress
     lanes: Mapping[str, str]
     has_file: Callable[[request_rows.Record], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """The result of a commit. taken: new requests; accepted: those of them that begin now.
-
-    left: the tasks outside the journal, in their order.
-    """
-
-    taken: tuple[RequestId, ...]
-    accepted: tuple[RequestId, ...]
-    left: tuple[AfterCommit, ...]
+    company: Company
 
 
 class Acceptance:
     """One transaction in which requests are accepted or refused."""
 
-    def __init__(self, conn: Connection, now: float, terms: Terms) -> None:
-        """conn: of the transaction; now: its time, seconds since the epoch."""
+    def __init__(self, conn: Connection, terms: Terms) -> None:
+        """conn: of the transaction, which begins with this."""
         self.conn = conn
-        self.now = now
+        self.now = terms.company.now()
+        """The time of the transaction, in seconds since the epoch."""
         self._terms = terms
+        terms.company.catch_up(conn, terms.writers, terms.review)
         self._tally = Tally()
         self._again: deque[RequestId] = deque()
         self._until = inf
@@ -128,7 +120,8 @@ class Acceptance:
 
     def conclude(self, candidate: Candidate, effect: Effect) -> None:
         """End the acceptance of a request whose manifest was followed."""
-        self._note(candidate.submission.ulid, effect)
+        notes = admission.notes_of(effect)
+        request_rows.set_problems(self.conn, candidate.submission.ulid, notes)
         self._begin_verb(candidate, effect)
 
     def end(self, outcomes: Mapping[RequestId, RequestState]) -> None:
@@ -140,12 +133,16 @@ class Acceptance:
         self._tally.effects.append(Effect(held=[request_id]))
 
     def admitted(self, candidates: Sequence[Candidate] = ()) -> Admitted:
-        """Return the result. candidates: those that were admitted, with the files beside them."""
+        """Return the result, and tell other processes of it at the commit.
+
+        candidates: those that were admitted, with the files beside them.
+        """
         senders = {c.submission.ulid: c.submission.uid for c in candidates}
         beside = [file for c in candidates for file in (c.companion, c.signature)]
         companions = [file for file in beside if file is not None]
-        left = after_commit(self._tally, senders, companions)
-        return Admitted(tuple(senders), self.accepted, tuple(left))
+        left = tuple(after_commit(self._tally, senders, companions))
+        self._terms.company.tell(self.conn, left)
+        return Admitted(tuple(senders), self.accepted, left)
 
     # Judging.
 
@@ -189,7 +186,7 @@ class Acceptance:
         candidate = self._terms.reader.again(self.conn, record)
         released = record.approved_by is not None
         seen = shown(self.conn, record.id) or Changes(()) if released else None
-        dated = subjects.follows_a_date(self.conn, record.id)
+        dated = dates.follows_a_date(self.conn, record.id)
         answers = Answers(*(AS_SERVICE if dated else (record.uid, record.writer)), seen)
         [judged] = self._judge([candidate], answers, besides=record.id)
         self._tally.readmitted.append(record.id)
@@ -229,7 +226,7 @@ class Acceptance:
             if c.request is not None and not c.problems and c.forbidden is None:
                 answering = answers or Answers(c.submission.uid, c.submission.writer)
                 asked = (c.request, c.planned, answering.seen, answering.counted)
-                facts = (*asked, self._steers(c), answering.beside)
+                facts = (*asked, self._steers(c), answering.beside, answering.with_uid)
                 cases.append(Case(c.submission.ulid, answering.uid, answering.writer, *facts))
         rulings = self._terms.review.judge(self.conn, cases, self.now, self._until)
         left = {case.id for case in cases} - rulings.keys()
@@ -350,7 +347,7 @@ class Acceptance:
         if judged.id in effect.held:
             return
         if effect.notes:
-            self._note(judged.id, effect)
+            request_rows.set_problems(self.conn, judged.id, admission.notes_of(effect))
         self._tally.outcomes.update(effect.ended)
         self._again.extend(effect.readmitted)
         self._begin_verb(candidate, effect)
@@ -371,14 +368,13 @@ class Acceptance:
         request_rows.end_requests(self.conn, outcome, self.now, text=fault.message)
         self._tally.outcomes.update(outcome)
 
-    def _note(self, request_id: RequestId, effect: Effect) -> None:
-        """Write what the writer of a verb should know."""
-        request_rows.set_problems(self.conn, request_id, admission.notes_of(effect))
-
     def _begin_verb(self, candidate: Candidate, effect: Effect) -> None:
         """Make a verb wait for the objects that it touched; without any, it is over."""
         assert candidate.request is not None
         request_id, subject = candidate.submission.ulid, candidate.request.subject
+        if effect.portions:
+            self._tally.manifests[request_id] = candidate.submission.uid
+            return
         self._begin(*steps.rows_of_keys(request_id, subject, effect.keys))
         self._advance([*effect.advance, *(() if effect.keys else (request_id,))])
 

@@ -7,17 +7,18 @@ alone. Leaves out: judging (`candidates`, `duplicates`) and writing (`acceptance
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from provisioner.admission.candidates import Candidate, notes, plain_problems
 from provisioner.admission.duplicates import Verdict
 from provisioner.controls.effects import Effect
 from provisioner.journal import audit
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.changes import HELD, Changes
 from provisioner.objects.states import OPEN, RequestState
+from provisioner.plain.values import value
 from provisioner.policy import policy
 from provisioner.policy.hourly import NEW_USER
 from provisioner.policy.review import Ruling
@@ -31,7 +32,7 @@ ALARM = "alarm"
 """The kind of event about a refusal by policy; the log's line begins with `ALARM policy:`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Judged:
     """A candidate with its verdict. ruling: policy's, if policy was asked."""
 
@@ -77,6 +78,8 @@ def row(judged: Judged, now: float) -> dict[str, Any]:
         "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
         "duplicate_of": judged.verdict.duplicate_of,
         "replaces": ruling.replaces if ruling is not None else None,
+        "spool": submission.spool,
+        "follows": submission.follows,
     }
 
 
@@ -116,6 +119,7 @@ def submission_of(record: request_rows.Record) -> Submission:
         device=0,
         inode=0,
         size=len(record.body),
+        spool=record.spool,
     )
 
 
@@ -139,10 +143,28 @@ def ruled(judged: Judged) -> list[audit.Event]:
     return []
 
 
+UNJUDGED = "report it with the traceback in the service's log"
+"""What to do about a request that could not be judged."""
+
+
+def set_aside(
+    conn: Connection, ulid: RequestId, states: Collection[RequestState], why: Problem, now: float
+) -> bool:
+    """Hold a request until somebody releases it: its sender may, as if they had held it.
+
+    Return False if it is in none of some states any more.
+    """
+    if not request_rows.set_state(conn, [ulid], states, RequestState.HELD):
+        return False
+    request_rows.hold(conn, ulid, request_rows.load(conn, [ulid])[ulid].writer)
+    request_rows.set_problems(conn, ulid, plain_problems((why,)))
+    audit.append(conn, [audit.Event(ulid, HELD, f"by the service: {why.message}")], now)
+    return True
+
+
 def unjudged(file: Submission | Rejected) -> Rejected:
     """Return a file that cannot be judged as one to set aside."""
     why = (
-        "judging it failed unexpectedly: report it with the traceback in the service's log; to try "
-        "again, move the file back into staging"
+        f"judging it failed unexpectedly: {UNJUDGED}; to try again, move the file back into staging"
     )
     return Rejected(file.ulid, file.name, file.uid, file.writer, why, quarantine=True)

@@ -103,6 +103,20 @@ AfterCommit = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The result of a commit. taken: new requests; accepted: those of them that begin now.
+
+    left: the tasks outside the journal, in their order; former: the ids with which files were
+    taken that got another one.
+    """
+
+    taken: tuple[RequestId, ...]
+    accepted: tuple[RequestId, ...]
+    left: tuple[AfterCommit, ...]
+    former: Mapping[RequestId, RequestId] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Tally:
     """The results of an acceptance so far.

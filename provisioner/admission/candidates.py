@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
 from provisioner.controls.verbs import VERBS
 from provisioner.journal.figures import weights
 from provisioner.journal.journal import Connection
+from provisioner.plain.values import value
 from provisioner.policy.review import Ruling
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument, Problem, advised, in_order
@@ -27,7 +27,7 @@ from provisioner.spool.spool import Submission
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Candidate:
     """A submission, read and judged by itself. request: None if its content is not understood.
 

@@ -1,4 +1,4 @@
-"""Duplicates: what was accepted before, and what follows for a new request.
+"""Duplicates: what was accepted before, by whomever, and what follows for a new request.
 
 Promises: among requests with one id or one order of a writer, or with the same signed bytes, the
 one that counts is found inside the caller's transaction. The verdict on a candidate is a pure
@@ -9,24 +9,83 @@ and asking policy (`review`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from provisioner.admission.after_commit import AfterCommit
 from provisioner.admission.candidates import Candidate, expired
 from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import precedents, subjects
+from provisioner.journal.queries import dates, precedents
 from provisioner.journal.queries.precedents import Known
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import OPEN, RequestState
+from provisioner.plain.values import value
 from provisioner.policy import policy
-from provisioner.policy.review import Ruling
+from provisioner.policy.review import Review, Ruling
+from provisioner.policy.writers import Writers
 from provisioner.request.documents import Problem
 from provisioner.system import users
 from provisioner.system.ulid import RequestId
 
+Current = Callable[[Candidate], Candidate]
+"""Returns a candidate as it is judged for whom its writer's name means now."""
 
-@dataclass(frozen=True, slots=True)
+
+class Company(Protocol):
+    """Who else accepts requests into the journal.
+
+    Ids grow in the order in which requests are accepted, whoever does, and what one judges by is
+    what all have accepted.
+    """
+
+    def now(self) -> float:
+        """Return the time of day by which all accept, in seconds since the epoch."""
+
+    def catch_up(self, conn: Connection, writers: Writers, review: Review) -> None:
+        """Learn what others have accepted, at the beginning of a transaction that accepts."""
+
+    def number(
+        self, conn: Connection, batch: Sequence[Candidate], current: Current
+    ) -> Sequence[Candidate]:
+        """Return a batch with ids greater than all before, and with the writers of now."""
+
+    def put_back(self, numbered: Sequence[Candidate], batch: Sequence[Candidate]) -> None:
+        """Give files their former ids: they were not accepted. Both have the same order."""
+
+    def tell(self, conn: Connection, left: Iterable[AfterCommit]) -> None:
+        """Tell the others, at the commit, of what a transaction leaves for them to do."""
+
+
+class Alone:
+    """The company of a process that alone accepts, whose ids grow by themselves."""
+
+    def now(self) -> float:
+        """Return this host's time."""
+        return time.time()
+
+    def catch_up(self, conn: Connection, writers: Writers, review: Review) -> None:
+        """Do nothing."""
+
+    def number(
+        self, conn: Connection, batch: Sequence[Candidate], current: Current
+    ) -> Sequence[Candidate]:
+        """Return the batch."""
+        return batch
+
+    def put_back(self, numbered: Sequence[Candidate], batch: Sequence[Candidate]) -> None:
+        """Do nothing."""
+
+    def tell(self, conn: Connection, left: Iterable[AfterCommit]) -> None:
+        """Do nothing."""
+
+
+ALONE = Alone()
+
+
+@value(frozen=True, slots=True)
 class Verdict:
     """The next state of a candidate, and why.
 
@@ -78,7 +137,7 @@ def look_up(
     let_go = any(state != RequestState.SCHEDULED for state in states.values())
     asked = [] if let_go else [_about(c) for c in wave if c.request is not None]
     kept = precedents.kept(conn, asked)
-    in_vain = subjects.ended_in_vain(conn, RequestId(besides)) if besides else ""
+    in_vain = dates.ended_in_vain(conn, RequestId(besides)) if besides else ""
     service = users.user_name(os.geteuid())
     own = [request_id for writer, request_id in ids if writer == service]
     within = idle.FRESH if besides else idle.PROMPT

@@ -11,24 +11,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import chain
 
-from provisioner.admission.acceptance import Acceptance, Admitted, Terms
+from provisioner.admission.acceptance import Acceptance, Terms
+from provisioner.admission.admission import UNJUDGED
+from provisioner.admission.after_commit import Admitted
 from provisioner.admission.candidates import Candidate
 from provisioner.journal.figures import weights
-from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, history, holdings, subjects
-from provisioner.journal.queries.subjects import End
+from provisioner.journal.journal import Connection, is_of_rows
+from provisioner.journal.persons import beforehand
+from provisioner.journal.queries import dates, history, holdings
+from provisioner.journal.queries.dates import End
 from provisioner.journal.records import request_rows
 from provisioner.objects.losses import Shift
 from provisioner.policy.review import AS_SERVICE, Answers
 from provisioner.policy.targets import steered
+from provisioner.request.documents import Problem
 from provisioner.request.request import parse_request
 from provisioner.spool.spool import Submission
 from provisioner.system import ulid
+
+log = logging.getLogger(__name__)
 
 MOMENT = 0.5
 """Seconds after which a commit takes no more of what has come due: a request can have 10,000 users,
@@ -45,33 +51,56 @@ def follow(terms: Terms, now: float) -> Iterator[Admitted]:
     """Suspend whose date has come, each by a request of its own, which may be held.
 
     now: the time by which dates count, seconds since the epoch. All that are due count as one
-    crowd.
+    crowd, with those whom their writer's requests and dates shut out a moment ago.
     """
     with terms.book.reading() as conn:
-        due = subjects.ends_until(conn, now, time.time() - _AGAIN)
+        today = terms.company.now()
+        due = dates.ends_until(conn, now, today - _AGAIN, today)
         crowd = frozenset(_losers(conn, due, terms))
-    left = iter(due)
-    for first in left:
-        with terms.book.transaction(new_work=True) as conn:
-            acceptance, until = Acceptance(conn, time.time(), terms), time.monotonic() + MOMENT
-            for end in chain([first], left):
-                # Read again: another request may have come between.
-                if end in subjects.ends_of(conn, [end.subject]):
-                    _follow(acceptance, end, crowd)
-                if time.monotonic() >= until:
-                    break
-        yield acceptance.admitted()
+    while due:
+        done = 0
+        try:
+            with terms.book.transaction(new_work=True) as conn:
+                acceptance, until = Acceptance(conn, terms), time.monotonic() + MOMENT
+                for end in due:
+                    # Read again: another request may have come between.
+                    if end in dates.ends_of(conn, [end.subject]):
+                        _follow(acceptance, end, crowd)
+                    done += 1
+                    if time.monotonic() >= until:
+                        break
+                admitted = acceptance.admitted()
+        except Exception as error:
+            if done == len(due) or not is_of_rows(error):
+                raise
+            # Those before it come again at the next look.
+            log.exception("%s: its end could not be judged: it is refused", due[done].subject)
+            with terms.book.transaction(new_work=True) as conn:
+                acceptance = Acceptance(conn, terms)
+                _follow(acceptance, due[done], crowd, error)
+                admitted = acceptance.admitted()
+            done += 1
+        due = due[done:]
+        yield admitted
 
 
-def _follow(acceptance: Acceptance, end: End, crowd: frozenset[str]) -> None:
-    """Admit the request that ends a subject's access, and note that its date did."""
+def _follow(
+    acceptance: Acceptance, end: End, crowd: frozenset[str], error: Exception | None = None
+) -> None:
+    """Admit the request that ends a subject's access, and note that its date did.
+
+    error: it could not be judged, and so it is refused, until it is made again.
+    """
     conn = acceptance.conn
     record = request_rows.load(conn, [end.request])[end.request]
     behind = tuple(dict.fromkeys(steered(conn, record).askers))
-    submission = _submission(end, behind)
-    subjects.set_ended(conn, end.request, submission.ulid)
-    candidate = Candidate(submission, parse_request(submission.body), (), ())
-    acceptance.admit([candidate], Answers(*AS_SERVICE, beside=crowd))
+    submission = _submission(end, behind, record.spool)
+    dates.set_ended(conn, end, submission.ulid)
+    problems: tuple[Problem, ...] = ()
+    if error is not None:
+        problems = (Problem(None, "", f"judging it failed unexpectedly: {error!r}", UNJUDGED),)
+    candidate = Candidate(submission, parse_request(submission.body), (), problems)
+    acceptance.admit([candidate], Answers(*AS_SERVICE, beside=crowd, with_uid=end.uid))
 
 
 def _losers(conn: Connection, due: list[End], terms: Terms) -> set[str]:
@@ -86,7 +115,7 @@ def _losers(conn: Connection, due: list[End], terms: Terms) -> set[str]:
     return holdings.losers(conn, Shift(going), Shift(), terms.review.nature) if going else set()
 
 
-def _submission(end: End, behind: tuple[str, ...]) -> Submission:
+def _submission(end: End, behind: tuple[str, ...], spool: str) -> Submission:
     """Return the request that ends a subject's access, as its writer's own."""
     body = json.dumps({"provisioner": 1, **about(end)}).encode()
     name = end.subject.replace(":", "-").replace("/", "-")
@@ -101,6 +130,7 @@ def _submission(end: End, behind: tuple[str, ...]) -> Submission:
         inode=0,
         size=len(body),
         behind=behind,
+        spool=spool,
     )
 
 

@@ -1,27 +1,35 @@
 """The intake: files that were taken from staging are accepted in batches, each in one commit.
 
-Promises: a request is parsed, routed and checked completely before anything of it is written.
+Promises: a request is parsed, routed and checked completely before anything of it is written. One
+that comes due by itself and cannot be judged keeps back no other.
 Leaves out: what a batch writes (`acceptance`), what lanes do afterwards, and moving files of
 finished requests (`filing`).
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from provisioner.admission import endings
-from provisioner.admission.acceptance import Acceptance, Admitted, Terms
-from provisioner.admission.after_commit import AfterCommit, Prepare
+from provisioner.admission.acceptance import Acceptance, Terms
+from provisioner.admission.admission import UNJUDGED, set_aside
+from provisioner.admission.after_commit import Admitted, AfterCommit, Prepare
 from provisioner.admission.candidates import Candidate
 from provisioner.admission.enclosures import names_one
 from provisioner.admission.endings import MOMENT
+from provisioner.journal.journal import JournalBroken, is_of_rows
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.journal.records.waits import in_turns
+from provisioner.objects.states import RequestState
+from provisioner.request.documents import Problem
 from provisioner.spool.spool import Submission
 from provisioner.steps import steps
 from provisioner.system.ulid import RequestId
+
+log = logging.getLogger(__name__)
 
 LATER = 0.5
 """Seconds between looks for requests whose time has come."""
@@ -69,17 +77,29 @@ class Intake:
 
         A file of a line can steer, or take back, what ten thousand users have.
         """
-        until = time.monotonic() + MOMENT
-        with self._journal.transaction(new_work=True) as conn:
-            acceptance = Acceptance(conn, time.time(), self._terms)
-            if alone:
-                kept = companion_rows.kept_by(conn, batch[0].submission.uid)
-                batch = [self._terms.reader.enclosures.afford(batch[0], kept)]
-            new = self._terms.writers.keep(conn, [c.submission for c in batch])
-            rest = acceptance.admit(batch, until=until)
+        until, company, numbered = time.monotonic() + MOMENT, self._terms.company, batch
+        try:
+            with self._journal.transaction(new_work=True) as conn:
+                acceptance = Acceptance(conn, self._terms)
+                numbered = company.number(conn, batch, self._terms.reader.current)
+                if alone:
+                    kept = companion_rows.kept_by(conn, batch[0].submission.uid)
+                    numbered = [self._terms.reader.enclosures.afford(numbered[0], kept)]
+                new = self._terms.writers.keep(conn, [c.submission for c in numbered])
+                count = len(batch) - len(acceptance.admit(numbered, until=until))
+                admitted = acceptance.admitted(numbered[:count])
+        except JournalBroken:
+            raise  # only the next start knows whether it was committed
+        except BaseException:
+            company.put_back(numbered, batch)
+            raise
+        company.put_back(numbered[count:], batch[count:])
         self._terms.writers.kept(new)
-        done = batch[: len(batch) - len(rest)]
-        return done, rest, acceptance.admitted(done)
+        former = {
+            now.submission.ulid: before.submission.ulid
+            for now, before in zip(numbered[:count], batch, strict=False)
+        }
+        return numbered[:count], batch[count:], replace(admitted, former=former)
 
     def _batches(self, submissions: Sequence[Submission]) -> Iterator[tuple[bool, list[Candidate]]]:
         """Read files, and yield those of one commit; a file that names another file is alone.
@@ -106,16 +126,28 @@ class Intake:
     def readmit(self, ids: Iterable[RequestId]) -> Admitted:
         """Judge and accept again requests that were recorded and waited for their time.
 
-        One commit takes as many as a moment allows; the others go on waiting.
+        One commit takes as many as a moment allows; the others go on waiting. One of which judging
+        fails unexpectedly is held, and those before it come again.
         """
-        until = time.monotonic() + MOMENT
-        with self._journal.transaction() as conn:
-            acceptance = Acceptance(conn, time.time(), self._terms)
-            for request_id in ids:
-                acceptance.readmit([request_id])
-                if time.monotonic() >= until:
-                    break
-        return acceptance.admitted()
+        until, judged = time.monotonic() + MOMENT, None
+        try:
+            with self._journal.transaction() as conn:
+                acceptance = Acceptance(conn, self._terms)
+                for judged in ids:
+                    acceptance.readmit([judged])
+                    if time.monotonic() >= until:
+                        break
+                return acceptance.admitted()
+        except Exception as error:
+            if judged is None or not is_of_rows(error):
+                raise
+            log.exception("%s: judging failed unexpectedly: it is held", judged)
+            why = Problem(None, "", f"judging it failed unexpectedly: {error!r}", UNJUDGED)
+            with self._journal.transaction() as conn:
+                acceptance = Acceptance(conn, self._terms)
+                if set_aside(conn, judged, [RequestState.SCHEDULED], why, acceptance.now):
+                    acceptance.hold(judged)
+                return acceptance.admitted()
 
     def due(self, dated: Callable[[], float], seconds: float) -> Iterator[Admitted]:
         """Accept what has come due by itself: scheduled requests, and ends of access.
@@ -156,7 +188,7 @@ class Intake:
         """List them with their writers' uids, who take turns: next is the one after the last."""
         queues: dict[int, list[tuple[RequestId, int]]] = {}
         with self._journal.reading() as conn:
-            for request_id, uid in request_rows.scheduled_until(conn, time.time()):
+            for request_id, uid in request_rows.scheduled_until(conn, self._terms.company.now()):
                 queues.setdefault(uid, []).append((request_id, uid))
         order = sorted(queues, key=lambda uid: (uid <= self._served, uid))
         return in_turns(queues[uid] for uid in order)

@@ -7,6 +7,8 @@ file that it names is read at most once. Leaves out: what was accepted before, a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from provisioner.admission.admission import submission_of
 from provisioner.admission.candidates import Candidate, expired, judge
 from provisioner.admission.enclosures import Enclosures
@@ -14,7 +16,7 @@ from provisioner.admission.signature import Signatures
 from provisioner.contract import Refused
 from provisioner.controls import verbs
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import lookup, subjects
+from provisioner.journal.queries import dates, lookup
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.objects.states import RequestState
@@ -50,10 +52,20 @@ class Reader:
         """Read a file that was just taken; a signed one is its signer's."""
         return self._signatures.judge(submission, self._named)
 
+    def current(self, candidate: Candidate) -> Candidate:
+        """Return a candidate of whom its writer's name means now: another intake may have taken
+        files of somebody of that name first."""
+        before = candidate.submission
+        submission = self._writers.named(before)
+        if submission.writer == before.writer:
+            return candidate
+        judged = replace(self._read(submission), signature=candidate.signature)
+        return self.enclosures.complete(judged)
+
     def again(self, conn: Connection, record: request_rows.Record) -> Candidate:
         """Read a recorded request by what its writer may ask for now; an end of access is due to
         nobody's right."""
-        if subjects.follows_a_date(conn, record.id):  # whoever let it end then may have left
+        if dates.follows_a_date(conn, record.id):  # whoever let it end then may have left
             return judge(submission_of(record), self._router, lambda request: None)
         candidate = self._read(submission_of(record))
         if record.listed is not None:

@@ -38,6 +38,7 @@ from provisioner.contract import (
     Transient,
     Unavailable,
     Unknown,
+    ask_leave,
 )
 from provisioner.system import process
 
@@ -127,6 +128,8 @@ class Agent:
         connection = self._take()
         answer = b""
         try:
+            if unanswered is Unknown:
+                ask_leave()
             answer = connection.ask(line, wait)
             reply = _reply(answer, number)
             value = kind.validate_json(json.dumps(reply.value), strict=True) if reply.ok else None
@@ -343,6 +346,7 @@ def runner(agents: Mapping[str, Agent]) -> Run:
     ) -> Completed:
         word = argv[0]
         if word != WORD and not word.startswith(f"{WORD}:"):
+            ask_leave()  # also before one that only reads, which cannot be told here
             return process.run(argv, stdin=stdin, timeout=timeout, env=env)
         if word not in agents:
             known = ", ".join(sorted(agents)) or "none"

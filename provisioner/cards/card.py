@@ -19,8 +19,9 @@ from provisioner.inspection import worklist
 from provisioner.inspection.drift import REPAIR
 from provisioner.inspection.worklist import Item, Wanted
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import subjects
-from provisioner.journal.queries.subjects import End, Suspension
+from provisioner.journal.queries import dates
+from provisioner.journal.queries.dates import End
+from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.results import moment
@@ -123,7 +124,7 @@ def _read(
         ids = {*named.values(), *(one.request for one in closed)}
         requests = request_rows.load(conn, ids)
         dated = [subject, *(a + more for a in allocations for more in ("", f"/{subject}"))]
-        ends = {one.subject: one for one in subjects.ends_of(conn, dated) if not one.ended_by}
+        ends = {one.subject: one for one in dates.ends_of(conn, dated) if not one.ended_by}
     there = {item.key for item in own}
     keys = {key for root in allocations for key, claimant in claimed[root] if claimant == root}
     around = objects.of_keys(system, [k for k in keys - there if _describes(system, k)])

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import subjects
-from provisioner.journal.queries.subjects import End
+from provisioner.journal.queries import dates
+from provisioner.journal.queries.dates import End
 from provisioner.journal.records import request_rows
 from provisioner.outcome.results import moment
 from provisioner.request.documents import InvalidDocument
@@ -21,7 +21,7 @@ SOON = 30
 
 def soon(conn: Connection, now: float) -> Sequence[End]:
     """Return what ends soon, or should have ended and is not closed yet, the next first."""
-    return subjects.ends_until(conn, now + SOON * 86400.0)
+    return dates.ends_until(conn, now + SOON * 86400.0)
 
 
 def words(conn: Connection, end: End) -> str:

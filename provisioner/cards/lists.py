@@ -15,7 +15,7 @@ from typing import Any
 from provisioner.cards import ends, places
 from provisioner.cards.places import Place
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import subjects
+from provisioner.journal.queries import dates, subjects
 from provisioner.outcome.results import moment
 from provisioner.wiring import System
 
@@ -112,12 +112,12 @@ def resources(system: System) -> list[Row]:
     return rows
 
 
-def dates(system: System) -> list[Row]:
+def ending(system: System) -> list[Row]:
     """Return when access ends, as requests said, the next first."""
     rows = []
     with system.journal.reading() as conn:
         ledger = _ledger(conn)
-        for end in subjects.ends_until(conn, math.inf):
+        for end in dates.ends_until(conn, math.inf):
             root, _, leaf = end.subject.partition("/")
             one = (leaf or root).partition("user:")[2]
             project, resource = ends.place(conn, end)
@@ -146,7 +146,7 @@ LISTS: Mapping[str, Callable[[System], list[Row]]] = {
     "projects": projects,
     "allocations": allocations,
     "resources": resources,
-    "ends": dates,
+    "ends": ending,
 }
 """What can be listed."""
 

@@ -13,6 +13,7 @@ from provisioner.contract import Claim, Json, Key, Want
 from provisioner.contract.abilities import Describes, Restores, able
 from provisioner.contract.late import without_late
 from provisioner.journal.journal import Connection
+from provisioner.journal.persons import newcomers
 from provisioner.journal.queries import subjects
 from provisioner.journal.records import ledger
 from provisioner.request.request import Request
@@ -39,7 +40,7 @@ def _leader(conn: Connection, project: dict[str, Any], before: Place | None) -> 
         return
     if before is not None and before.pi and before.pi != pi:
         yield f"project.pi: the leader changes: {before.pi} -> {pi}"
-    if subjects.unknown(conn, [pi]):
+    if newcomers.unknown(conn, [pi]):
         nearest = subjects.nearest(conn, f"user:{pi}", None).partition(":")[2]
         meant = f"; did you mean {nearest!r}?" if nearest else ""
         yield f"project.pi: {pi} is not known here: nothing is claimed for user:{pi}{meant}"

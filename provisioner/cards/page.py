@@ -13,7 +13,7 @@ from typing import Any
 
 from provisioner.cards import ends, lists
 from provisioner.inspection import failures
-from provisioner.journal.queries.subjects import End
+from provisioner.journal.queries.dates import End
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.objects.states import OPEN, RUNNING
 from provisioner.wiring import System
@@ -54,12 +54,13 @@ def of(system: System, now: float) -> Page:
     with system.journal.reading() as conn:
         keys = object_rows.all_keys(conn)
         by_handler = dict(Counter(object_rows.instances_of(conn, keys).values()))
-        waiting = request_rows.in_states(conn, OPEN, 1_000_000)
+        states = request_rows.counts(conn)
+        oldest = request_rows.in_states(conn, OPEN, 1)
+        long = request_rows.ids_in(conn, RUNNING, before=now - LONG)
         unfixed = failures.unfixed(conn)
         ending = ends.soon(conn, now)
         next_end = ends.words(conn, ending[0]) if ending else ""
         lanes = object_rows.lane_rows(conn)
-    running = [one for one in waiting if one.state in RUNNING]
     closable = {"people": people, "allocations": allocations}
     counted = {"people": people, "projects": projects, "allocations": allocations}
     return Page(
@@ -70,9 +71,9 @@ def of(system: System, now: float) -> Page:
         },
         by_resource=dict(Counter(row["resource"] for row in allocations)),
         by_handler=by_handler,
-        open=len(waiting),
-        oldest=max((now - one.accepted for one in waiting), default=None),
-        long=sum(now - one.accepted > LONG for one in running),
+        open=sum(states.get(state, 0) for state in OPEN),
+        oldest=now - oldest[0].accepted if oldest else None,
+        long=len(long),
         failed=len(unfixed),
         causes=len(failures.causes(unfixed)),
         away=_away(lanes, now),

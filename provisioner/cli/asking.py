@@ -250,13 +250,13 @@ def _members(record: Record) -> list[str]:
 
 def _dated(subjects: Sequence[str]) -> list[Record]:
     """Return the requests that say when the access of some subjects ends, earliest first."""
-    from provisioner.journal.queries import subjects as ending
+    from provisioner.journal.queries import dates
     from provisioner.journal.records import request_rows
 
     book = site.journal(site.config())
     try:
         with book.reading() as conn:
-            ids = [end.request for end in ending.ends_of(conn, subjects)]
+            ids = [end.request for end in dates.ends_of(conn, subjects)]
             records = request_rows.load(conn, ids)
     finally:
         book.close()

@@ -18,7 +18,8 @@ from pathlib import Path
 import typer
 
 from provisioner.agent.client import Agent
-from provisioner.cli import doctor_copies, doctor_mail, served, site
+from provisioner.cli import doctor_copies, doctor_hosts, doctor_mail, served, site
+from provisioner.cli.doctor_hosts import Part
 from provisioner.cli.exits import Exit
 from provisioner.cli.trouble import full, releasing
 from provisioner.cli.words import one_line
@@ -27,11 +28,12 @@ from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Un
 from provisioner.contract.abilities import Allots
 from provisioner.journal import facts, stored
 from provisioner.journal.figures import figures, idle
+from provisioner.journal.hosts import spools
 from provisioner.journal.records.object_rows import lane_rows
 from provisioner.outcome.results import moment
 from provisioner.recovery import clock, level
 from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.spool.scan import check_staging, never_taken, passed_over
+from provisioner.spool.scan import check_staging, covered, never_taken, passed_over
 from provisioner.spool.spool import Spool
 from provisioner.spool.submission import RESULT
 from provisioner.system.ownership import check_chain, check_directory
@@ -65,15 +67,24 @@ def run(*, as_json: bool) -> None:
 
 def findings(config: Config) -> Iterator[Finding]:
     """Yield the findings for everything that a configuration names."""
+    together = doctor_hosts.read(config)
+    part = doctor_hosts.part(config, together)
+    used = doctor_hosts.used(config, part)
     yield _configuration(site.path())
-    yield from _spool(config)
-    yield from _journal(config)
+    if part.intake:
+        yield from _spool(config)
+    yield from _journal(config, part)
+    yield from doctor_hosts.findings(together, part)
+    yield from doctor_hosts.unanswered(config, together)
     for name, path in config.secrets.items():
-        yield _secret(name, path)
+        if used is None or name in used:
+            yield _secret(name, path)
     for word, address in config.agent_addresses.items():
-        yield _agent(word, address)
-    yield from doctor_mail.findings(config)
-    yield from _handlers(config)
+        if used is None or word in used:
+            yield _agent(word, address)
+    if part.intake:
+        yield from doctor_mail.findings(config)
+    yield from _handlers(config, part)
 
 
 def _configuration(path: Path) -> Finding:
@@ -114,6 +125,11 @@ def _spool(config: Config) -> Iterator[Finding]:
         first = shlex.quote(misnamed[0])
         advice = f"look at {first}: if it is a request, mv it to such a name, else remove it"
         yield Finding(Level.WARNING, STAGING, never_taken(misnamed), advice)
+    if mounts := covered(root):
+        first = f"the first: {mounts[0]}" if len(mounts) > 1 else mounts[0]
+        what = f"something is mounted on {_many(len(mounts), 'name')} in staging: {first}"
+        advice = f"umount {shlex.quote(str(root / STAGING / mounts[0]))}"
+        yield Finding(Level.WARNING, STAGING, what, advice)
     there = {path.name for path in (root / "quarantine").iterdir()}
     aside = sorted(there - {name + RESULT for name in there})
     if aside:
@@ -155,7 +171,7 @@ def _serving(root: Path) -> Finding:
     return Finding(Level.OK, "service", f"process {pid} serves the spool")
 
 
-def _journal(config: Config) -> Iterator[Finding]:
+def _journal(config: Config, part: Part) -> Iterator[Finding]:
     try:
         book = site.journal(config)
     except Fault as fault:
@@ -163,7 +179,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         return
     with book.reading() as conn:
         lanes = lane_rows(conn)
-        observing = facts.get(conn, facts.OBSERVING)
+        observing, awaited = facts.get(conn, facts.OBSERVING), sorted(spools.awaited(conn))
         identity = facts.get(conn, facts.JOURNAL) or ""
         jump, doubted = clock.last_jump(conn), clock.doubted(conn, clock.look())
         stuck = list(doctor_mail.stuck(conn, time.time()))
@@ -180,6 +196,10 @@ def _journal(config: Config) -> Iterator[Finding]:
     if observing is not None:
         message = f"the service only observes, and writes to no backend: {observing}"
         yield Finding(Level.WARNING, "journal", message, releasing(observing))
+    for host in awaited:
+        message = f"the intake on {host} has not begun since the journal was rebuilt"
+        advice = f"provisioner journal rebuild on {host}, which names what only its spool has"
+        yield Finding(Level.WARNING, "journal", message, f"{advice}; then start it")
     message = full(config)
     if message:
         advice = "free space on it: until then the service takes no requests from staging"
@@ -191,7 +211,8 @@ def _journal(config: Config) -> Iterator[Finding]:
         )
     if doubted is not None:
         yield Finding(Level.WARNING, "clock", str(doubted), clock.ADVICE)
-    yield from doctor_copies.findings(config, identity)
+    if part.intake:  # who keeps house makes the copies
+        yield from doctor_copies.findings(config, identity)
     yield from _level(config)
     for name, row in sorted(lanes.items()):
         if row["paused_by"]:
@@ -255,8 +276,8 @@ def _agent(word: str, address: str) -> Finding:
     return Finding(Level.OK, word, f"{address}, as uid {greeting.uid}, for {known}")
 
 
-def _handlers(config: Config) -> Iterator[Finding]:
-    """Build and check each handler by itself, then the whole configuration."""
+def _handlers(config: Config, part: Part) -> Iterator[Finding]:
+    """Build each handler by itself, check those that this host serves, then build all."""
     for name, instance in config.handlers.items():
         alone = {"handlers": {name: instance}, "resources": {}, "routes": {}}
         try:
@@ -266,7 +287,8 @@ def _handlers(config: Config) -> Iterator[Finding]:
             advice = fault.advice or f"fix `handlers.{name}` in the configuration"
             yield Finding(Level.ERROR, name, message, advice)
             continue
-        yield from _checked(name, handler)
+        if part.has(handler.lane):
+            yield from _checked(name, handler)
     try:
         whole = build(config)
     except Fault as fault:

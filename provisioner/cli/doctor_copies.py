@@ -1,6 +1,7 @@
 """What `doctor` says of the backup directory: the newest copy, damaged ones, those of others.
 
-Promises: copies are looked at, not read through. Leaves out: fixing anything.
+Promises: copies are looked at, not read through. Whether the service may write there is asked of
+the directories, and not of its unit. Leaves out: fixing anything.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.config.schema import Config
-from provisioner.contract import Finding, Level
+from provisioner.contract import ConfigError, Finding, Level
 from provisioner.recovery import backup, redo_log
 from provisioner.recovery.backup import Copy
 
@@ -22,6 +23,11 @@ _OLD = 3
 def findings(config: Config, journal: str) -> Iterator[Finding]:
     """Yield findings about the backup directory. journal: the id of the journal that is served."""
     directory = config.backup_directory
+    try:
+        backup.check_usable(directory)
+    except ConfigError as error:
+        yield Finding(Level.ERROR, "backup", error.message, error.advice)
+        return
     try:
         found = backup.found(directory)
         log = redo_log.files(directory, journal)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def path_of(spool: Path, record: Record) -> Path:
     """Return where the file of a request belongs, whether it is there or not."""
-    from provisioner.outcome.filing import place_of
+    from provisioner.outcome.outcomes import place_of
     from provisioner.spool.submission import entry_of
 
     return spool / place_of(record) / entry_of(record.id, record.name)

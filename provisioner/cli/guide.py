@@ -15,14 +15,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "See what happens": (
         *("queue", "top", "failed", "show", "status", "list", "quota", "idle", "removal"),
-        *("drift", "audit", "mail", "health"),
+        *("drift", "audit", "mail", "health", "metrics"),
     ),
     "Steer what happens": (
         *("retry", "edit", "dismiss", "hold", "release", "cancel"),
         *("pause", "unpause"),
     ),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
-    "Keep the journal": ("backup", "journal"),
+    "Keep the journal": ("backup", "journal", "take-over"),
     "Help": ("help", "schema", "completion"),
 }
 """The verbs of each group, in the order in which help lists them."""
@@ -107,6 +107,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner audit show --since 2026-11-24", "everything since that day"),
     ),
     "audit verify": (("provisioner audit verify", "whether an event was altered"),),
+    "metrics": (("provisioner metrics", "what Prometheus reads at the port, from any host"),),
     "health": (
         ("provisioner health", "one line and an exit code, for Nagios and Icinga"),
         ("provisioner health --age 4:24 --failed 1:20", "other limits, WARNING:CRITICAL"),
@@ -156,9 +157,16 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "adopt": (
         ("provisioner adopt --manifest all.jsonl", "compare, and take over after a question"),
     ),
+    "take-over": (
+        ("provisioner take-over portal2", "answer here for an intake whose host is gone for good"),
+    ),
     "backup": (("provisioner backup /mnt/safe/journal.db", "a copy, even while it runs"),),
     "journal": (("provisioner journal rebuild", "from the newest copy and the redo log"),),
     "journal rebuild": (("provisioner journal rebuild", "from the newest copy and the log"),),
+    "journal move": (
+        ("provisioner journal move 'postgresql:///provisioner?host=db1'", "onto a server"),
+        ("provisioner journal move /var/lib/provisioner/journal.db", "back into a file"),
+    ),
     "journal release": (
         ("provisioner journal release --changes 12", "write again, after a look at `drift`"),
     ),

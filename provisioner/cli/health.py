@@ -1,7 +1,7 @@
-"""The verb `health`: one line and an exit code for Nagios and Icinga.
+"""The verbs of monitoring: `health`, one line and an exit code for Nagios and Icinga; `metrics`.
 
-Promises: it ends within its time limit, whatever hangs; what cannot be found out is 3 (unknown).
-Leaves out: asking backends, which `doctor` does.
+Promises: `health` ends within its time limit, whatever hangs; what cannot be found out is 3
+(unknown). Leaves out: asking backends, which `doctor` does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,19 @@ _HOUR = 3600.0
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the verbs."""
     app.command()(health)
+    app.command()(metrics)
+
+
+def metrics() -> None:
+    """Print what every process of this journal says to Prometheus, whichever host you are on."""
+    from provisioner.cli import hosts
+    from provisioner.monitoring import exporter
+
+    settings = site.config()
+    site.journal(settings).close()
+    print(exporter.text(settings, hosts.lanes()), end="")
 
 
 def health(
@@ -64,6 +75,7 @@ def health(
 
 
 def _report(ages: list[tuple[float, float]], counts: list[tuple[float, float]]) -> Report:
+    from provisioner.cli import hosts
     from provisioner.journal import facts
     from provisioner.journal.figures import figures, idle
     from provisioner.monitoring import health as judging
@@ -77,17 +89,20 @@ def _report(ages: list[tuple[float, float]], counts: list[tuple[float, float]]) 
             read = figures.read(conn, now)
             observing = facts.get(conn, facts.OBSERVING) or ""
             identity = facts.get(conn, facts.JOURNAL) or ""
+        found = hosts.read(book, settings)
     finally:
         book.close()
     newest = copying.newest_at(settings.backup_directory, identity)
     seen = judging.Seen(
         figures=read,
-        served=site.served_by(settings.spool) is not None,
+        served=bool(found.hosts) or site.served_by(settings.spool) is not None,
         backup=None if newest is None else now - newest,
         full=full(settings),
         observing=observing,
         misnamed=misnamed(settings.spool),
         idle=idle.doubt(read.idle.problems if settings.idle.after and read.idle else ()),
+        together=found,
+        lanes=hosts.lanes() if found.hosts else (),
     )
     failed, due = ((int(warning), int(critical)) for warning, critical in counts)
     return judging.report(seen, judging.Limits(ages[0], failed, due, ages[1]), now)

@@ -5,44 +5,73 @@ Promises: nothing is shown where one process serves alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from provisioner.cli import paint
+from provisioner.cli import paint, site
 from provisioner.cli.waiting import moment
-from provisioner.cli.words import span
+from provisioner.contract import ConfigError
 
 if TYPE_CHECKING:
     from provisioner.config.schema import Config
-    from provisioner.journal.hosts.presence import Seen
+    from provisioner.journal.hosts.together import Together
     from provisioner.journal.journal import Journal
 
 
-def read(book: Journal, config: Config) -> Sequence[Seen]:
+def read(book: Journal, config: Config) -> Together:
     """Read the processes that serve a journal together."""
-    from provisioner.journal.hosts import presence
+    from provisioner.journal.hosts import together
 
     with book.reading() as conn:
-        return presence.seen(conn, book.now(conn), config.roles.lease)
+        return together.look(conn, book.now(conn), config.roles.lease)
 
 
-def lines(found: Sequence[Seen], lanes: Collection[str]) -> Iterator[paint.Line]:
-    """Yield a line for each process, and one for the lanes that nobody drains."""
-    from provisioner.journal.hosts import presence
+def names(found: Together) -> str:
+    """Return the hosts with a process, also those that are missing."""
+    return ", ".join(dict.fromkeys(each.host.name for each in found.hosts))
 
-    for each in found:
+
+def lanes() -> list[str]:
+    """Return the lanes of the configuration; none if its handlers cannot be built."""
+    try:
+        return sorted(set(site.system().lanes.values()))
+    except ConfigError:
+        return []
+
+
+def beside(
+    rows: Mapping[str, Mapping[str, Any]], found: Together, lanes: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the rows of lanes with the host that drains each, and since when; None: no host.
+
+    undrained: whether somebody should. lanes: all that are configured.
+    """
+    idle = found.undrained(lanes)
+    return {
+        name: {
+            **rows.get(name, {}),
+            "host": found.drained[name].host if name in found.drained else None,
+            "host_since": found.drained[name].since if name in found.drained else None,
+            "undrained": name in idle,
+        }
+        for name in sorted({*rows, *lanes})
+    }
+
+
+def lines(found: Together, lanes: Collection[str]) -> Iterator[paint.Line]:
+    """Yield a line for each process that is heard, and what is wrong."""
+    for each in found.hosts:
+        if each.missing:  # told below
+            continue
         host = each.host
-        drains = f"; drains {', '.join(each.drains)}" if each.drains else ""
-        if each.missing:
-            text = f"host {host.name} ({host.roles}) is missing: not heard for {span(each.silent)}"
-            yield paint.line(text, "bold red")
-        else:
-            yield paint.line(f"host {host.name}: {host.roles}, since {moment(host.since)}{drains}")
-    if idle := presence.undrained(found, lanes):
-        yield paint.line(f"no host drains: {', '.join(idle)}", "bold red")
+        drains = [f"{lane} since {moment(found.drained[lane].since)}" for lane in each.drains]
+        has = f"; drains {', '.join(drains)}" if drains else ""
+        yield paint.line(f"host {host.name}: {host.roles}, since {moment(host.since)}{has}")
+    for trouble in found.troubles(lanes):
+        yield paint.line(trouble.text, "bold red" if trouble.grave else "yellow")
 
 
-def plain(found: Sequence[Seen]) -> list[dict[str, Any]]:
+def plain(found: Together) -> list[dict[str, Any]]:
     """Return them for programs."""
     return [
         {
@@ -54,5 +83,5 @@ def plain(found: Sequence[Seen]) -> list[dict[str, Any]]:
             "missing": each.missing,
             "drains": list(each.drains),
         }
-        for each in found
+        for each in found.hosts
     ]

@@ -113,7 +113,7 @@ def _why(
     message: Message, sent: Mapping[str, Sequence[float]], settings: NotifyConfig, now: float
 ) -> str:
     """Return why a message waits. sent: when each address got mail within the last hour."""
-    from provisioner.journal.outbox.messages import MAIL
+    from provisioner.journal.outbox.messages import MAIL, mailbox
     from provisioner.notify import pace
 
     if message.due > now:
@@ -123,7 +123,7 @@ def _why(
     mail = settings.mail
     if mail is None:
         return "no `notify.mail` is configured"
-    own = sorted(sent.get(message.address, ()))
+    own = sorted(sent.get(mailbox(message.address), ()))
     every = sorted(moment for moments in sent.values() for moment in moments)
     for moments, limit, name in (
         (own, mail.per_recipient, "per_recipient"),

@@ -26,6 +26,7 @@ from provisioner.cli import (
     health,
     helping,
     idle,
+    inheriting,
     listing,
     mail,
     many,
@@ -71,7 +72,7 @@ app = typer.Typer(
 )
 for module in (
     *(serving, submitting, many, asking, queue, top, failed, reading, listing, quota, idle),
-    *(auditing, control, editing, moving, recovery, mail, health, removing),
+    *(auditing, control, editing, moving, recovery, inheriting, mail, health, removing),
 ):
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import progress, site, submitting
+from provisioner.cli import apart, progress, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending
 from provisioner.contract import ConfigError, InvalidRequest
@@ -71,9 +71,7 @@ def short(problems: Sequence[Problem]) -> str:
 
 def send_all(asked: Sequence[Asked], sending: Sending) -> None:
     """Put the requests into staging, and follow them if `sending` says so."""
-    from provisioner.system import ulid
-
-    since = ulid.new()[:10]  # to the millisecond
+    since = apart.begun(submitting.open_door())
     if not sending.wait:
         _, outcomes = _put(asked, sending)
         submitting.warn_unserved(submitting.open_door())

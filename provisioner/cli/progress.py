@@ -142,20 +142,24 @@ def step_line(step: StepRecord) -> str:
 @contextmanager
 def following(place: Place) -> Iterator[None]:
     """Print what happens in a journal to standard output while the block runs."""
-    from provisioner.journal.journal import Journal
+    from provisioner.journal.journal import Journal, JournalBroken
 
     book = Journal.open(place)
     over = threading.Event()
     with screen("requests") as (say, advance):
         follower = Follower(book, say)
 
+        def look() -> None:
+            follower.look()
+            advance(follower.ended, follower.seen)
+
         def watch() -> None:
             pause = POLL
-            with suppress(BrokenPipeError):  # as with `| head`
+            # As with `| head`; and a service that has lost the journal, too, says so itself.
+            with suppress(BrokenPipeError, JournalBroken):
                 while not over.wait(pause):
                     began = time.monotonic()
-                    follower.look()
-                    advance(follower.ended, follower.seen)
+                    look()
                     # Reading must not slow down the service.
                     pause = max(POLL, 10 * (time.monotonic() - began))
 
@@ -166,8 +170,8 @@ def following(place: Place) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-            follower.look()
-            advance(follower.ended, follower.seen)
+            with suppress(JournalBroken):
+                look()
             book.close()
 
 
@@ -362,7 +366,7 @@ def _until(dropped: Path, timeout: float) -> Iterator[None]:
 def _lies(dropped: Path) -> bool:
     try:
         return dropped.exists()
-    except PermissionError:
+    except OSError:  # staging cannot be looked into, or another's mount has the name by now
         return False
 
 

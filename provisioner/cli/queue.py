@@ -17,16 +17,15 @@ from provisioner.cli import choosing, hosts, paint, site, trouble
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
 from provisioner.cli.waiting import Waits, brief, holds, kept_by, moment, plain_waits, waits
-from provisioner.contract import ConfigError
 from provisioner.objects.states import ENDED
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.inspection.failures import Cause
     from provisioner.inspection.worklist import Item, Wanted
-    from provisioner.journal.hosts.presence import Seen as SeenHost
+    from provisioner.journal.hosts.together import Together
     from provisioner.journal.journal import Journal
-    from provisioner.journal.queries.subjects import End
+    from provisioner.journal.queries.dates import End
     from provisioner.journal.records.request_rows import Record
 
 _LANE = ("paused_by", "breaker_until", "breaker_reason")
@@ -70,7 +69,7 @@ class Seen:
     observing: str
     counts: Mapping[str, int]
     lanes: Mapping[str, Mapping[str, Any]]
-    hosts: Sequence[SeenHost]
+    hosts: Together
     requests: Sequence[Item]
     trouble_items: Sequence[Item]
     causes: Sequence[Cause]
@@ -170,24 +169,21 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         next_end = ends.words(conn, ending[0]) if ending else ""
         short = lookup.short(conn, [*listed, *(record.id for record in over)])
     by_cause = len(failed) > _MANY and wanted.everything and showing.limit is None
+    configured, found = hosts.lanes(), hosts.read(book, settings)
     lanes = {
-        name: {
-            "due": due.get(name, (0, 0))[0],
-            "later": due.get(name, (0, 0))[1],
-            **{fact: rows.get(name, {}).get(fact) for fact in _LANE},
-        }
-        for name in sorted({*due, *rows, *_configured_lanes()})
+        name: _lane(due.get(name, (0, 0)), rows.get(name, {}))
+        for name in {*due, *rows, *configured}
     }
     return Seen(
         now=now,
         served_by=site.served_by(settings.spool),
         staged=trouble.staged(settings.spool),
         misnamed=trouble.misnamed(settings.spool),
-        trouble=trouble.of_staging(settings),
+        trouble="" if site.apart(settings) else trouble.of_staging(settings),
         observing=trouble.observing(book),
         counts={state: number for state, number in counts.items() if number},
-        lanes=lanes,
-        hosts=hosts.read(book, settings),
+        lanes=hosts.beside(lanes, found, configured),
+        hosts=found,
         requests=loaded,
         trouble_items=failed,
         causes=failures.causes(unfixed) if by_cause else (),
@@ -201,6 +197,10 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
     )
 
 
+def _lane(due: tuple[int, int], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"due": due[0], "later": due[1], **{fact: row.get(fact) for fact in _LANE}}
+
+
 def _plain_seen(seen: Seen) -> dict[str, Any]:
     from provisioner.cli import board
 
@@ -212,7 +212,11 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
         "observing": seen.observing,
         "counts": seen.counts,
         "lanes": {
-            name: {**row, "breaker_until": moment(row["breaker_until"])}
+            name: {
+                **row,
+                "breaker_until": moment(row["breaker_until"]),
+                "host_since": moment(row["host_since"]),
+            }
             for name, row in seen.lanes.items()
         },
         "hosts": hosts.plain(seen.hosts),
@@ -250,8 +254,8 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
 
 def head(seen: Seen) -> Iterator[paint.Line]:
     """Yield who serves, what is wrong with the whole, and how many requests there are."""
-    yield paint.line(_served(seen.served_by, seen.staged, bool(seen.requests)))
-    yield from hosts.lines(seen.hosts, _configured_lanes() if seen.hosts else ())
+    yield paint.line(_served(seen))
+    yield from hosts.lines(seen.hosts, [n for n, row in seen.lanes.items() if row["undrained"]])
     if seen.trouble:
         yield paint.line(f"the service takes nothing from staging: {seen.trouble}", "bold red")
     if because := seen.observing:
@@ -306,21 +310,16 @@ def reasons(seen: Seen, told: Waits = waits) -> dict[RequestId, Sequence[str]]:
     }
 
 
-def _served(serving: int | None, staged: int, waiting: bool) -> str:
+def _served(seen: Seen) -> str:
     """Return a line that says who serves the spool, and how many files are not taken yet."""
-    files = f"; files not yet taken from staging: {staged}" if staged else ""
-    if serving is not None:
-        return f"served by process {serving}{files}"
-    advice = ": `provisioner run`, or start the service" if staged or waiting else ""
+    files = f"; files not yet taken from staging: {seen.staged}" if seen.staged else ""
+    if seen.served_by is not None:
+        return f"served by process {seen.served_by}{files}"
+    if seen.hosts.hosts:
+        return f"served together by {hosts.names(seen.hosts)}{files}"
+    start = seen.staged or seen.requests
+    advice = ": `provisioner run`, or start the service" if start else ""
     return f"no service on this host serves the spool{files}{advice}"
-
-
-def _configured_lanes() -> list[str]:
-    """Return the lanes of the configuration; none if its handlers cannot be built."""
-    try:
-        return list(site.system().lanes.values())
-    except ConfigError:
-        return []
 
 
 def _newest_outcomes(book: Journal, showing: Showing) -> list[Record]:

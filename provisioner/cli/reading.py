@@ -65,6 +65,8 @@ def show(
         lanes = object_rows.lane_rows(conn)
         shown = changes.shown(conn, record.id) if record.state == RequestState.HELD else None
     hold = holds(settings, book, [record]).get(record.id)
+    together = hosts.read(book, settings)
+    lanes = hosts.beside(lanes, together, hosts.lanes() if together.hosts else ())
     result = outcomes.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
@@ -191,6 +193,8 @@ def _site_page(as_json: bool) -> None:
         site.print_json({**asdict(page), **more})
         return
     served = "no service on this host serves it" if serving is None else f"process {serving}"
+    if serving is None and together.hosts:
+        served = f"{hosts.names(together)}, together"
     standing.show_page(page, served, {"oldest": span(page.oldest or 0)})
     paint.show(hosts.lines(together, set(system.lanes.values())))
     if strays:

@@ -1,4 +1,4 @@
-"""Verbs for the journal as a file: backup, journal rebuild, journal release.
+"""Verbs for the journal as a whole: backup, journal move, journal rebuild, journal release.
 
 Promises: no verb writes to the journal while a service has it open; only a person who has seen how
 many objects differ can release a journal that the service only observes. Leaves out: how copies and
@@ -7,7 +7,8 @@ journals are made (`backup`, `rebuild`), and what differs (`drift`).
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,18 @@ import typer
 
 from provisioner.cli import control, site
 from provisioner.cli.options import Sending, flattened
-from provisioner.contract import InvalidRequest, Refused
+from provisioner.contract import ConfigError, InvalidRequest, Refused
 
 if TYPE_CHECKING:
     from provisioner.recovery.rebuilding.rebuilt import Rebuilt
 
 journal_app = typer.Typer(
-    no_args_is_help=True, help="Rebuild a lost or damaged journal, and release it."
+    no_args_is_help=True,
+    help="Rebuild a lost or damaged journal, and release it; move it into another database.",
 )
 
-_SHOWN = 10
-"""The most files that are named one by one."""
+_SHOWN = 1000
+"""The most files that are named one by one: the newest."""
 
 
 def register(app: typer.Typer) -> None:
@@ -71,15 +73,58 @@ def rebuild(
     settings = site.config()
     journal = stored.of(settings.journal)
     journal.make_way()
-    with closing(Spool.open(settings.spool)) as spool, journal.reserved():
+    with closing(Spool.open(settings.spool)) as spool:
         spool.lock()
-        made = rebuilding.rebuild(settings, spool, copy=Path(copy) if copy else None, empty=empty)
+        late = rebuilding.compared(settings, spool)
+        if late is not None:
+            site.say(f"the journal was rebuilt already: {settings.spool} was compared with it")
+            _name(late)
+            return
+        with journal.reserved():
+            begin = Path(copy) if copy else None
+            made = rebuilding.rebuild(settings, spool, copy=begin, empty=empty)
     _report(made)
     site.say(
         "the service only observes, and writes to no backend until you release the journal\n"
         "what to do: start the service, review `provisioner drift`, then `provisioner journal"
         " release`"
     )
+
+
+@journal_app.command()
+def move(
+    place: str = typer.Argument(
+        ..., metavar="PLACE", help="a new file, or postgresql:///NAME?host=HOST, an empty database"
+    ),
+) -> None:
+    """Move the journal into another database while the service is stopped, and check each row."""
+    from provisioner.config import keeping
+    from provisioner.journal import stored
+    from provisioner.recovery import startup
+    from provisioner.recovery.rebuilding import move as moving
+    from provisioner.spool.spool import Spool
+
+    settings = site.config()
+    target = keeping.named(place)
+    if target == settings.journal:
+        raise InvalidRequest(f"the journal is in {target} already", expected="another place")
+    startup.check_there(settings.spool, settings.journal)
+    if not stored.of(settings.journal).exists():
+        raise ConfigError(f"the journal {settings.journal} does not exist")
+    with ExitStack() as locks:
+        if not site.apart(settings):
+            spool = locks.enter_context(closing(Spool.open(settings.spool)))
+            spool.lock()
+        locks.enter_context(stored.of(settings.journal).reserved())
+        made = moving.move(settings.journal, target, settings.spool, settings.backup_directory)
+    site.say(
+        f"moved {site.many(made.requests, 'request')} and {site.many(made.events, 'event')}: "
+        f"{made.rows} rows of {made.tables} tables, each read back; the chain of events is whole"
+    )
+    site.say(f"the old journal is kept: {made.kept}")
+    for path in made.left:
+        site.say(f"not used any more, and kept: {path}")
+    site.say(f"what to do: set `journal: {target}` in {site.path()}, then start the service")
 
 
 def _report(made: Rebuilt) -> None:
@@ -100,13 +145,28 @@ def _report(made: Rebuilt) -> None:
         site.say(f"the old journal is kept in {made.aside}")
     counted = "  ".join(f"{state}: {number}" for state, number in sorted(made.counts.items()))
     site.say(counted or "the journal has no requests")
-    if made.unknown:
+    _name(made.unknown)
+    for host, place in made.others.items():
         site.say(
-            f"the spool has {site.many(len(made.unknown), 'request')} that the journal does not "
-            "know; after the release, move those that are needed into staging again:"
+            f"requests were taken on {host}, too: `provisioner journal rebuild` there names what "
+            f"{place} has and the journal does not know"
         )
-        for path in made.unknown[:_SHOWN]:
-            site.say(f"    {path}-*")
+
+
+def _name(unknown: Sequence[Path]) -> None:
+    """Name requests of the spool that the journal does not know, the newest last."""
+    if not unknown:
+        site.say("the spool has no request that the journal does not know")
+        return
+    site.say(
+        f"the spool has {site.many(len(unknown), 'request')} that the journal does not know; move "
+        "those that are needed into staging again: what closes somebody before the release, the "
+        "rest after it:"
+    )
+    if len(unknown) > _SHOWN:
+        site.say(f"    {len(unknown) - _SHOWN} earlier ones")
+    for path in unknown[-_SHOWN:]:
+        site.say(f"    {path}-*")
 
 
 @journal_app.command()
@@ -125,10 +185,12 @@ def release(
     """Let the service write to the backends again, after a look at the drift."""
     from provisioner.inspection import drift
     from provisioner.journal import facts
+    from provisioner.journal.hosts import spools
 
     system = site.reading()
     with system.journal.reading() as conn:
         observed = facts.get(conn, facts.OBSERVING)
+        spools.refuse_awaited(conn)
     if observed is None:
         raise InvalidRequest("the service does not only observe: there is nothing to release")
     if observed == facts.CONFIGURED:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import files, outcomes, progress, site
+from provisioner.cli import apart, files, outcomes, progress, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending
 from provisioner.cli.outcomes import Asked, Outcome
@@ -36,9 +36,7 @@ def follow(targets: Sequence[Record], asked: Sequence[Asked], sending: Sending) 
 
     asked: the request that retries each of the targets. Ends with the worst code.
     """
-    from provisioner.system import ulid
-
-    since, at = ulid.new()[:10], time.time()
+    since, at = apart.begun(submitting.open_door()), time.time()
     began = time.monotonic()
     digests = _digests(targets)
     book = site.journal(site.config())
@@ -183,9 +181,8 @@ def still_waits(conn: Connection, record: Record, since: float) -> str:
 def follow_one(target: Record, body: bytes, sending: Sending) -> None:
     """Retry one request, and print its steps until it is over or still waits."""
     from provisioner.journal.records import request_rows
-    from provisioner.system import ulid
 
-    since, at = ulid.new()[:10], time.time()
+    since, at = apart.begun(submitting.open_door()), time.time()
     began = time.monotonic()
     digests = _digests([target])
     place = target.id

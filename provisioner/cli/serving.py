@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import signals, site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError
 
@@ -83,7 +83,7 @@ def run(
     least = logging.WARNING if drain or verbose is False else logging.INFO
     _begin_log(log, logging.DEBUG if verbose else least)
     system = site.system()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals.ENDING:
         signal.signal(number, lambda *_: sys.exit(Exit.OK))  # no work has started yet
     if intake or lanes:
         from provisioner.cli import sharing
@@ -123,8 +123,7 @@ def _serve_alone(system: System, *, drain: bool, patience: float) -> bool:
         startup.make_ready(config.spool, config.journal, config.backup_directory)
         offer.publish(config.spool / STAGING, config.resources)
         service = Service(system, spool)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: service.stop())
+        locks.enter_context(signals.stopping(service.stop))
         if not drain:
             gc.freeze()  # all threads wait while the collector looks, and this stays anyway
             service.run(Notifier())

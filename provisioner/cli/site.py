@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,13 @@ def path() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What a writer has to know. signed: the service checks signatures."""
+    """What a writer has to know. signed: the service checks signatures; apart: staging is on
+    another host, to which the journal leads."""
 
     staging: Path
     signed: bool
     signature_required: bool
+    apart: bool = False
 
 
 def staging() -> Path:
@@ -141,16 +143,24 @@ def _check_journal(settings: Config) -> None:
         raise ConfigError(f"{settings.journal}: {error.strerror}", advice=advice) from None
 
 
+def apart(settings: Config) -> bool:
+    """Return True if this host has no spool: others take requests into the journal."""
+    return isinstance(settings.journal, str) and not (settings.spool / "staging").exists()
+
+
 def served_by(spool: Path) -> int | None:
     """Return the id of the process on this host that serves a spool, or None."""
+    inodes = set()
+    for one in (spool, spool / "hosts" / os.uname().nodename):  # the latter where others share it
+        with suppress(OSError):
+            inodes.add(str((one / "lock").stat().st_ino))
     try:
-        inode = (spool / "lock").stat().st_ino
         locks = Path("/proc/locks").read_text(encoding="ascii")
     except OSError:
         return None
     for line in locks.splitlines():
         _, kind, _, _, pid, place, *_ = line.replace("-> ", "").split()
-        if kind == "FLOCK" and place.endswith(f":{inode}"):
+        if kind == "FLOCK" and place.rpartition(":")[2] in inodes:
             return int(pid)
     return None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import finding, site
+from provisioner.cli import apart, finding, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending
 from provisioner.contract import ConfigError, Fault, InvalidRequest
@@ -77,10 +77,8 @@ def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -
 
     folder: the directory of the list of users that the request may name.
     """
-    from provisioner.system import ulid
-
-    since = ulid.new()[:10]  # to the millisecond
     door = open_door()
+    since = apart.begun(door)
     dropped = put(door, name, body, sending.key, folder)
     site.say(f"dropped as {dropped}")
     if not sending.wait:
@@ -104,6 +102,8 @@ def open_door() -> site.Door:
     try:
         door.staging.stat()
     except FileNotFoundError:
+        if site.apart(site.config()):
+            return replace(door, apart=True)
         raise ConfigError(
             f"{door.staging} does not exist",
             advice=f"`provisioner init` makes the spool; is {site.path()} the right configuration?",
@@ -115,6 +115,8 @@ def open_door() -> site.Door:
 
 def warn_unserved(door: site.Door) -> None:
     """Tell a person at a terminal that no service runs here; a portal's log does not need it."""
+    if door.apart:
+        return
     if sys.stderr.isatty() and site.served_by(door.staging.parent) is None:
         site.say("no service on this host serves the spool now: `provisioner run`", file=sys.stderr)
 
@@ -123,6 +125,8 @@ def put(door: site.Door, name: str, body: bytes, key: str, folder: Path | None) 
     """Put a request into staging, with the list of users beside it; return its name there."""
     from provisioner.cli import beside
 
+    if door.apart:
+        return apart.hand_on(door, name, body, key)
     listed = beside.drop_listed(door.staging, body, folder) if folder is not None else None
     if listed is not None and listed.taken_by is not None:
         who = user_name(listed.taken_by)

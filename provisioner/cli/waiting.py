@@ -87,6 +87,8 @@ def waits(
         if lane.get("paused_by"):
             lane_name = waiting_object["lane"]
             again = f" (lane {lane_name} is paused: provisioner unpause {lane_name})"
+        elif lane.get("undrained"):
+            again = f" (no host drains lane {waiting_object['lane']})"
         elif waiting_object["error"] and waiting_object["due"] is not None:
             # An object whose backend is away becomes due when the lane tries the backend again.
             away = waiting_object["error"]["type"] == "Unavailable"

@@ -23,17 +23,18 @@ class ProvisionerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the signal handlers, and put OVERRIDES before ColdFront's own templates.
+        """Connect to signals and actions, and put OVERRIDES before ColdFront's own templates.
 
         The app does this itself. A line in a centre's settings would stay after the app is removed,
         and would then break every page.
         """
         from django.conf import settings
 
-        from provisioner.coldfront import reading, signals
+        from provisioner.coldfront import actions, reading, signals
 
         self.portal: Portal = reading
         signals.connect()
+        actions.connect()
         for engine in settings.TEMPLATES:
             if engine["BACKEND"] == "django.template.backends.django.DjangoTemplates":
                 engine["DIRS"] = [str(OVERRIDES), *engine.get("DIRS", ())]

@@ -14,19 +14,18 @@ LABEL = "provisioner_coldfront"
 
 INCOMPLETE = "incomplete"
 NEW = "new"
-LISTED = "listed"
-"""A manifest contained it; it had no request of its own."""
-PROMISED = "promised"
-"""A manifest contains it, and the service has not carried out that manifest yet."""
+RENUMBERED = "renumbered"
+"""It only keeps a number, above which those of the others continue."""
 WRITTEN = "written"
 OPEN = (WRITTEN, "accepted", "deferred", "observed", "held", "scheduled")
 """States in which the service still has to answer."""
 UNHEARD = "unheard"
 """The service knows another request under its id, or a newer one that ColdFront does not know."""
-CARRIED_OUT = ("done", LISTED)
-"""States in which the service has done what was asked."""
 RETRYABLE = ("failed", "refused", "cancelled", UNHEARD)
 """Outcomes that asking again may change."""
+WHOLE = models.Q(state="done", problems=[])
+"""What asked for all that ColdFront had, and is done. A request with problems left something out:
+users, or everything but the removal of users."""
 
 
 class Request(models.Model):

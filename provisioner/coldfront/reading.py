@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from provisioner.coldfront import actor, snapshots, statuses
 from provisioner.coldfront.asking import mapping, options
-from provisioner.coldfront.asking.attributes import CLUSTER, NONE, RESOURCE
 from provisioner.coldfront.asking.portal import OfAllocation, OfProject, OfResource
+from provisioner.coldfront.asking.wanted import CLUSTER, NONE, RESOURCE
 
 acting = actor.acting
 entitled = snapshots.entitled

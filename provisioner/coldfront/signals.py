@@ -47,7 +47,9 @@ def connect() -> None:
         heard.listen(post_save, f"{model.__name__} saved", handler, model)
         heard.listen(post_delete, f"{model.__name__} deleted", handler, model)
     heard.listen(post_save, "AllocationUser saved", _part_saved, AllocationUser)
+    heard.listen(post_delete, "AllocationUser deleted", _part_saved, AllocationUser)
     heard.listen(post_save, "ProjectUser saved", _project_user_saved, ProjectUser)
+    heard.listen(post_delete, "ProjectUser deleted", _project_user_deleted, ProjectUser)
 
 
 def _of_allocation(event: str, allocation_pk: int, **_: Any) -> None:
@@ -87,6 +89,10 @@ def _project_user_saved(event: str, instance: Any, created: bool, **_: Any) -> N
     """Hear that somebody's role or notifications changed; who is new has a signal of their own."""
     if not created:
         heard.change("project", instance.project_id, event)
+
+
+def _project_user_deleted(event: str, instance: Any, **_: Any) -> None:
+    heard.change("project", instance.project_id, event)
 
 
 def _part_saved(event: str, instance: Any, **_: Any) -> None:

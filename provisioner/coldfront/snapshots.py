@@ -22,7 +22,7 @@ from coldfront.core.resource.models import Resource, ResourceAttribute
 from django.contrib.auth.models import User
 
 from provisioner.coldfront.asking import earlier, mapping, options
-from provisioner.coldfront.asking.attributes import GID
+from provisioner.coldfront.asking.wanted import GID
 from provisioner.coldfront.models import Made
 
 _CHUNK = 500

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from provisioner.coldfront.asking import earlier, mapping
 from provisioner.coldfront.asking.outbox import access_key
-from provisioner.coldfront.models import CARRIED_OUT, Request
+from provisioner.coldfront.models import Request
 from provisioner.coldfront2.mapping import APPROVED
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def _is_done(key: str) -> bool:
 
 
 def _is_open(moved: Request | None) -> bool:
-    return moved is None or (moved.action == "allocation.resume" and moved.state in CARRIED_OUT)
+    return moved is None or (moved.action, moved.state) == ("allocation.resume", "done")
 
 
 def _activate(pk: int) -> int:

@@ -12,8 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from provisioner.coldfront.asking import mapping
-from provisioner.coldfront.asking.attributes import FILESET, KIND, NONE
-from provisioner.coldfront.asking.wanted import Document, Wanted, checked, filled, names, whole
+from provisioner.coldfront.asking.wanted import (
+    FILESET,
+    KIND,
+    NONE,
+    Document,
+    Wanted,
+    checked,
+    filled,
+    names,
+    whole,
+)
 from provisioner.coldfront2 import limits
 
 APPROVED, ACTIVE, RENEW = "approved", "active", "renew"
@@ -121,7 +130,7 @@ def provision(
     slurm, unlimited = _slurm(allocation, resource)
     quota, unbounded = _quota(allocation, resource)
     body: Document = {
-        "id": str(allocation.pk),
+        "id": mapping.allocation_id(allocation.pk, options),
         "resource": name,
         "project": project,
         "users": users,

@@ -9,8 +9,8 @@ from coldfront.slurm.models import SlurmCluster, SlurmPartition
 from coldfront.storage.models import StorageCluster, StorageResource
 from django.conf import settings
 
-from provisioner.coldfront.asking.attributes import NONE
 from provisioner.coldfront.asking.portal import OfResource
+from provisioner.coldfront.asking.wanted import NONE
 from provisioner.coldfront2 import mapping
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BeforeValidator, Field
 
 from provisioner.config.part import Part
+from provisioner.contract import ConfigError
 from provisioner.request.values import Size
 
 _SCHEMES = ("postgresql://", "postgres://")
@@ -62,6 +63,14 @@ Place = Annotated[Path | str, BeforeValidator(_open), BeforeValidator(_told)]
 The validators are two, because a message shows the value that the one got which refuses it."""
 
 
+def named(text: str) -> Path | str:
+    """Return the place that a person names. Raises ConfigError, which repeats no password."""
+    place = _told(text)
+    if isinstance(place, _Withheld):
+        raise ConfigError(f"the place {place.problem}")
+    return place.absolute() if isinstance(place, Path) else text
+
+
 def below(place: Path | str, base: Path) -> Path | str:
     """Return a place with a relative path resolved against a directory."""
     return base / place if isinstance(place, Path) else place
@@ -84,6 +93,10 @@ class RolesConfig(Part):
         le=600,
         description="seconds for which a host may write to backends without hearing of the "
         "journal's server; after four of them at most, another host goes on in its place",
+    )
+    staging: Literal["own", "shared"] = Field(
+        "own",
+        description="`shared`: `spool` is on a file system that the hosts of several intakes share",
     )
 
 

@@ -5,7 +5,6 @@ Leaves out: how the engine drives a handler (`converge`), and what any backend l
 """
 
 from provisioner.contract.claims import by_age, disagree, given_back, values_by_claimant
-from provisioner.contract.deadlines import cut_after
 from provisioner.contract.handler import (
     ADOPTS,
     CLOSED_HOME,
@@ -57,6 +56,7 @@ from provisioner.contract.handler import (
     wrongs,
 )
 from provisioner.contract.late import KnownAfter
+from provisioner.contract.outgoing import ask_leave, carrying_leave, cut_after, leave_given_by
 from provisioner.contract.ownership import Existing, Whose, owned, whose_mark
 from provisioner.contract.parameters import (
     Fits,
@@ -120,13 +120,16 @@ __all__ = [
     "Wrong",
     "abilities",
     "adapted",
+    "ask_leave",
     "by_age",
+    "carrying_leave",
     "closed_home",
     "cut_after",
     "disagree",
     "format_size",
     "given_back",
     "late",
+    "leave_given_by",
     "line",
     "make_key",
     "not_supported",

@@ -10,11 +10,12 @@ import os
 from collections.abc import Collection
 
 from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.controls import left_out
 from provisioner.controls.effects import Command, Effect
 from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
-from provisioner.journal.persons import askers, words
-from provisioner.journal.queries import beforehand, subjects
+from provisioner.journal.persons import beforehand, words
+from provisioner.journal.queries import subjects
 from provisioner.journal.records import ledger, object_rows
 from provisioner.request.request import Request
 from provisioner.system import users
@@ -24,9 +25,10 @@ def suspend(conn: Connection, command: Command) -> Effect:
     """Suspend a subject. It may have nothing yet: later requests then make nothing for it."""
     subject = command.request.subject
     beforehand.check(conn, subject, command.writer, cause_of(command.request))
-    ledger.suspend(
-        conn, subject, command.writer, cause_of(command.request), command.id, command.now
-    )
+    cause = cause_of(command.request)
+    ledger.suspend(conn, subject, command.writer, cause, command.id, command.now)
+    if command.request.action == "user.suspend" and cause == words.LEFT_OUT:
+        left_out.tell_apart(conn, subject, command.writer, command.id, command.now)
     effect = _touched(conn, command, _left(conn, subject))
     if effect.unmatched:
         effect.notes.append("the suspension stays in force: later requests do not make anything")
@@ -42,8 +44,6 @@ def resume(conn: Connection, command: Command) -> Effect:
     subject, cause = command.request.subject, cause_of(command.request)
     left_open = _left(conn, subject)
     lifted = ledger.resume(conn, subject, _whose(command), cause)
-    if cause == askers.LEFT_OUT:
-        words.take_back(conn, subject, _whose(command))
     if not lifted and cause == idle.CAUSE:
         lifted = ledger.resume(conn, subject, users.user_name(os.geteuid()), cause)
     if not lifted and cause == beforehand.ENDED and command.seeker.others:
@@ -65,11 +65,14 @@ def resume(conn: Connection, command: Command) -> Effect:
             expected=" or ".join(f"cause: {one}" for one in causes)
             or "a resume from who suspended it; of who is gone, a resume from root with `writer`",
         )
+    if cause == words.LEFT_OUT:
+        words.lift(conn, subject, _whose(command))
     if not lifted:
         why = "it is not suspended"
         if not ledger.keys_of(conn, subject):
             why = f"{why}, and {_nothing(conn, command)}"
         return Effect(unmatched=True, notes=[f"{subject}: {why}"])
+    idle.note_opened(conn, subject, command.now)
     effect = _touched(conn, command, left_open)
     effect.unmatched = False
     if left:

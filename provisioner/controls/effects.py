@@ -29,7 +29,8 @@ class Effect:
     know; advance: other requests whose steps may begin; ended: other requests that have their
     outcome; reopened: others whose files move, such as back to `active/`; readmitted: others to be
     judged and accepted again; lanes: True to pause a lane, False to unpause it; released: the
-    service may write again; unmatched: there was nothing for it to do, as a note says.
+    service may write again; unmatched: there was nothing for it to do, as a note says; portions:
+    the rest is done in commits of their own (`manifests.everything`).
     """
 
     keys: Mapping[Key, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Effect:
     lanes: dict[str, bool] = field(default_factory=dict)
     released: bool = False
     unmatched: bool = False
+    portions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

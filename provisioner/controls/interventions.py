@@ -47,10 +47,11 @@ def begin_unrouted(conn: Connection, request: RequestId, now: float) -> None:
     record = request_rows.load(conn, [request])[request]
     make_due = object_rows.look_again if _looks_at_all(record) else object_rows.touch
     touched = make_due(conn, keys, Turn(now, record.writer))
-    step_moves.begin(conn, request, [step.name for step in begin], now)
+    names = [step.name for step in begin]
+    step_moves.begin(conn, request, names, now)
     if touched < len(keys):
         step_moves.finish_untracked(conn, request)
-        step_moves.close_steps(conn, [request], now)
+        step_moves.close_steps(conn, [(request, name) for name in names], now)
     step_moves.stamp(conn, [request])
 
 

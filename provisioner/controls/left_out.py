@@ -1,23 +1,22 @@
 """Left out: persons whom one writer's manifest leaves out, and another writer asks for.
 
 Promises: everything happens inside the caller's transaction. A request that asks for a person ends
-the suspensions for being left out of other writers' manifests, and nothing else; if it is cancelled
-or held, and nobody else asks for them, they are closed as before. Leaves out: who asks (`askers`),
-and the manifests (`manifest`).
+the suspensions for being left out of other writers' manifests, and nothing else, whatever cause a
+suspension by hand names; if it is cancelled or held, and nobody else asks for them, they are closed
+as before. Leaves out: who asks (`askers`), and the manifests (`manifest`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from provisioner.journal import audit
+from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import askers, words
-from provisioner.journal.persons.askers import LEFT_OUT
-from provisioner.journal.persons.words import Word
-from provisioner.journal.queries import subjects
-from provisioner.journal.queries.subjects import Suspension
+from provisioner.journal.persons.words import LEFT_OUT, Word
+from provisioner.journal.queries import history
 from provisioner.journal.records import ledger, object_rows, request_rows
 from provisioner.journal.records.object_rows import Turn
 from provisioner.system.ulid import RequestId
@@ -33,29 +32,51 @@ def lift(conn: Connection, asking: Mapping[str, RequestId], now: float) -> None:
     opens nobody.
     """
     _outlive(conn, asking)
-    closed = _left_out(conn, asking.keys())
-    now_asking = askers.of(conn, {suspension.subject for suspension in closed})
-    for suspension in closed:
-        subject, source = suspension.subject, suspension.source
+    closing = [word for word in words.of(conn, asking.keys()) if word.closes]
+    now_asking = askers.of(conn, {word.subject for word in closing})
+    for word in closing:
+        subject = word.subject
         new = [a for a in now_asking[subject].values() if a.request == asking[subject]]
-        if not askers.beside(new, source):
+        if not askers.beside(new, word.writer):
             continue
+        words.say(conn, [replace(word, kept=asking[subject])])
         keys = ledger.keys_of(conn, subject)
         left = ledger.as_found(conn, keys)
-        ledger.resume(conn, subject, source, LEFT_OUT)
-        word = Word(subject, source, False, suspension.request, suspension.since, asking[subject])
-        words.say(conn, [word])
+        if not ledger.lift(conn, subject, word.request):
+            continue  # a person has closed them, too
+        idle.note_opened(conn, subject, now)
         record = request_rows.load(conn, [asking[subject]])[asking[subject]]
         object_rows.touch(conn, set(keys) - left, Turn(now, record.writer))
-        _tell(conn, record, subject, source, now)
+        _tell(conn, record, subject, word.writer, now)
+
+
+def tell_apart(conn: Connection, subject: str, writer: str, request: RequestId, now: float) -> None:
+    """Record that a writer's manifest closed a person, or else that a person did so by hand.
+
+    request: the suspension for being left out. If the manifest's was there before one by hand, it
+    passes to that one, which no other writer ends.
+    """
+    if audit.follows(conn, request):
+        words.say(conn, [Word(subject, writer, False, request, now)])
+    elif (word := of_writer(conn, subject, writer)) is not None and word.closes:
+        words.say(conn, [word])
+        ledger.hand_on(conn, subject, word.request, request)
+
+
+def of_writer(conn: Connection, subject: str, writer: str) -> Word | None:
+    """Return what a writer's manifest says of a person; None if it says nothing."""
+    return next((word for word in words.of(conn, [subject]) if word.writer == writer), None)
 
 
 def _outlive(conn: Connection, asking: Mapping[str, RequestId]) -> None:
     """Forget what a writer's manifest said after a request's id, and before its acceptance: it was
     held, or waited for its time."""
-    before = [word for word in words.of(conn, asking.keys()) if word.request > asking[word.subject]]
-    for word in before:
-        if word.writer == askers.whose(conn, asking[word.subject]):
+    said = [word for word in words.of(conn, asking.keys()) if not word.closes]
+    manifests = history.manifests_of(conn, {asking[word.subject] for word in said})
+    for word in said:
+        request = asking[word.subject]
+        before = word.request > manifests.get(request, request)
+        if before and word.writer == askers.whose(conn, request):
             words.take_back(conn, word.subject, word.writer)
 
 
@@ -67,23 +88,20 @@ def close_again(conn: Connection, target: request_rows.Record, turn: Turn) -> li
     if not kept:
         return []
     asking = askers.of(conn, [subject], besides=target.id)[subject].values()
+    closed = False
     for word in kept:
         others = askers.beside(asking, word.writer)
         if others:
             words.say(conn, [replace(word, kept=others[-1].request)])
             continue
         ledger.suspend(conn, subject, word.writer, LEFT_OUT, word.request, word.since)
-        words.take_back(conn, subject, word.writer)
-    if not _left_out(conn, [subject]):
+        words.say(conn, [replace(word, kept=None)])
+        closed = True
+    if not closed:
         return []
     keys = ledger.keys_of(conn, subject)
     object_rows.touch(conn, set(keys) - ledger.as_found(conn, keys), turn)
     return [f"{subject} is closed again: nobody asks for them any more"]
-
-
-def _left_out(conn: Connection, names: Collection[str]) -> list[Suspension]:
-    found = subjects.suspensions_of(conn, names)
-    return [suspension for suspension in found if suspension.cause == LEFT_OUT]
 
 
 def _tell(

@@ -13,7 +13,13 @@ from provisioner.contract import Key
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, unmade
 from provisioner.journal.queries.history import Mention, Pair
-from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
+from provisioner.journal.records import (
+    ledger,
+    object_rows,
+    request_rows,
+    step_moves,
+    step_rows,
+)
 from provisioner.journal.records.object_rows import Turn
 from provisioner.steps import steps
 

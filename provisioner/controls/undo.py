@@ -14,6 +14,8 @@ from functools import partial
 from provisioner.contract import Key, Want
 from provisioner.controls import left_out
 from provisioner.controls.access import cause_of
+from provisioner.journal import audit
+from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import words
 from provisioner.journal.queries import history, precedents, unmade
@@ -45,9 +47,10 @@ def undo(
     if target.action in _SUSPENDING:
         words.forget(conn, target.id)
         heir = _asked_too(conn, target)
-        if heir is not None and ledger.hand_on(conn, target.id, heir):
+        if heir is not None and ledger.hand_on(conn, target.subject, target.id, heir):
             return [f"{target.subject} stays suspended: {heir} asked for the same"]
-        if ledger.lift(conn, target.id):
+        if ledger.lift(conn, target.subject, target.id):
+            idle.note_opened(conn, target.subject, turn.now)
             object_rows.touch(conn, ledger.keys_of(conn, target.subject), turn)
             return []
     notes = give_back(conn, target, progress, turn)
@@ -62,10 +65,19 @@ def _asked_too(conn: Connection, target: request_rows.Record) -> RequestId | Non
     there is none."""
     cause = cause_of(parse_request(target.body))
     resume = target.action.replace("suspend", "resume")
+    word = left_out.of_writer(conn, target.subject, target.writer)
     for record in precedents.standing(conn, target, [target.action, resume]):
-        if cause_of(parse_request(record.body)) == cause:
-            return record.id if record.action == target.action else None
-    return None
+        manifests = record.action == "user.suspend" and (
+            audit.follows(conn, record.id) or (word is not None and record.id == word.request)
+        )
+        # Its word says whether who was left out is still closed.
+        if cause_of(parse_request(record.body)) == cause and not manifests:
+            if record.action == target.action:
+                return record.id
+            break
+    if word is None or not word.closes or cause != words.LEFT_OUT or word.request == target.id:
+        return None
+    return word.request
 
 
 def give_back(
@@ -162,10 +174,12 @@ def _return_left_out(
         and (pair in mine or owner.request in others[pair])
         and (bound is not None or pair[1] not in taken)
     }
+    restored = []
     for pair, (owner, bound) in back.items():
         want = wants[bound].get(pair) if bound is not None else None
         entry = ledger.Entry(*pair, instances[pair[0]], want)
-        ledger.restore(conn, entry, owner.request, owner.writer)
+        restored.append((entry, owner.request, owner.writer))
+    ledger.restore(conn, restored)
     object_rows.touch(conn, {key for key, _ in back}, turn)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from provisioner.contract import InvalidRequest, Key, Refused, texts
-from provisioner.controls import access, interventions, left_out, renewal, undo
+from provisioner.controls import access, interventions, lanes, left_out, renewal, undo
 from provisioner.controls.effects import AWAITED, Command, Effect
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
+from provisioner.journal.figures import throughout
+from provisioner.journal.hosts import spools
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, lookup, replaced
 from provisioner.journal.records import (
@@ -32,11 +34,15 @@ from provisioner.system.ulid import RequestId
 
 def _reconcile(conn: Connection, command: Command) -> Effect:
     named = command.request.values["objects"]
-    mine = None if command.seeker.others else ledger.keys_by(conn, command.writer)
+    others = command.seeker.others
     if named:
-        return _some(conn, named if mine is None else mine.intersection(named), named, command.turn)
+        mine = named if others else ledger.keys_by(conn, command.writer).intersection(named)
+        return _some(conn, mine, named, command.turn)
     older = replace_older(conn, command.id, command.writer, command.now)
-    keys = object_rows.all_keys(conn) if mine is None else sorted(mine)
+    source = None if others else command.writer
+    if throughout.number(conn, source, AWAITED + 1) > AWAITED:
+        return Effect(ended=older, portions=True)
+    keys = throughout.after(conn, source, "", AWAITED)
     effect = look_again(conn, keys, command.turn)
     effect.ended = older
     if not keys:
@@ -96,8 +102,14 @@ def look_again(
         effect.keys = object_rows.instances_of(conn, again)
     else:
         effect.notes.append(too_many(len(again)))
+    return leaving(conn, effect, len(left))
+
+
+def leaving(conn: Connection, effect: Effect, left: int) -> Effect:
+    """Return a look's effect with what its writer should know. left: objects that stay as they are,
+    as they were adopted and differ."""
     if left:
-        many = "1 object was" if len(left) == 1 else f"{len(left)} objects were"
+        many = "1 object was" if left == 1 else f"{left} objects were"
         text = f"{many} adopted and kept, though different from what is wanted: provisioner drift"
         effect.notes.append(text)
     if journal_facts.get(conn, journal_facts.OBSERVING) is not None:
@@ -120,7 +132,7 @@ def _adopt(conn: Connection, command: Command) -> Effect:
 def _retry(conn: Connection, command: Command) -> Effect:
     target, effect = _target(conn, command), Effect()
     if target.state == RequestState.REFUSED:
-        _need_file(target, command)
+        _need_file(conn, target, command)
         effect.resubmitted.append(target.id)
         replaced.reopen(conn, target)
         request_rows.set_fixed_by(conn, target.id, target.id)
@@ -158,7 +170,7 @@ def _retry(conn: Connection, command: Command) -> Effect:
     )
 
 
-def _need_file(target: request_rows.Record, command: Command) -> None:
+def _need_file(conn: Connection, target: request_rows.Record, command: Command) -> None:
     """Raise InvalidRequest if a refused request has no file that can go through staging."""
     if command.has_file(target):
         return
@@ -169,6 +181,9 @@ def _need_file(target: request_rows.Record, command: Command) -> None:
             field="request",
             expected="its file moved back to staging (mv), once `provisioner show` shows why",
         )
+    if where := spools.another(conn, command.id, target.id):
+        why = f"{target.id} was refused, and its file is at another intake"
+        raise InvalidRequest(why, field="request", expected=f"this request, dropped on {where}")
     raise InvalidRequest(
         why + "it was removed, is the service's own copy of a line of a manifest, or "
         f"{target.writer} no longer has its owner's uid",
@@ -329,18 +344,6 @@ def _target(conn: Connection, command: Command) -> request_rows.Record:
     return lookup.find(conn, named(command.request), command.seeker)
 
 
-def _pause(conn: Connection, command: Command) -> Effect:
-    lane = _lane(command)
-    object_rows.set_lane(conn, lane, paused_by=command.writer)
-    return Effect(lanes={lane: True})
-
-
-def _unpause(conn: Connection, command: Command) -> Effect:
-    lane = _lane(command)
-    object_rows.set_lane(conn, lane, paused_by=None)
-    return Effect(lanes={lane: False})
-
-
 def _release_journal(conn: Connection, command: Command) -> Effect:
     if journal_facts.get(conn, journal_facts.OBSERVING) == journal_facts.CONFIGURED:
         raise Refused(
@@ -348,20 +351,13 @@ def _release_journal(conn: Connection, command: Command) -> Effect:
             advice="set `mode: converge` there and restart the service, which still only "
             "observes; then review `provisioner drift`, and release again",
         )
+    spools.refuse_awaited(conn)
     if not journal_facts.remove(conn, journal_facts.OBSERVING):
         return Effect(notes=["there is nothing to release: the service writes to the backends"])
     object_rows.hasten(conn, object_rows.due_keys(conn), command.now)
     text = f"by {command.writer}: the service writes to the backends again"
     audit.append(conn, [audit.Event(command.id, "journal released", text)], command.now)
     return Effect(released=True)
-
-
-def _lane(command: Command) -> str:
-    name = command.request.subject.partition(":")[2]
-    known = sorted(set(command.lanes.values()))
-    if name not in known:
-        raise InvalidRequest(f"there is no lane {name!r}", field="lane", expected=", ".join(known))
-    return name
 
 
 VERBS: Mapping[str, Callable[[Connection, Command], Effect]] = {
@@ -378,8 +374,8 @@ VERBS: Mapping[str, Callable[[Connection, Command], Effect]] = {
     "request.release": _release,
     "request.cancel": _cancel,
     "request.dismiss": _dismiss,
-    "lane.pause": _pause,
-    "lane.unpause": _unpause,
+    "lane.pause": lanes.pause,
+    "lane.unpause": lanes.unpause,
     "journal.release": _release_journal,
 }
 """Every action without a route. All others are provisions."""

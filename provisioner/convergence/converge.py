@@ -37,6 +37,7 @@ from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import summary
 from provisioner.objects.states import Adoption
+from provisioner.plain.values import value
 
 MOST_CHANGES = 1_000
 """The most changes of one object in one plan: a result shows them all."""
@@ -45,7 +46,7 @@ ROUNDS = 3
 """How often an object is planned again after its changes: a new object can show what it lacks."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """The result for an item.
 

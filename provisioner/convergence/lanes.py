@@ -14,15 +14,15 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from provisioner.contract import Fault, Handler, Key
+from provisioner.contract import Fault, Handler, Key, leave_given_by
 from provisioner.contract.abilities import OneByOne, Replans, able
 from provisioner.convergence import recording
 from provisioner.convergence.beside import Beside, nothing
 from provisioner.convergence.breakers import Breakers, away_of
-from provisioner.convergence.calls import leave, timings
+from provisioner.convergence.calls import timings
 from provisioner.convergence.calls.hold import Alone, Hold
 from provisioner.convergence.calls.reads import MOMENT
 from provisioner.convergence.converge import Outcome, new
@@ -39,10 +39,11 @@ from provisioner.convergence.next_try import Patience
 from provisioner.convergence.recording import Clerk, Withheld
 from provisioner.journal import journal
 from provisioner.journal.hosts.holds import Overtaken
+from provisioner.journal.journal import is_of_rows
 from provisioner.journal.records import keepsakes, object_rows, waits
 from provisioner.objects.applied import forgotten
 from provisioner.objects.items import Former, Item
-from provisioner.steps import binding, settling
+from provisioner.steps import binding
 from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
@@ -51,19 +52,20 @@ FEW = 32
 """Fewer objects than these, in a batch that is not full, are recorded at once: somebody waits for
 them, and to find out whether there is another batch takes as long."""
 
-PAUSE = 0.01
-"""Seconds between two commits of one result: who waits for the journal would else not get it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Drained:
     """The result of one drain. outcomes: requests that are over; later: requests that now wait;
     begun: instances whose objects are due now, and True for those that a step waits for."""
 
-    taken: int
     outcomes: Mapping[RequestId, str]
     later: Sequence[RequestId]
     begun: Mapping[str, bool] = field(default_factory=dict)
+
+    def and_(self, other: Drained) -> Drained:
+        """Return the result of both."""
+        later = [*self.later, *other.later]
+        return Drained({**self.outcomes, **other.outcomes}, later, {**self.begun, **other.begun})
 
 
 Finish = Callable[[Drained], None]
@@ -142,8 +144,11 @@ class Lane:
             try:
                 self._drain_now()
                 pause = self.rest()
-            except (journal.JournalBroken, Overtaken):
+            except journal.JournalBroken:
                 return  # the service ends, and says why
+            except Overtaken as error:
+                log.error("%s", error)
+                return
             except journal.JournalFull as error:
                 log.error("lane %s: trying again in 1 s: %s", self.name, error)
                 pause = 1.0
@@ -233,7 +238,7 @@ class Lane:
         for instance, handler in self._handlers.items():
             items = [due.item for due in begin if due.instance == instance]
             if items:
-                with timings.of(instance), leave.given_by(self.hold.sure):
+                with timings.of(instance), leave_given_by(self.hold.sure):
                     taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
@@ -274,14 +279,26 @@ class Lane:
     def _recorded(
         self, taken: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float
     ) -> Drained:
-        """Record the results. If a state is not JSON, its object gets a fault instead."""
+        """Record the results. If one cannot be recorded, its object gets a fault instead, and keeps
+        back no other."""
         try:
             return self._record(taken, outcomes, now)
-        except Exception:
+        except Exception as error:
             plain = [recording.plain(outcome) for outcome in outcomes]
-            if plain == outcomes:
+            if plain != outcomes:
+                return self._recorded(taken, plain, now)
+            if not is_of_rows(error):
                 raise
-            return self._record(taken, plain, now)
+            if len(taken) == 1:
+                log.exception("lane %s: %s: not recorded", self.name, taken[0].item.key)
+                faulty = [recording.unrecorded(outcome, error) for outcome in outcomes]
+                return self._record(taken, faulty, now)
+        middle = len(taken) // 2
+        first = {due.item.key for due in taken[:middle]}
+        mine = [outcome for outcome in outcomes if outcome.item.key in first]
+        others = [outcome for outcome in outcomes if outcome.item.key not in first]
+        made = self._recorded(taken[:middle], mine, now)
+        return made.and_(self._recorded(taken[middle:], others, now))
 
     def _record(
         self, taken: Sequence[waits.Due], outcomes: Sequence[Outcome], now: float
@@ -300,37 +317,18 @@ class Lane:
         made: dict[RequestId, str] = {}
         later: list[RequestId] = []
         begun: dict[str, bool] = {}
-        for settled in self._settled(batch, resting, now):
-            made |= settled.made.outcomes
-            later += settled.later
-            begun |= settled.made.begun
+        try:
+            for settled in recording.written(
+                self._journal, self.hold, self._progress, batch, resting, now
+            ):
+                made |= settled.made.outcomes
+                later += settled.later
+                begun |= settled.made.begun
+        except Exception:
+            self._finish(Drained(made, later, begun))  # that much is committed
+            raise
         self._known.note(outcomes)
-        return Drained(len(outcomes) + len(unbound), made, later, begun)
-
-    def _settled(
-        self, batch: recording.Batch, resting: Collection[Key], now: float
-    ) -> Iterator[settling.Settled]:
-        """Record results, in commits of a moment each, between which others have their turn.
-
-        An object for which more steps wait stays due until all know: after a kill it is looked at
-        again.
-        """
-        part, rest = batch, False
-        while part.verdicts:
-            with self._journal.transaction() as conn:
-                self.hold.check(conn)
-                object_rows.record(conn, part.readings, now)
-                object_rows.record_same(conn, part.same, now)
-                keepsakes.save_numbers(conn, part.numbers)
-                object_rows.unschedule(conn, part.unbound)
-                object_rows.wake(conn, resting, now)
-                settled = settling.settle(conn, part.verdicts, self._progress, now, rest=rest)
-                object_rows.wake(conn, settled.more, now)
-                self.hold.tell(conn, list(settled.made.outcomes))
-            yield settled
-            part, rest = batch.of(settled.more), True
-            if settled.more:
-                time.sleep(PAUSE)
+        return Drained(made, later, begun)
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
         """Stop calling a handler whose backend is away, or resume after its first answer."""

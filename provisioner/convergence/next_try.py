@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from provisioner.contract import Fault, NotReady, Permanent, Transient, Unavailable, Unknown
 from provisioner.convergence.existing import Differs
 from provisioner.objects.states import Adoption
+from provisioner.plain.values import value
 
 SPREAD = 0.2
 """The share by which a delay is made longer or shorter, so that not all come back at once."""
@@ -38,7 +39,7 @@ class Patience:
         return self.most * (1 + SPREAD)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tried:
     """What is known of an object after a try.
 
@@ -53,7 +54,7 @@ class Tried:
     observing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Converged:
     """It was read back as wanted."""
 

@@ -1,18 +1,22 @@
-"""Recording: what the results of a batch mean for the journal.
+"""Recording: what the results of a batch mean for the journal, and writing that.
 
 Promises: each object has a verdict for the steps that wait for it. An object that is as at the last
-look gets no new row: only the time of the look. Leaves out: writing it (`lanes`).
+look gets no new row: only the time of the look. It is written in commits of a moment each, between
+which others have their turn. Leaves out: what steps are told (`settling`), and what cannot be
+written (`lanes`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Any, assert_never
 
-from provisioner.contract import ConfigError, Fault, Key, NotReady, Permanent
+from provisioner.contract import ConfigError, Fault, Key, NotReady, Permanent, Transient
 from provisioner.convergence.breakers import spread
+from provisioner.convergence.calls.hold import Hold
 from provisioner.convergence.converge import Outcome
 from provisioner.convergence.existing import Crowd, Differs
 from provisioner.convergence.next_try import (
@@ -24,12 +28,20 @@ from provisioner.convergence.next_try import (
     Tried,
     next_try,
 )
-from provisioner.journal.records import waits
+from provisioner.journal.dialect import chunks
+from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.records import keepsakes, object_rows, request_rows, step_rows, waits
 from provisioner.journal.records.object_rows import Reading
 from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption, StepState
-from provisioner.steps.settling import Verdict
+from provisioner.steps import settling
+from provisioner.steps.binding import Progress
+from provisioner.steps.settling import Settled, Verdict
+from provisioner.system.ulid import RequestId
+
+PAUSE = 0.01
+"""Seconds between two commits: who waits for the journal would else not get it."""
 
 
 class Withheld(NotReady):
@@ -107,7 +119,8 @@ class Clerk:
         )
         # What has never been ours must not be taken for ours by a later look.
         ours = reading.converged and not outcome.item.untouched
-        batch.readings.append(replace(reading, converged=ours))
+        same = ours == reading.converged
+        batch.readings.append(reading if same else replace(reading, converged=ours))
 
     def _reading(self, outcome: Outcome) -> Reading:
         """Turn an outcome into the reading that the journal keeps."""
@@ -154,6 +167,13 @@ def plain(outcome: Outcome) -> Outcome:
     return outcome
 
 
+def unrecorded(outcome: Outcome, error: Exception) -> Outcome:
+    """Return the outcome of an object whose result cannot be recorded: it is tried again."""
+    why = f"{outcome.item.key}: its result could not be recorded: {error!r}"
+    fault = Transient(why, advice="report it with the traceback in the service's log")
+    return replace(outcome, state=None, fault=fault, same=False, reopened=False)
+
+
 def _left_as_it_is(outcome: Outcome) -> bool:
     """Return True if an object differs and stays so, and nothing else was left to do with it."""
     adopted = outcome.item.adoption == Adoption.NEW or outcome.reopened
@@ -170,3 +190,65 @@ def unserved(due: waits.Due) -> Outcome:
     """Give up an object whose handler was taken out of the configuration."""
     why = f"{due.item.key}: the handler {due.instance!r} is no longer configured"
     return Outcome(due.item, None, fault=ConfigError(why, advice=waits.PUT_BACK))
+
+
+def written(
+    book: Journal,
+    hold: Hold,
+    progress: Progress,
+    batch: Batch,
+    resting: Collection[Key],
+    now: float,
+) -> Iterator[Settled]:
+    """Write results; yield what came of each commit. Raises Overtaken.
+
+    resting: objects of which nothing is due, and that are looked at again. An object for which more
+    steps wait stays due until all know: after a kill it is looked at again.
+    """
+    left = [(batch, False)] if batch.verdicts else []
+    while left:
+        part, rest = left.pop()
+        with book.transaction() as conn:
+            hold.check(conn)
+            rows = step_rows.awaiting(conn, part.verdicts)
+            if part is batch:
+                part, *others = _portions(conn, batch, rows)
+                left = [(other, False) for other in reversed(others)]
+                rows = [row for row in rows if row.key in part.verdicts]
+            object_rows.record(conn, part.readings, now)
+            object_rows.record_same(conn, part.same, now)
+            keepsakes.save_numbers(conn, part.numbers)
+            object_rows.unschedule(conn, part.unbound)
+            object_rows.wake(conn, resting, now)
+            settled = settling.settle(conn, part.verdicts, rows, progress, now, rest=rest)
+            object_rows.wake(conn, settled.more, now)
+            hold.tell(conn, list(settled.made.outcomes))
+        yield settled
+        resting = ()
+        if settled.more:
+            left.append((part.of(settled.more), True))
+        if left:
+            time.sleep(PAUSE)
+
+
+def deferred(book: Journal, hold: Hold, later: Collection[RequestId]) -> list[RequestId]:
+    """Write which requests wait from now on; return those that did not before. Raises Overtaken.
+
+    Each portion has a commit, as very many can wait for one object.
+    """
+    moved: list[RequestId] = []
+    for some in chunks(later):
+        with book.transaction() as conn:
+            hold.check(conn)
+            fresh = request_rows.defer(conn, some)
+            hold.tell(conn, fresh)
+        moved += fresh
+    return moved
+
+
+def _portions(conn: Connection, batch: Batch, rows: Sequence[Any]) -> list[Batch]:
+    """Cut results into those that are written together."""
+    if len(batch.verdicts) < 2:
+        return [batch]
+    parts = settling.portions(conn, batch.verdicts, rows)
+    return [batch.of(keys) for keys in parts] if len(parts) > 1 else [batch]

@@ -9,14 +9,18 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from typing import Protocol, TypeVar
 
+from provisioner.convergence.calls.hold import Hold
 from provisioner.convergence.calls.questions import is_scarce
 from provisioner.convergence.lanes import Lane
 from provisioner.journal.journal import Journal, JournalBroken
 from provisioner.journal.records import object_rows
 
 log = logging.getLogger(__name__)
+
+Placed = TypeVar("Placed", bound="Drains")
 
 _PAUSE = 1.0
 """Seconds between tries to start a thread."""
@@ -78,7 +82,7 @@ def of_lanes(lanes: Collection[Lane]) -> list[threading.Thread]:
     return [threading.Thread(target=lane.run, name=f"lane {lane.name}") for lane in lanes]
 
 
-def due(book: Journal, lanes: Collection[Lane]) -> list[Lane]:
+def due(book: Journal, lanes: Collection[Placed]) -> list[Placed]:
     """Return those of some lanes that have something due, now or later."""
     with book.reading() as conn:
         return [lane for lane in lanes if object_rows.next_due(conn, lane.name) is not None]
@@ -90,7 +94,7 @@ def wake(book: Journal, lanes: Collection[Lane]) -> None:
         lane.wake()
 
 
-def begin(lanes: Mapping[str, Lane], begun: Mapping[str, bool]) -> None:
+def begin(lanes: Mapping[str, Drains], begun: Mapping[str, bool]) -> None:
     """Wake the lanes of instances whose objects became due, and no other ones.
 
     lanes: by name; begun: by instance, True if a step waits for its objects. Whoever nobody waits
@@ -112,6 +116,36 @@ def end(lanes: Collection[Lane], threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         if thread.ident is not None:
             thread.join()
+
+
+class Drains(Protocol):
+    """What one process does at a time: a lane, or another thing that is placed as lanes are."""
+
+    name: str
+    hold: Hold
+
+    @property
+    def instances(self) -> Set[str]:
+        """The instances whose objects are its."""
+
+    def run(self) -> None:
+        """Work until stopped."""
+
+    def stop(self) -> None:
+        """End `run`."""
+
+    def wake(self, later: float = 0.0) -> None:
+        """Look whether something is due, in some seconds."""
+
+
+class Background(Protocol):
+    """What works in threads of its own."""
+
+    def start(self) -> None:
+        """Start it. May be called again after it raised."""
+
+    def stop(self) -> None:
+        """Stop it."""
 
 
 class EveryMinute:

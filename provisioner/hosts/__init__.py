@@ -1,3 +1,12 @@
-"""Hosts: which lanes are drained in this process, alone or among the processes of several hosts."""
+"""Hosts: which lanes are drained, and which files taken, in this process, alone or among others."""
 
-__all__ = ["drainer", "elsewhere", "jobs", "member", "placement"]
+__all__ = [
+    "company",
+    "drainer",
+    "elsewhere",
+    "ground",
+    "jobs",
+    "member",
+    "placement",
+    "shares",
+]

@@ -8,12 +8,14 @@ was overtaken ends. Leaves out: the lease (`lease`), and who records what (`jour
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import procrastinate
 from procrastinate import exceptions, jobs
@@ -21,19 +23,33 @@ from procrastinate import exceptions, jobs
 from provisioner.contract import ConfigError
 from provisioner.convergence import threads
 from provisioner.convergence.lanes import Lane
+from provisioner.convergence.threads import Drains
 from provisioner.hosts.lease import MARGIN, Held
 from provisioner.hosts.member import BEATS, DUE, Member
 from provisioner.hosts.placement import Lanes, began, woken
+from provisioner.hosts.silence import Silence
+from provisioner.journal.database import loaded
 from provisioner.journal.hosts import holds
 from provisioner.journal.hosts.holds import Holder
 from provisioner.journal.journal import Journal
-from provisioner.recovery.backup import Copier
 
 log = logging.getLogger(__name__)
 
 _TASK = "lane"
+_LONGEST = 40
+"""The most bytes of a queue's name: with what procrastinate puts before it, a channel has 63."""
+
 _SILENT = 2
 """Leases after which a host that is not heard has lost its jobs."""
+
+_SIGNS = (
+    "SELECT job.id, coalesce(worker.last_heartbeat::TEXT, '') AS sign, "
+    "coalesce(worker.last_heartbeat < now() - make_interval(secs => %(seconds)s), true) AS stale "
+    "FROM procrastinate_jobs job LEFT JOIN procrastinate_workers worker ON worker.id = worker_id "
+    "WHERE job.status = 'doing' AND job.queue_name = %(queue)s"
+)
+"""The jobs of a lane, when their hosts were heard, and whether that is long ago. Of procrastinate
+one can only ask for the latter, which goes by the server's clock alone."""
 
 
 class Jobs:
@@ -42,7 +58,7 @@ class Jobs:
     def __init__(self, book: Journal, place: str, member: Member) -> None:
         self._journal = book
         self._member = member
-        self._lanes: Lanes = {}
+        self._lanes: Mapping[str, Drains] = {}
         self._app = procrastinate.App(connector=connector(place))
         self._serve_lane = self._app.task(name=_TASK)(self._serve)
         self._thread = threading.Thread(target=self._run, name="jobs")
@@ -50,18 +66,19 @@ class Jobs:
         self._ending: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._error: Exception | None = None
+        self._silence = Silence(_SILENT * member.seconds)
         self._held: dict[str, Held] = {}
+        member.heard = self.heard
         self._serving: dict[str, asyncio.Task[None]] = {}
 
-    def enter(self, copier: Copier) -> None:
+    def enter(self) -> None:
         """Join the others; there is no redo log."""
         self._member.join()
 
-    def start(self, lanes: Lanes, stopping: threading.Event) -> None:
+    def start(self, lanes: Mapping[str, Drains], stopping: threading.Event) -> None:
         """Have jobs for some lanes."""
         self._lanes = lanes
         make_tables(self._journal, self._app)
-        self._member.heard = self._heard
         self._member.start()
         threads.started(self._thread.start, stopping)
 
@@ -102,7 +119,8 @@ class Jobs:
         if self._error is not None:
             raise self._error
 
-    def _heard(self, about: str, names: list[str]) -> None:
+    def heard(self, about: str, names: list[str]) -> None:
+        """Wake what others have made due."""
         if about == DUE:
             for name in names:
                 if name in self._held:
@@ -119,17 +137,18 @@ class Jobs:
     def _fail(self, error: Exception) -> None:
         """Have the process end. error: why."""
         if self._error is None and not self._stopping.is_set():
-            self._error = error
+            self._error = passing(error)
             self._member.lost()
 
     async def _work(self) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_exception_handler(_unended)
         self._loop.set_default_executor(ThreadPoolExecutor(len(self._lanes) + 2, "job"))
         beat = self._member.seconds / BEATS
         async with self._app.open_async():
             worker = asyncio.create_task(
                 self._app.run_worker_async(
-                    queues=list(self._lanes),
+                    queues=list(map(queue, self._lanes)),
                     concurrency=len(self._lanes),
                     fetch_job_polling_interval=beat,
                     listen_notify=False,
@@ -141,7 +160,12 @@ class Jobs:
             )
             keeping = asyncio.create_task(self._keep(beat))
             ending = asyncio.create_task(self._ending.wait())
-            await asyncio.wait({worker, keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
+            over, _ = await asyncio.wait(
+                {worker, keeping, ending}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for error in (task.exception() for task in over if not task.cancelled()):
+                if isinstance(error, Exception):
+                    self._fail(error)
             self._fail(_ended("this host takes no more jobs"))
             self._stopping.set()
             keeping.cancel()
@@ -156,25 +180,31 @@ class Jobs:
     async def _keep(self, beat: float) -> None:
         """See to it that each lane has a job that waits, and that no job is a dead host's."""
         manager = self._app.job_manager
-        while True:
+        while not self._stopping.is_set():  # a cancellation may be lost, as by `asyncio.wait_for`
             for name in self._lanes:
                 waiting = await manager.list_jobs_async(queueing_lock=name, status="todo")
                 if not list(waiting):
                     await self._put(name)
                 if name in self._serving:
                     continue  # a host that is slow to beat does not end its own job
-                silent = _SILENT * self._member.seconds
-                for job in await manager.get_stalled_jobs(
-                    queue=name, seconds_since_heartbeat=silent
-                ):
+                for job in await self._silent(name):
                     log.warning("lane %s: its host is not heard any more", name)
                     # Not retried: a job keeps its number, and a slow host ends its own.
                     with suppress(exceptions.ConnectorException):  # another host has done it
-                        await manager.finish_job(job, jobs.Status.FAILED, delete_job=True)
+                        await manager.finish_job_by_id_async(job, jobs.Status.FAILED, True)
             await asyncio.sleep(beat)
 
+    async def _silent(self, name: str) -> set[int]:
+        """Return the jobs of a lane whose hosts are not heard, by the server's clock or by ours."""
+        seconds = _SILENT * self._member.seconds
+        rows = await self._app.connector.execute_query_all_async(
+            _SIGNS, queue=queue(name), seconds=seconds
+        )
+        silent = self._silence.of(name, {row["id"]: row["sign"] for row in rows})
+        return silent | {row["id"] for row in rows if row["stale"]}
+
     async def _put(self, name: str) -> None:
-        job = self._serve_lane.configure(queue=name, lock=name, queueing_lock=name)
+        job = self._serve_lane.configure(queue=queue(name), lock=name, queueing_lock=name)
         try:
             await job.defer_async(lane=name)
         except exceptions.AlreadyEnqueued:
@@ -221,6 +251,26 @@ class Jobs:
             holds.give_back(conn, holder.lane, holder.epoch)
 
 
+def _unended(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what no task waited for, but not that a job cannot be ended which another host has."""
+    if not isinstance(context.get("exception"), exceptions.ConnectorException):
+        loop.default_exception_handler(context)
+
+
+def queue(lane: str) -> str:
+    """Return the name of a lane's queue: a channel of the server has it at its end."""
+    raw = lane.encode()
+    return lane if len(raw) <= _LONGEST else hashlib.sha256(raw).hexdigest()[:_LONGEST]
+
+
+def passing(error: Exception) -> Exception:
+    """Return an error of procrastinate's connections as one after which systemd starts again."""
+    if not isinstance(error, exceptions.ConnectorException):
+        return error
+    why = " ".join(str(error.__cause__ or error).split())
+    return _ended(f"the connection to the journal's server was lost: {why}")
+
+
 def _ended(message: str) -> ConfigError:
     """Return why the process ends, which systemd starts again."""
     return ConfigError(message, advice="see the log above; it starts again", passing=True)
@@ -232,13 +282,19 @@ def connector(place: str) -> procrastinate.PsycopgConnector:
     Each statement of its own is a transaction: a frozen host keeps no row that others wait for.
     """
     return procrastinate.PsycopgConnector(
-        conninfo=place, kwargs={"autocommit": True}, min_size=1, max_size=4
+        conninfo=loaded(place, "server").patient(place),
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=4,
     )
 
 
 def make_tables(book: Journal, app: procrastinate.App) -> None:
     """Make procrastinate's tables where the journal is, unless they are there."""
     manager = app.job_manager
-    with app.open(), book.transaction():  # one host at a time
-        if not manager.check_connection():
-            app.schema_manager.apply_schema()
+    try:
+        with app.open(), book.transaction():  # one host at a time
+            if not manager.check_connection():
+                app.schema_manager.apply_schema()
+    except exceptions.ConnectorException as error:
+        raise passing(error) from error

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from provisioner.convergence import threads
 from provisioner.convergence.lanes import Lane
+from provisioner.journal.hosts import presence
 from provisioner.journal.journal import Journal
-from provisioner.recovery.backup import Copier
 
 Lanes = Mapping[str, Lane]
 
@@ -21,10 +21,10 @@ Lanes = Mapping[str, Lane]
 class Placement(Protocol):
     """Where lanes are drained."""
 
-    def enter(self, copier: Copier) -> None:
+    def enter(self) -> None:
         """Begin to serve the journal: from here on its transactions are this process's, or its too.
 
-        copier: keeps the redo log, where there is one. Raises ConfigError if others object.
+        Raises ConfigError if others object.
         """
 
     def start(self, lanes: Lanes, stopping: threading.Event) -> None:
@@ -58,9 +58,9 @@ class Here:
         self._lanes: Lanes = {}
         self._threads: list[threading.Thread] = []
 
-    def enter(self, copier: Copier) -> None:
-        """Keep the redo log."""
-        copier.open()
+    def enter(self) -> None:
+        """Forget those who died: the locks of its start keep others out."""
+        presence.clear(self._journal)
 
     def start(self, lanes: Lanes, stopping: threading.Event) -> None:
         """Start the threads."""

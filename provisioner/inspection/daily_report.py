@@ -85,14 +85,15 @@ class Reporter:
         now: seconds since the epoch.
         """
         with self._system.journal.reading() as conn:
-            running = request_rows.in_states(conn, RUNNING)
-            late = [record for record in running if now - record.accepted > _DAY]
-            fresh = [one for one in late if now - self._told.get(one.id, 0.0) >= _DAY][:MOST]
-            waiting = step_rows.waiting_for(conn, [record.id for record in fresh])
-        for record in fresh:
-            log.warning("%s", _waits(record, waiting[record.id], now))
-        self._told = {one.id: self._told.get(one.id, 0.0) for one in late}
-        self._told |= {one.id: now for one in fresh}
+            late = request_rows.ids_in(conn, RUNNING, before=now - _DAY)
+        self._told = {one: self._told.get(one, 0.0) for one in late}
+        fresh = [one for one in late if now - self._told[one] >= _DAY][:MOST]
+        for request in fresh:  # by itself: each can be long, and wait for very much
+            with self._system.journal.reading() as conn:
+                record = request_rows.load(conn, [request])[request]
+                waiting = step_rows.waiting_for(conn, [request])[request]
+            log.warning("%s", _waits(record, waiting, now))
+        self._told |= dict.fromkeys(fresh, now)
 
     def due(self, now: float) -> bool:
         """Return True if the newest report is a day old, or there is none."""

@@ -26,6 +26,9 @@ from provisioner.steps.steps import WITHDRAWS
 from provisioner.system import ulid
 from provisioner.wiring import System
 
+TOGETHER = 5_000
+"""The objects of which the ledger is read at once: others wait for the journal meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedObject:
@@ -297,8 +300,14 @@ def everything(system: System, instances: Collection[str] = ()) -> list[Standing
     """
     asked = set(instances) or set(system.handlers)
     with system.journal.reading() as conn:
-        shelved = keepsakes.shelved_at(conn, asked)
-        held = ledger.claims_at(conn, asked)
+        keys = object_rows.all_keys(conn, asked)
+    shelved: dict[Key, Shelved] = {}
+    held: dict[Key, tuple[Claim, ...]] = {}
+    for start in range(0, len(keys), TOGETHER):
+        some = keys[start : start + TOGETHER]
+        with system.journal.reading() as conn:
+            shelved |= keepsakes.shelved(conn, some)
+            held |= ledger.claims_of(conn, some)
     bound = {key: one for key, one in shelved.items() if held.get(key) != ()}
     return list(_standing(system, bound, held))
 

@@ -73,12 +73,14 @@ class Rounds:
         for name in due:
             look, wrong[name] = self._look(name, now)
             looks.append(look)
-        asked: set[str] = set()
+        asked: dict[str, list[Key]] = {}
         if writes and self._system.config.drift.repair:
             asked = self._repair(wrong, before, open_still, now)
         with self._system.journal.transaction() as conn:
             for look in looks:
-                figures.record(conn, look, before.get(look.instance), now, look.instance in asked)
+                figures.record(
+                    conn, look, before.get(look.instance), now, asked.get(look.instance, ())
+                )
         for look in looks:
             _tell(look, look.instance in asked)
         return looks
@@ -125,8 +127,8 @@ class Rounds:
         before: Mapping[str, Seen],
         open_still: set[Key],
         now: float,
-    ) -> set[str]:
-        """Ask for repairs of what was not asked for lately; return whose handlers they are."""
+    ) -> dict[str, list[Key]]:
+        """Ask for repairs of what was not asked for lately; return them by handler."""
         chosen = [
             standing
             for name, standings in wrong.items()
@@ -138,18 +140,22 @@ class Rounds:
                 drop(self._system.config.spool / "staging", "drift.json", body)
             except (ConfigError, OSError) as error:
                 log.error("drift: a repair cannot be asked for: %s", error)
-                return set()
+                return {}
         later = left_over(chosen)
         if later:
             log.warning("drift: %d more would be closed: the next look asks for them", len(later))
-        return {s.instance for s in chosen} - {s.instance for s in later}
+        asked: dict[str, list[Key]] = {}
+        left = {standing.key for standing in later}
+        for standing in chosen:
+            if standing.key not in left:
+                asked.setdefault(standing.instance, []).append(standing.key)
+        return asked
 
 
 def _newly(key: Key, last: Seen | None, now: float) -> bool:
     """Return True if no repair of an object was asked for lately."""
-    if last is None or last.asked is None or key not in last.look.differing:
-        return True
-    return not 0 <= now - last.asked < ASKED_AGAIN
+    asked = last.repairs.get(key) if last is not None else None
+    return asked is None or not 0 <= now - asked < ASKED_AGAIN
 
 
 def repairs(standings: Iterable[Standing], reason: str) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ from provisioner.journal import bulk
 from provisioner.journal.dialect import lies_in
 from provisioner.journal.schema import events, requests
 from provisioner.objects.states import ENDED, RequestState
+from provisioner.plain import compact
+from provisioner.plain.values import value
 from provisioner.system.ulid import RequestId
 
 GENESIS = "0" * 64
@@ -32,10 +34,8 @@ PRUNED = "pruned"
 OBJECT = "object"
 """The kind of event that says what became of one object."""
 
-_canonical = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """What happened, to which request and about whom. facts: what programs read of it."""
 
@@ -77,7 +77,7 @@ def seal(cells: Mapping[str, Any]) -> str:
     cells: the event's row; its own `hash`, if it has one, is ignored.
     """
     at = float(cells["at"])
-    form = _canonical([at if name == "at" else cells[name] for name in _SEALED])
+    form = compact.written([at if name == "at" else cells[name] for name in _SEALED])
     return hashlib.sha256(form.encode("ascii")).hexdigest()
 
 
@@ -114,7 +114,7 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
     rows = []
     for event in added:
         seq += 1
-        facts = None if event.facts is None else _canonical(event.facts)
+        facts = None if event.facts is None else compact.written(event.facts)
         row: dict[str, Any] = {
             "seq": seq,
             "at": now,

@@ -26,8 +26,9 @@ Values = Callable[[Mapping[str, Any]], Any]
 Watch = Callable[[str, Any], None]
 """Gets each statement that `drive` runs, and its values: a row, or a list of rows."""
 
-_WATCH, _DRIVER = "watch", "driver"
-"""What is noted at a connection: who is told, and the driver's own."""
+_WATCH, DRIVER = "watch", "driver"
+"""What is noted at a connection: who is told, and what runs statements: the driver's own, unless
+its database has noted another one."""
 
 
 class Cursor(Protocol):
@@ -45,16 +46,30 @@ class _Driven(Protocol):
     def executemany(self, sql: str, rows: Any, /) -> Cursor: ...
 
 
-def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Run a statement for each row. Return how many rows of the table it wrote.
+def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run a statement for each row; a server may get it with the next question, or the commit.
 
     statement: lives as long as the program, because it is cached; rows: all have the names that the
     first one has: the columns of an insert, and the statement's parameters.
     """
+    if rows:
+        _ran(conn, statement, rows)
+
+
+def count(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Do the same now, after all that was to be written. Return how many rows it wrote."""
     if not rows:
         return 0
+    cursor = _ran(conn, statement, rows)
+    try:
+        return cursor.rowcount
+    except _errors(conn) as error:
+        raise _translated(conn, str(statement), rows, error) from error
+
+
+def _ran(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> Cursor:
     sql, values = _written(statement, conn.dialect, tuple(rows[0]))
-    return drive(conn, sql, [values(row) for row in rows]).rowcount
+    return drive(conn, sql, [values(row) for row in rows])
 
 
 @lru_cache(maxsize=128)
@@ -82,7 +97,9 @@ def _values(
     named: bool,
 ) -> Values:
     """Return a function that puts a row's values in order and converts them for the driver."""
-    take = itemgetter(*order)
+    [first, *others] = order
+    # With one name, it would return a value, and no row.
+    take = itemgetter(first, *others) if others else lambda row: (row[first],)
     special = [(place, how) for place, name in enumerate(order) if (how := prepare[name])]
 
     def values(row: Mapping[str, Any]) -> Any:
@@ -128,9 +145,9 @@ def drive(conn: Connection, sql: str, values: Any) -> Cursor:
     noted = conn.info
     if (notify := noted.get(_WATCH)) is not None:
         notify(sql, values)
-    database: _Driven | None = noted.get(_DRIVER)
+    database: _Driven | None = noted.get(DRIVER)
     if database is None:
-        database = noted[_DRIVER] = conn.connection.driver_connection
+        database = noted[DRIVER] = conn.connection.driver_connection
     assert database is not None
     try:
         if type(values) is list:

@@ -8,6 +8,7 @@ Leaves out: transactions (`journal`), and a journal that nobody has opened (`rec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
@@ -80,12 +81,12 @@ class Database(Protocol):
         Raises ConfigError if another process does.
         """
 
-    def share(self, conn: Connection, role: str, rest: float) -> None:
-        """Serve it together with others, on a connection that writes, in a role that one has.
+    def share(self, conn: Connection, roles: Sequence[str], rest: float) -> None:
+        """Serve it together with others, on a connection that writes.
 
-        role: '' for one that many have; rest: the most seconds for which a transaction may do
-        nothing while others wait for it. Raises ConfigError if another process has the role, or
-        serves it alone.
+        roles: those of this process that one has, as messages name them; rest: the most seconds
+        for which a transaction may do nothing while others wait for it. Raises ConfigError if
+        another process has one of the roles, or serves it alone.
         """
 
     def now(self, conn: Connection) -> float:

@@ -1,21 +1,38 @@
-"""The dialect: where SQLite's SQL differs from that of other databases.
+"""The dialect: where SQLite's SQL differs from that of other databases, and cells of our own.
 
-Promises: every module that writes statements takes these differences from here. Leaves out: types
-of cells, and connecting: each database's folder has its own.
+Promises: every module that writes statements takes these differences from here. Leaves out: how a
+database keeps its cells, and connecting: each database's folder has its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, UnaryExpression, and_, bindparam, func
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    ColumnElement,
+    Dialect,
+    TypeDecorator,
+    UnaryExpression,
+    and_,
+    bindparam,
+    func,
+    types,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.operators import custom_op
 
+from provisioner.objects.errors import Error
+
 __all__ = [
     "IDS",
+    "Errors",
+    "Spoilt",
+    "States",
     "chunks",
     "cut",
     "folded",
@@ -60,6 +77,62 @@ def cut(
         weight += more
     if some:
         yield some
+
+
+class Spoilt(Exception):
+    """A cell is not what its column holds."""
+
+
+class States(types.Text):
+    """A text that is read as a member of an enumeration. Raises Spoilt if it names none."""
+
+    inherit_cache = True
+
+    def __init__(self, states: type[StrEnum]) -> None:
+        super().__init__()
+        self.states = states
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Return the function that turns a cell into a member."""
+        members: dict[str | None, StrEnum | None] = {None: None}
+        members.update({str(member): member for member in self.states})
+
+        def process(cell: Any) -> Any:
+            try:
+                return members[cell]
+            except KeyError:
+                raise Spoilt(f"a cell with a state has {cell[:60]!r}") from None
+
+        return process
+
+
+class Errors(TypeDecorator[Error]):
+    """An error as JSON. Raises Spoilt if a cell has something else."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Return the function that reads a cell; nearly all have no error."""
+        read = super().result_processor(dialect, coltype)
+        return read and (lambda cell: None if cell is None else read(cell))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Return the function that writes a cell; nearly all have no error."""
+        write = super().bind_processor(dialect)
+        return write and (lambda error: None if error is None else write(error))
+
+    def process_bind_param(self, value: Error | None, dialect: Dialect) -> Any:
+        """Return the JSON value to write."""
+        return None if value is None else value.words()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Error | None:
+        """Return the error that was written."""
+        if value is None:
+            return None
+        if not isinstance(value, dict) or "message" not in value:
+            raise Spoilt(f"a cell with an error has {str(value)[:60]!r}")
+        return Error.read(value)
 
 
 class _Unindexed(UnaryExpression[Any]):

@@ -22,6 +22,12 @@ NEWEST = "newest"
 """The newest request that the spool had among the finished ones when the journal was rebuilt. The
 journal need not have it."""
 
+REBUILT = "rebuilt"
+"""The last rebuild, a ULID: a spool that has not noted it may have what the journal lacks."""
+
+UNSEEN = "unseen"
+"""The intakes that have not begun since then, as JSON: the place of each one's spool, by host."""
+
 SUM = sums.NAME
 """The sum of all rows after the transaction that its value names."""
 
@@ -32,6 +38,9 @@ OBSERVING = "observing"
 """Why nothing is written to any backend. It is set until an operator releases the journal.
 
 A journal that was rebuilt has it, and one that is served with `mode: observe`."""
+
+LEASE = "lease"
+"""The lease of the processes that serve the journal together, in seconds."""
 
 CONFIGURED = "the configuration says `mode: observe`"
 """The value of `OBSERVING` while the configuration says so: nobody can release it before."""
@@ -58,9 +67,15 @@ IDLE = "idle"
 SERVED = "served"
 """The configuration with which the service last started, and since when: `config.served.Served`."""
 
+MOVED = "moved"
+"""Where the journal is now: this one is what it was before, and is served no more."""
+
+HOME = "home"
+"""In which tables, and by which transaction, a server has the rows: others since a restore."""
+
 NAMES = frozenset(
     {JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, DOUBTED, TOLD, DIGESTED, IDLE}
-    | {SERVED, VERSION}
+    | {SERVED, VERSION, MOVED, HOME, REBUILT, UNSEEN, LEASE}
 )
 """All names. The program writes no other, so another name means damage."""
 

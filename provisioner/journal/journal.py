@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -23,9 +22,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from provisioner.contract import ConfigError, Fault
 from provisioner.journal import bulk, database, facts, sums
 from provisioner.journal.database import Database, Place, Trouble
-from provisioner.journal.dialect import upsert
-from provisioner.journal.kept import Kept
-from provisioner.journal.schema import VERSION, Spoilt, marks
+from provisioner.journal.dialect import Spoilt, upsert
+from provisioner.journal.kept import Kept, Lock
+from provisioner.journal.schema import VERSION, marks
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
@@ -75,22 +74,6 @@ class Room(Protocol):
 
 TELLING = 1.0
 """Seconds between two calls of what `Journal.tell` was given."""
-
-
-class Lock:
-    """The lock of the one connection, which knows who has it or waits for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self.here: Counter[int] = Counter()
-
-    def __enter__(self) -> None:
-        self.here[threading.get_ident()] += 1
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-        self.here[threading.get_ident()] -= 1
 
 
 class Notes:
@@ -143,6 +126,9 @@ class Journal:
         self._total = 0
         self._broken: JournalBroken | None = None
         self._on_break: Callable[[], None] = lambda: None
+        self.guard: Callable[[Connection], None] = lambda conn: None
+        """Called first in each transaction that writes; raises if that is not this one's any
+        more."""
 
     @classmethod
     def open(cls, place: Place) -> Journal:
@@ -182,6 +168,7 @@ class Journal:
                     if self._sum is not None:
                         self._sum.moved = 0
                     self._notes.did = [] if self._log is not None else None
+                    self.guard(conn)
                     yield conn
                     number, total = self._keep(conn)
             except DBAPIError as error:
@@ -240,8 +227,7 @@ class Journal:
         """Write every later transaction to a redo log as well."""
         self._position = self.position
         if self._log is None:
-            self._kept.close()
-            with self._engine.connect() as conn:  # in no transaction
+            with self._bare() as conn:
                 self._database.claim(conn)
                 self._sum = self._database.summed(conn)
                 bulk.watch(conn, self._notes.note)
@@ -255,11 +241,10 @@ class Journal:
         here, me = self._turn.here, threading.get_ident()
         self._notes.tell = lambda: alive() if here[me] else None
 
-    def share(self, role: str, rest: float) -> None:
+    def share(self, roles: Sequence[str], rest: float) -> None:
         """Serve it together with other processes; see `Database.share`. Raises ConfigError."""
-        self._kept.close()
-        with self._engine.connect() as conn:  # in no transaction
-            self._database.share(conn, role, rest)
+        with self._bare() as conn:
+            self._database.share(conn, roles, rest)
 
     def now(self, conn: Connection) -> float:
         """Return the time of day where the database is, in seconds since the epoch."""
@@ -287,6 +272,14 @@ class Journal:
 
     # Private.
 
+    @contextmanager
+    def _bare(self) -> Iterator[Connection]:
+        """Give the connection in no transaction, and to nobody else."""
+        with self._turn:
+            self._kept.close()
+            with self._engine.connect() as conn:
+                yield conn
+
     def _keep(self, conn: Connection) -> tuple[int, int]:
         """Write a transaction to the redo log, just before its commit; return its number and sum.
 
@@ -303,7 +296,8 @@ class Journal:
         if self._sum is not None:
             total = (total + self._sum.moved) % sums.MODULUS
             place[facts.SUM] = sums.encode(VERSION, number, total)
-        bulk.run(conn, _PLACE, [{"name": name, "value": value} for name, value in place.items()])
+        rows = [{"name": name, "value": value} for name, value in place.items()]
+        bulk.count(conn, _PLACE, rows)  # now: the log gets what the database has taken
         try:
             self._log.append(number, did)
         except OSError as error:
@@ -356,6 +350,10 @@ class Journal:
         self.raise_broken()
         try:
             yield
+        except JournalBroken as error:  # of `guard`
+            self._broken = error
+            self._on_break()
+            raise
         except Spoilt as error:
             raise self._break(f"the journal {self.place} is damaged: {error}") from error
         except DBAPIError as error:
@@ -389,8 +387,8 @@ class Journal:
 
 def is_of_rows(error: Exception) -> bool:
     """Return True if a write failed by what was to be written: it would fail again."""
-    of_values = isinstance(error, (StatementError, ValueError, TypeError, LookupError))
-    return of_values and not isinstance(error, OperationalError)
+    kinds = StatementError, ValueError, TypeError, LookupError, AttributeError, AssertionError
+    return isinstance(error, kinds) and not isinstance(error, OperationalError)
 
 
 def _full(what: object, reason: object) -> JournalFull:

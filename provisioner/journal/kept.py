@@ -1,11 +1,13 @@
-"""The connection of a journal, kept between its transactions.
+"""The connection of a journal, kept between its transactions, and the lock of whose turn it is.
 
-Promises: one connection of an engine; after an error, a new one. Leaves out: whose turn it is
+Promises: one connection of an engine; after an error, a new one. Leaves out: who takes the lock
 (`journal`), and what begins a transaction (each database's folder).
 """
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -56,3 +58,19 @@ class Kept:
         if self._conn is None:
             self._conn = self._engine.connect()
         return self._conn
+
+
+class Lock:
+    """The lock of the one connection, which knows who has it or waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.here: Counter[int] = Counter()
+
+    def __enter__(self) -> None:
+        self.here[threading.get_ident()] += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        self.here[threading.get_ident()] -= 1

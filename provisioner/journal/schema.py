@@ -6,8 +6,7 @@ since the epoch, UTC. Leaves out: any reading or writing (`journal`, `records/`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -16,7 +15,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    Dialect,
     Float,
     Index,
     Integer,
@@ -24,77 +22,19 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     and_,
     func,
     literal_column,
     or_,
 )
 
-from provisioner.journal.dialect import unindexed
-from provisioner.objects.errors import Error
+from provisioner.journal.dialect import Errors, States, unindexed
 from provisioner.objects.states import Adoption, MessageState, RequestState, StepState
 
 metadata = MetaData()
 
-VERSION = 21
+VERSION = 29
 """The version of these tables; a change of them needs the next one, and a migration to it."""
-
-
-class Spoilt(Exception):
-    """A cell is not what its column holds."""
-
-
-class States(Text):
-    """A text that is read as a member of an enumeration. Raises Spoilt if it names none."""
-
-    inherit_cache = True
-
-    def __init__(self, states: type[StrEnum]) -> None:
-        super().__init__()
-        self.states = states
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Return the function that turns a cell into a member."""
-        members: dict[str | None, StrEnum | None] = {None: None}
-        members.update({str(member): member for member in self.states})
-
-        def process(cell: Any) -> Any:
-            try:
-                return members[cell]
-            except KeyError:
-                raise Spoilt(f"a cell with a state has {cell[:60]!r}") from None
-
-        return process
-
-
-class Errors(TypeDecorator[Error]):
-    """An error as JSON. Raises Spoilt if a cell has something else."""
-
-    impl = JSON(none_as_null=True)
-    cache_ok = True
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """Return the function that reads a cell; nearly all have no error."""
-        read = super().result_processor(dialect, coltype)
-        return read and (lambda cell: None if cell is None else read(cell))
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        """Return the function that writes a cell; nearly all have no error."""
-        write = super().bind_processor(dialect)
-        return write and (lambda error: None if error is None else write(error))
-
-    def process_bind_param(self, value: Error | None, dialect: Dialect) -> Any:
-        """Return the JSON value to write."""
-        return None if value is None else value.words()
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Error | None:
-        """Return the error that was written."""
-        if value is None:
-            return None
-        if not isinstance(value, dict) or "message" not in value:
-            raise Spoilt(f"a cell with an error has {str(value)[:60]!r}")
-        return Error.read(value)
 
 
 requests = Table(
@@ -127,6 +67,8 @@ requests = Table(
     Column("replaces", Text, doc="the earlier request that this one is to put right"),
     Column("ends", Float, doc="when the access that it gives ends"),
     Column("ended_by", Text, doc="the service's own request, made when `ends` had come"),
+    Column("spool", Text, nullable=False, server_default="", doc="where its file was taken"),
+    Column("follows", Text, doc="the request from whose manifest it follows"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),
@@ -195,6 +137,30 @@ step_objects = Table(
     Index("step_objects_key", "key", "state"),
 )
 
+
+def in_state(state: StepState) -> ColumnElement[bool]:
+    """Match parts of steps in a state, in the words of the index of those that are not over.
+
+    With a parameter in its place, SQLite prepares a statement again for each row that it writes: it
+    looks whether the value fits the index. That takes ten times as long as the rest.
+    """
+    return step_objects.c.state == literal_column(f"'{state}'")
+
+
+WAITING, DUE = in_state(StepState.WAITING), in_state(StepState.DUE)
+UNENDED = or_(WAITING, DUE)
+"""Parts of steps that are not over, as their index has it (like UNFIXED): a request can have ten
+thousand others. One that waits, or is due, is found as well by either of these alone."""
+
+_partial(
+    "step_objects_unended",
+    [step_objects.c.request, step_objects.c.state, step_objects.c.step, step_objects.c.item],
+    UNENDED,
+)
+
+OF_USERS = step_objects.c.item != literal_column("''")  # as the index of them has it
+_partial("step_objects_users", [step_objects.c.request, step_objects.c.item], OF_USERS)
+
 claims = Table(
     "claims",
     metadata,
@@ -227,7 +193,10 @@ words = Table(  # of manifests, about persons whom another writer asks for, too
     Column("request", Text, nullable=False, doc="that of the manifest, or that closed them"),
     Column("since", Float, nullable=False),
     Column("kept", Text, doc="another writer's request, for which who is left out stays open"),
+    Column("ends", Float, doc="when the access of who is listed ends"),
+    Column("ended_by", Text, doc="the service's own request, made when `ends` had come"),
 )
+_partial("words_ends", [words.c.ends], words.c.ends.is_not(None))
 
 objects = Table(
     "objects",
@@ -296,6 +265,34 @@ hosts = Table(  # `presence.Host`
     *(Column(name, Float, nullable=False) for name in ("since", "heard", "ahead")),
 )
 
+spools = Table(  # of intakes, each of which files what was taken in its own: `spools.Spool`
+    "spools",
+    metadata,
+    Column("id", Text, primary_key=True, doc="as requests have it; '': of the first one"),
+    *(Column(name, Text, nullable=False) for name in ("host", "place")),
+    Column("mark", Text, nullable=False, doc="what the intake has written into its staging"),
+    Column("served", Float, nullable=False, doc="when an intake last said that it has it"),
+)
+
+shutting = Table(  # a moment ago: what policy remembers where several processes accept
+    "shutting",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("uid", Integer, nullable=False, doc="of the submitter"),
+    Column("at", Float, nullable=False),
+    Column("told", Text, nullable=False, doc="JSON: whom it shut out, and what was before"),
+    Column("teller", Text, nullable=False, doc="the process that accepted it"),
+)
+
+handed = Table(  # requests on their way from a host without a spool: `handed.Handed`
+    "handed",
+    metadata,
+    Column("id", Text, primary_key=True, doc="ULID given when it is handed on"),
+    Column("name", Text, nullable=False, doc="of its file in staging"),
+    Column("body", LargeBinary, nullable=False),
+    Column("taker", Text, doc="its spool and host; null: none yet"),
+)
+
 events = Table(
     "events",
     metadata,
@@ -310,6 +307,9 @@ events = Table(
     Column("hash", Text, nullable=False, doc="SHA-256 over all other columns: `audit.seal`"),
     Index("events_request", "request"),
 )
+NEW_USER = events.c.kind == literal_column("'new-user'")
+"""Events that name a user whom a request brought, as the index of them has it."""
+_partial("events_new_users", [events.c.at], NEW_USER)
 
 marks = Table(  # metadata of the journal; not the signs that handlers put on objects
     "marks",
@@ -362,6 +362,7 @@ drift = Table(
     Column("found", Integer, nullable=False, doc="all that ever differed"),
     Column("repaired", Integer, nullable=False, doc="of these, as wanted at a later look"),
     Column("asked", Float, doc="when a repair was last asked for"),
+    Column("repairs", JSON, nullable=False, server_default="{}", doc="and of each that differed"),
 )
 
 idle = Table(

@@ -67,10 +67,17 @@ class Stored(Protocol):
     def reserved(self) -> AbstractContextManager[None]:
         """Keep all other processes from serving it. Raises ConfigError that names who does."""
 
-    def first(self) -> AbstractContextManager[bool]:
-        """Give whether no process serves it; those that begin meanwhile wait for the block.
+    def behind(self) -> bool:
+        """Return True if it has an earlier version of the tables than this program.
 
         For a process that is to serve it with others. Raises ConfigError if it cannot be shared.
+        """
+
+    def unserved(self) -> AbstractContextManager[None]:
+        """Have those that begin to serve it wait for the block, to change what all of them share.
+
+        Waits for one that was just killed. Raises ConfigError that names who serves it, or if it
+        cannot be shared.
         """
 
     def make_ready(self) -> None:
@@ -81,6 +88,18 @@ class Stored(Protocol):
 
     def position(self) -> tuple[str, int]:
         """Return its id, and its position. Raises Unreadable, KeyError or ValueError."""
+
+    def was_restored(self) -> bool:
+        """Return True if its rows are those of a copy, which nobody has rebuilt.
+
+        What came after that copy may be missing.
+        """
+
+    def settle(self) -> None:
+        """Note where its rows are, if that was never noted."""
+
+    def settle_again(self) -> None:
+        """Note where its rows are: what a copy lacks was looked for."""
 
     def redo(self, done: Iterable[Numbered]) -> None:
         """Commit transactions that only the redo log has: each one's number, and what it did.
@@ -96,6 +115,12 @@ class Stored(Protocol):
 
         Raises Unreadable, OSError.
         """
+
+    def retire(self, to: Place) -> Place:
+        """Set it aside, as it was moved to another place; return where it is kept."""
+
+    def moved_to(self) -> str | None:
+        """Return to where a journal was moved that is not here any more; None if none was."""
 
     def findings(self) -> Sequence[Finding]:
         """Return what `doctor` says of the place itself."""

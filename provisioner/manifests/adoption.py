@@ -28,6 +28,7 @@ from provisioner.manifests.weighing import Toll
 from provisioner.objects import states
 from provisioner.objects.losses import Shift
 from provisioner.policy.review import Review
+from provisioner.request.request import Request
 
 _AT_ONCE = 2000
 
@@ -50,7 +51,7 @@ class Adoption:
         self._source = errand.listing.whose.writer
         self._toll = Toll()
         self._acting: list[int] = []
-        self._words: list[str] = []
+        self._words: dict[str, float | None] = {}
         self._fingerprints = array("q")
         self._newer, self._others = 0, 0
         self._taken, self._objects = 0, 0
@@ -64,6 +65,7 @@ class Adoption:
         with self._follower.reading() as conn:
             _check_observing(conn)
         yield from self._compare()
+        yield from self._toll.weigh(self._follower, self._review.nature)
         self._errand.compared = True
         self._check_objects()
         if self._held():
@@ -77,30 +79,31 @@ class Adoption:
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
                 now = standings.of(
-                    conn, [r.subject for r in requests], self._source, self._errand.moment
+                    conn, [r.subject for r in requests], self._source, self._errand.age
                 )
             shifts = []
             for candidate in some:
                 if candidate.request is not None:
                     stands = now[candidate.request.subject]
-                    if self._note(candidate.request.subject, stands):
+                    if self._note(candidate.request, stands):
                         wanted = manifest.wanted_by(candidate.planned).keys()
                         # An object that differs stays unchanged: its new want shuts nobody out.
                         coming = dict.fromkeys(wanted - stands.pairs)
                         shifts.append(Shift(stands.pairs - wanted, coming))
-            self._toll.add(self._follower, shifts)
+            self._toll.add(self._follower, self._review.nature, shifts)
             yield
 
-    def _note(self, subject: str, stands: Standing) -> bool:
+    def _note(self, request: Request, stands: Standing) -> bool:
         """Record how the subject of a line stands. Return True if it is to be taken over."""
         number = len(self._fingerprints)
         self._fingerprints.append(stands.fingerprint)
-        if stands.newer(self._errand.moment):
+        if stands.newer(self._source) or stands.given_up(self._source):
             self._newer += 1
         elif stands.strangers(self._source):
             self._others += 1
-            if stands.askers and not stands.asks(self._source):
-                self._words.append(subject)
+            ends = request.ends.timestamp() if request.ends is not None else None
+            if stands.askers and not stands.asks_until(self._source, ends):
+                self._words[request.subject] = ends
         else:
             self._acting.append(number)
             return True
@@ -138,9 +141,7 @@ class Adoption:
     def _unchanged(self, conn: Connection, some: Sequence[Candidate]) -> Iterator[Candidate]:
         """Leave out subjects that somebody has claimed since the comparison."""
         named = [(c, c.request.subject) for c in some if c.request is not None]
-        now = standings.of(
-            conn, [subject for _, subject in named], self._source, self._errand.moment
-        )
+        now = standings.of(conn, [subject for _, subject in named], self._source, self._errand.age)
         for candidate, subject in named:
             if (
                 now[subject].fingerprint
@@ -155,7 +156,10 @@ class Adoption:
         ulid = self._errand.submission.ulid
         for some in portions(self._words, _AT_ONCE):
             with self._follower.commit(self._errand) as commit:
-                said = [Word(name, self._source, True, ulid, commit.now) for name in some]
+                said = [
+                    Word(name, self._source, True, ulid, commit.now, ends=self._words[name])
+                    for name in some
+                ]
                 words.say(commit.conn, said)
             yield
 

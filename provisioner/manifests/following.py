@@ -6,13 +6,13 @@ Leaves out: which requests follow (`reconcile`, `adoption`), and when (`portions
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from provisioner.admission.acceptance import Acceptance, Terms
+from provisioner.admission.admission import set_aside
 from provisioner.admission.after_commit import AfterCommit
 from provisioner.admission.candidates import Candidate, plain_problems
 from provisioner.controls.effects import Effect
@@ -24,7 +24,7 @@ from provisioner.journal.records import companion_rows, request_rows
 from provisioner.journal.records.changes import HELD, Changes, shown
 from provisioner.journal.records.object_rows import Turn
 from provisioner.manifests.listing import Listing
-from provisioner.manifests.manifest import Moment
+from provisioner.manifests.standings import Age
 from provisioner.objects.states import RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Answers
@@ -45,7 +45,7 @@ class Stopped(Exception):
 class Errand:
     """One request whose manifest is being followed.
 
-    listing: what it lists; moment: what counts as newer; compared: the comparison is complete;
+    listing: what it lists; age: what counts as newer; compared: the comparison is complete;
     counted: a person has released that so many lose something; looking: all has followed, and what
     is as listed becomes due for another look.
     """
@@ -53,7 +53,7 @@ class Errand:
     submission: Submission
     request: Request
     listing: Listing
-    moment: Moment
+    age: Age
     compared: bool = False
     counted: bool = False
     looking: bool = False
@@ -67,8 +67,6 @@ class Follower:
         self._journal = terms.book
         self._terms = terms
         self._perform = perform
-        self.followed: dict[RequestId, RequestId] = {}
-        """Requests that followed from a manifest while others wait, each with the manifest's id."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -83,12 +81,12 @@ class Follower:
         with self._journal.transaction(new_work=True) as conn:
             if request_rows.states_of(conn, [ulid]).get(ulid) != RequestState.ACCEPTED:
                 raise Stopped(ulid)
-            acceptance = Acceptance(conn, time.time(), self._terms)
+            acceptance = Acceptance(conn, self._terms)
             new = self._terms.writers.keep(conn, [errand.listing.whose])
             yield Commit(errand, acceptance)
+            admitted = acceptance.admitted()
         self._terms.writers.kept(new)
-        self.followed.update(dict.fromkeys(acceptance.accepted, ulid))
-        self._perform(acceptance.admitted().left)
+        self._perform(admitted.left)
 
     def light(
         self, portions: Iterable[Sequence[Thing]], subject_of: Callable[[Thing], str | None]
@@ -102,23 +100,20 @@ class Follower:
     def end(self, ulid: RequestId, state: RequestState, problems: Sequence[Problem]) -> None:
         """End a request of whose manifest nothing can be followed."""
         with self._journal.transaction() as conn:
-            acceptance = Acceptance(conn, time.time(), self._terms)
+            acceptance = Acceptance(conn, self._terms)
             _end(acceptance, ulid, state, problems)
-        self._perform(acceptance.admitted().left)
+            admitted = acceptance.admitted()
+        self._perform(admitted.left)
 
     def set_aside(self, ulid: RequestId, problem: Problem) -> None:
         """Hold a request until somebody releases it: its sender may, as if they had held it."""
         with self._journal.transaction() as conn:
-            acceptance = Acceptance(conn, time.time(), self._terms)
-            if not request_rows.set_state(conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD):
+            acceptance = Acceptance(conn, self._terms)
+            if not set_aside(conn, ulid, [RequestState.ACCEPTED], problem, acceptance.now):
                 return
-            writer = request_rows.load(conn, [ulid])[ulid].writer
-            request_rows.hold(conn, ulid, writer)
-            request_rows.set_problems(conn, ulid, plain_problems((problem,)))
-            text = f"by the service: {problem.message}"
-            audit.append(conn, [audit.Event(ulid, HELD, text)], acceptance.now)
             acceptance.hold(ulid)
-        self._perform(acceptance.admitted().left)
+            admitted = acceptance.admitted()
+        self._perform(admitted.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +144,8 @@ class Commit:
         record = request_rows.load(self.conn, [submission.ulid])[submission.ulid]
         askers = tuple(dict.fromkeys(steered(self.conn, record).askers))
         following = [
-            replace(c, submission=replace(c.submission, behind=askers)) for c in candidates
+            replace(c, submission=replace(c.submission, behind=askers, follows=submission.ulid))
+            for c in candidates
         ]
         answers = Answers(submission.uid, submission.writer, None, self.errand.counted)
         before = set(self.acceptance.accepted)

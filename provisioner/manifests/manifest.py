@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from provisioner.contract import InvalidRequest, Json, Key, make_key
 from provisioner.contract.late import fits
-from provisioner.journal.persons import askers
+from provisioner.journal.persons import askers, words
 from provisioner.journal.persons.askers import Asker
 from provisioner.journal.records.ledger import Held
 from provisioner.request.documents import SIZE
@@ -27,7 +27,7 @@ from provisioner.request.request import Request
 from provisioner.routing.rendering import Step, StepClaim
 from provisioner.system.ulid import RequestId
 
-CAUSE = askers.LEFT_OUT
+CAUSE = words.LEFT_OUT
 """The cause of a suspension for being left out of a manifest."""
 
 _LISTED = ("user.provision", "project.provision", "allocation.provision")
@@ -140,34 +140,18 @@ it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """The point in time from which a manifest counts.
-
-    least: the smallest id that counts as later; id: the manifest's own; followed: requests that
-    followed from manifests, each with the manifest's id. A request that followed from an earlier
-    manifest never counts as later, even if its id is higher.
-    """
-
-    least: RequestId
-    id: RequestId | Literal[""] = ""
-    followed: Mapping[RequestId, RequestId] = field(default_factory=dict)
-
-    def is_later(self, request: RequestId) -> bool:
-        """Return True if a request came after the manifest."""
-        return request >= self.least and self.followed.get(request, self.id) >= self.id
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """How a subject stands in the ledger.
 
     claims: its own and those inside it; suspension: the request by which the manifest's writer
-    suspended it for being left out; left_out: another writer did; askers: of a person, the writers
+    suspended it for being left out, or so called by hand; left_out: it is closed, as another
+    writer's manifest left it out; askers: of a person, the writers
     who ask for them, or did; held: that writer's newest held request for it or something
     inside it; over: it claims for a step that will never be due; placed_by: the other writers in
     whose allocations or projects it is a user; waiting: its open requests that have claims, by
-    id; ends: when its access ends, None if it does not; said: that writer's requests for it, or for
-    something in it, that came after the manifest, whatever they left.
+    id; ends: when its access ends, None if it does not; dated: that of somebody in it ends by
+    another request; said: that writer's requests for it, or for something in it, that came after
+    the manifest, whatever they left; later: all requests behind this that came after it.
     """
 
     claims: Sequence[Held] = ()
@@ -180,6 +164,8 @@ class Standing:
     left_out: bool = False
     askers: Mapping[str, Asker] = field(default_factory=dict)
     said: tuple[RequestId, ...] = ()
+    dated: bool = False
+    later: Collection[RequestId] = ()
 
     @property
     def fingerprint(self) -> int:
@@ -189,16 +175,28 @@ class Standing:
         own = (self.suspension, self.left_out, self.held, self.said)
         return hash((own, claims, self.placed_by, asking))
 
-    def newer(self, moment: Moment) -> bool:
-        """Return True if it was claimed, suspended or asked for after a manifest."""
-        if self.said or (self.suspension is not None and moment.is_later(self.suspension)):
+    def newer(self, source: str) -> bool:
+        """Return True if a writer claimed, suspended or asked for it after its manifest."""
+        if self.said or self.suspension in self.later:
             return True
-        return any(moment.is_later(claim.request) for claim in self.claims)
+        return any(c.request in self.later for c in self.claims if c.source == source)
+
+    def given_up(self, source: str) -> bool:
+        """Return True if a writer has left the person out after the manifest."""
+        asker = self.askers.get(source)
+        return asker is not None and not asker.asks and asker.request in self.later
 
     def strangers(self, source: str) -> list[str]:
-        """Return the other writers who claim for it, and have not left it out."""
-        gone = {asker.writer for asker in self.askers.values() if not asker.asks}
-        return sorted({claim.source for claim in self.claims} - {source} - gone)
+        """Return the other writers who claim for it; of a person, those who ask for them still.
+
+        What a request has made that was cancelled or is held is claimed, and not asked for.
+        """
+        others = {claim.source for claim in self.claims} - {source}
+        if not any(claim.claimant.startswith("user:") for claim in self.claims):
+            return sorted(others)
+        had = {claim.request for claim in self.claims}  # one may speak for another writer
+        asking = self.beside(source)
+        return sorted(a.writer for a in asking if a.writer in others or a.request in had)
 
     def own(self, source: str) -> bool:
         """Return True if all its claims are a writer's, and there are any."""
@@ -207,6 +205,10 @@ class Standing:
     def asks(self, source: str) -> bool:
         """Return True if a writer asks for the person."""
         return source in self.askers and self.askers[source].asks
+
+    def asks_until(self, source: str, ends: float | None) -> bool:
+        """Return True if a writer asks for the person until a date; None: without one."""
+        return self.asks(source) and self.askers[source].ends == ends
 
     def beside(self, source: str) -> list[Asker]:
         """Return the other writers who ask for the person; the newest is last."""
@@ -232,40 +234,40 @@ def of_listed(
     waiting: Mapping[RequestId, Wanted],
     now: Standing,
     source: str,
-    moment: Moment,
     ends: float | None = None,
 ) -> Verdict:
     """Compare what a writer, `source`, lists of a subject with the ledger.
 
     waiting: what the subject's open requests ask for, by id; ends: when access ends, as listed.
     """
-    verdict = of_alike(now, source, moment, ends)
+    verdict = of_alike(now, source, ends)
     return "ask" if verdict == "same" and _differs(wanted, waiting, now) else verdict
 
 
-def of_alike(now: Standing, source: str, moment: Moment, ends: float | None = None) -> Verdict:
+def of_alike(now: Standing, source: str, ends: float | None = None) -> Verdict:
     """Return what to do about a subject that claims what is listed; the rest is as in `of_listed`.
 
     It may have been claimed later, or by others, or be held; and its access may end elsewhen.
     """
-    if now.newer(moment):
+    if now.newer(source) or now.given_up(source):
         return "newer"
+    if now.held is not None:
+        # To ask for it again, by a request or a word, would bypass the person who holds it.
+        return "held"
     if now.strangers(source):
         return "others"
-    if now.held is not None:
-        # Requesting it again under another name would bypass the person who holds it.
-        return "held"
     # Whom another writer has left out is asked for, to be opened and to be had.
     taken_over = now.left_out or (now.claims and not now.own(source))
-    return "ask" if now.over or taken_over or ends != now.ends else "same"
+    return "ask" if now.over or taken_over or now.dated or ends != now.ends else "same"
 
 
-def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
+def of_left_out(now: Standing, source: str) -> Verdict:
     """Return what to do about a subject that a manifest leaves out."""
     asks = now.asks(source)
-    if now.suspension is not None or now.left_out:
+    # Whoever is closed by hand is left out nevertheless, and stays closed if that is taken back.
+    if now.left_out or (now.suspension is not None and not asks):
         return "suspended"
-    if now.newer(moment) or (asks and moment.is_later(now.askers[source].request)):
+    if now.newer(source) or (asks and now.askers[source].request in now.later):
         return "newer"
     # A person belongs to every writer who asks for them: nobody closes them alone.
     if now.beside(source):

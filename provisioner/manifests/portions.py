@@ -23,15 +23,17 @@ from provisioner.admission.candidates import problem_of
 from provisioner.admission.enclosures import Enclosures
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.journal import audit
+from provisioner.journal.figures import throughout
 from provisioner.journal.journal import Journal, JournalBroken, JournalFull
-from provisioner.journal.queries import history
 from provisioner.journal.records import companion_rows, request_rows
+from provisioner.manifests import standings
 from provisioner.manifests.adoption import Adoption
+from provisioner.manifests.everything import Everything
 from provisioner.manifests.following import Errand, Follower, Stopped
 from provisioner.manifests.listing import Listing, Rights
-from provisioner.manifests.manifest import Moment
 from provisioner.manifests.matches import Matches
 from provisioner.manifests.reconcile import Reconcile
+from provisioner.manifests.standings import Age
 from provisioner.objects.states import RequestState
 from provisioner.policy.review import Review, Ruling
 from provisioner.request.crowds import Meant
@@ -49,6 +51,10 @@ log = logging.getLogger(__name__)
 AT_ONCE = 3
 """The most bytes of manifests that are followed at once, as a multiple of the largest allowed
 manifest, which takes 0.4 GiB of memory."""
+
+
+AHEAD = 2.0
+"""Seconds by which a writer's clock may be ahead of this host's, unless it says `since`."""
 
 
 class _NoRight(Refused):
@@ -96,6 +102,13 @@ class Portions:
         for ulid, uid in whose.items():
             self._waiting.setdefault(uid, {})[ulid] = None
 
+    def look(self) -> None:
+        """Queue what other processes have accepted since the last look."""
+        with self._journal.reading() as conn:
+            whose = companion_rows.with_companion(conn)
+        begun = {begun.errand.submission.ulid for begun in self._begun.values()}
+        self.add({ulid: uid for ulid, uid in whose.items() if ulid not in begun})
+
     @property
     def looking(self) -> bool:
         """Return True while manifests only make objects due for another look.
@@ -108,7 +121,7 @@ class Portions:
         """Queue what was not over when the service ended."""
         deaths = self._strikes.deaths()
         with self._journal.reading() as conn:
-            whose = companion_rows.with_companion(conn)
+            whose = {**companion_rows.with_companion(conn), **throughout.unfollowed(conn)}
         for ulid, count in deaths.items():
             if ulid not in whose:
                 self._strikes.forget(ulid)
@@ -132,8 +145,6 @@ class Portions:
         """Do a portion of the next writer's manifest. Return False if there is none."""
         self._begin()
         if not self._begun:
-            if not self._waiting:
-                self._follower.followed.clear()
             return False
         uid, begun = next(iter(self._begun.items()))
         self._begun.move_to_end(uid)
@@ -190,36 +201,43 @@ class Portions:
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid]).get(ulid)
             body = companion_rows.companion(conn, ulid)
-        if record is None or record.state != RequestState.ACCEPTED or body is None:
+        if record is None or record.state != RequestState.ACCEPTED:
             return
+        if body is None and parse_request(record.body).values["manifest"] is not None:
+            return  # all has followed
         try:
             errand = self._errand_of(record, body)
         except Fault as fault:  # the named user is gone, or the sender is no longer trusted
             self._follower.end(ulid, RequestState.REFUSED, (problem_of(fault),))
             return
-        self._begun[record.uid] = _Begun(errand, self._run(errand), len(body))
+        self._begun[record.uid] = _Begun(errand, self._run(errand), len(body or b""))
 
     @property
     def _size(self) -> int:
         return sum(begun.size for begun in self._begun.values())
 
-    def _errand_of(self, record: request_rows.Record, body: bytes) -> Errand:
+    def _errand_of(self, record: request_rows.Record, body: bytes | None) -> Errand:
+        """Return what is to be done for a request. body: its manifest; None: all is looked at."""
         request, submission = parse_request(record.body), submission_of(record)
+        if body is None:
+            nothing = Listing(submission, "", b"", self._router, None)
+            age = self._age_of(record, request)
+            return Errand(submission, request, nothing, age, compared=True, looking=True)
         whose = self._enclosures.whose(submission, request)
         file = request.values["manifest"].file
         adopting = request.action == "adopt"
         rights = None if adopting else (self._rights_of(submission), self._matches)
         also = {"adopt": True} if adopting and request.values["differing"] else None
         listing = Listing(whose, file, body, self._router, rights, also)
-        return Errand(submission, request, listing, self._moment_of(record.id, request))
+        return Errand(submission, request, listing, self._age_of(record, request))
 
-    def _moment_of(self, ulid: RequestId, request: Request) -> Moment:
-        """Return the point from which a manifest counts: its `as_of`, or its acceptance."""
-        least, as_of = ulid, request.values["as_of"]
-        if as_of is not None:
-            with self._journal.reading() as conn:
-                least = min(history.first_at(conn, as_of.timestamp()), ulid)
-        return Moment(least, ulid, self._follower.followed)
+    def _age_of(self, record: request_rows.Record, request: Request) -> Age:
+        """Return what counts as newer than a manifest. Raises InvalidRequest if nobody knows."""
+        as_of = request.values["as_of"]
+        if as_of is not None and request.values.get("since") is None:
+            check_clock(as_of.timestamp(), record.accepted)
+        with self._journal.reading() as conn:
+            return Age(standings.moment_of(conn, record))
 
     def _rights_of(self, sender: Submission) -> Rights:
         now = partial(self._review.rights, sender.uid, sender.writer)
@@ -232,6 +250,10 @@ class Portions:
         return self._review.meant(submission.uid, submission.writer, request)
 
     def _run(self, errand: Errand) -> Iterator[None]:
+        whose = errand.submission
+        if errand.looking:
+            others = self._review.steers_others(whose.uid, whose.writer, errand.request.action)
+            return Everything(errand, self._follower, None if others else whose.writer).run()
         if errand.request.action == "adopt":
             return Adoption(errand, self._follower, self._review, self._lanes).run()
         return Reconcile(errand, self._follower, self._review, self._router).run()
@@ -279,6 +301,19 @@ class Portions:
                 commit.end(state, problems)
         except Stopped:
             return
+
+
+def check_clock(as_of: float, accepted: float) -> None:
+    """Raise InvalidRequest if a manifest was read after its acceptance, by its writer's clock.
+
+    How far that clock is ahead is not known, so that what came before could have come after.
+    """
+    if (ahead := as_of - accepted) > AHEAD:
+        raise InvalidRequest(
+            f"`as_of` is {ahead:.0f} s ahead of this host's clock",
+            field="as_of",
+            expected="clocks that agree: set that of whoever wrote it, and this one, by NTP",
+        )
 
 
 _ENDED = object()

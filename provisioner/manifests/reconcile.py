@@ -59,7 +59,7 @@ class Reconcile:
         self._fingerprints = array("q")
         self._acting: list[int] = []
         self._leaving: dict[str, int] = {}
-        self._words: dict[str, int] = {}
+        self._words: dict[str, tuple[int, float | None]] = {}
         self._toll = Toll()
         self._objects = 0
         self._children = 0
@@ -68,6 +68,7 @@ class Reconcile:
         """Do a portion at each step. Raises InvalidRequest, InvalidDocument and Stopped."""
         yield from self._compare()
         yield from self._miss()
+        yield from self._toll.weigh(self._follower, self._review.nature)
         self._errand.compared = True
         if self._held():
             return
@@ -97,18 +98,18 @@ class Reconcile:
         self._acting.sort()
 
     def _standing(self, conn: Connection, subjects: Collection[str]) -> Mapping[str, Standing]:
-        return standings.of(conn, subjects, self._writer, self._errand.moment)
+        return standings.of(conn, subjects, self._writer, self._errand.age)
 
     def _recognize(self, line: Known, standing: Mapping[str, Standing]) -> bool:
         """Record a line that matched before, unless it has to be read: more follows from it."""
         match, now = line.match, standing[line.match.subject]
         if not match.holds(now):
             return False
-        verdict = manifest.of_alike(now, self._writer, self._errand.moment, match.ends)
+        verdict = manifest.of_alike(now, self._writer, match.ends)
         if verdict == "ask":
             return False
         self._note(match.subject, verdict, now)
-        self._note_word(match.subject, verdict, now)
+        self._note_word(match.subject, verdict, now, match.ends)
         return True
 
     def _judge(self, some: Sequence[Candidate], standing: Mapping[str, Standing]) -> None:
@@ -118,7 +119,7 @@ class Reconcile:
             if candidate.request is not None:
                 now = standing[candidate.request.subject]
                 shifts.append(self._compared(self._meant(candidate, now), candidate.request, now))
-        self._toll.add(self._follower, shifts)
+        self._toll.add(self._follower, self._review.nature, shifts)
 
     def _meant(self, candidate: Candidate, now: Standing) -> Candidate:
         """Route a refused line if the writer has its subject: it may ask for nothing new."""
@@ -138,14 +139,13 @@ class Reconcile:
         seen = self._less_protected(now, wanted)
         if not candidate.problems:
             waiting = self._waiting(request, now)
-            moment = self._errand.moment
-            verdict = manifest.of_listed(wanted, waiting, seen, self._writer, moment, ends)
+            verdict = manifest.of_listed(wanted, waiting, seen, self._writer, ends)
         if verdict == "same" and not allowed:
             verdict = "ask"  # so that its own request is judged, and refused
         self._tally.refused += verdict == "ask" and not allowed
         self._note(request.subject, verdict, now, wants_answer=request.id is not None)
         if allowed:
-            self._note_word(request.subject, verdict, now)
+            self._note_word(request.subject, verdict, now, ends)
         if verdict == "same" and seen is now:
             self._keep(candidate, request, ends, now)
         if verdict != "ask":
@@ -171,10 +171,10 @@ class Reconcile:
         if verdict == "same":
             self._objects += len(now.claims)
 
-    def _note_word(self, subject: str, verdict: Verdict, now: Standing) -> None:
-        """Note a person of whom no request says yet that the writer asks for them."""
-        if verdict in ("others", "same") and now.askers and not now.asks(self._writer):
-            self._words[subject] = now.fingerprint
+    def _note_word(self, subject: str, verdict: Verdict, now: Standing, ends: float | None) -> None:
+        """Note a person of whom nothing says yet that the writer asks for them, until that date."""
+        if verdict in ("others", "same") and now.askers and not now.asks_until(self._writer, ends):
+            self._words[subject] = now.fingerprint, ends
 
     def _keep(
         self, candidate: Candidate, request: Request, ends: float | None, now: Standing
@@ -236,13 +236,13 @@ class Reconcile:
         """Return those of some left-out subjects that are to be suspended."""
         leaving = []
         for subject, now in standing.items():
-            verdict = manifest.of_left_out(now, self._writer, self._errand.moment)
+            verdict = manifest.of_left_out(now, self._writer)
             self._tally.counts[verdict] += 1
             if verdict == "suspend":
                 self._leaving[subject] = now.fingerprint
                 leaving.append(subject)
             elif verdict == "given up":
-                self._words[subject] = now.fingerprint
+                self._words[subject] = now.fingerprint, None
         return leaving
 
     def _held(self) -> bool:
@@ -325,7 +325,7 @@ class Reconcile:
                     [
                         self._word(subject, now[subject], commit.now)
                         for subject in some
-                        if now[subject].fingerprint == self._words[subject]
+                        if now[subject].fingerprint == self._words[subject][0]
                     ],
                 )
             yield
@@ -333,7 +333,8 @@ class Reconcile:
     def _word(self, subject: str, now: Standing, since: float) -> Word:
         listed = subject in self._listing.subjects
         kept = None if listed else now.beside(self._writer)[-1].request
-        return Word(subject, self._writer, listed, self._errand.submission.ulid, since, kept)
+        ulid, ends = self._errand.submission.ulid, self._words[subject][1]
+        return Word(subject, self._writer, listed, ulid, since, kept, ends)
 
     def _child(self, text: bytes) -> Candidate:
         self._children += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from prometheus_client import (
     Counter,
     Histogram,
     ProcessCollector,
+    generate_latest,
     make_wsgi_app,
     write_to_textfile,
 )
@@ -34,6 +35,9 @@ from provisioner.config.schema import Config
 from provisioner.convergence.calls import timings
 from provisioner.journal.figures import figures
 from provisioner.journal.figures.figures import Figures
+from provisioner.journal.hosts import together
+from provisioner.journal.hosts.presence import HOUSE
+from provisioner.journal.hosts.together import Together
 from provisioner.journal.journal import Journal
 from provisioner.monitoring.looks import Looks
 from provisioner.monitoring.port import Port
@@ -53,14 +57,17 @@ _LAST = 5.0
 
 
 class Exporter:
-    """The metrics of one service, between `start` and `stop`."""
+    """The metrics of one process, between `start` and `stop`."""
 
-    def __init__(self, config: Config, looks: Looks) -> None:
+    def __init__(self, config: Config, lanes: Collection[str], looks: Looks) -> None:
+        """lanes: all that are configured."""
         self._config = config
+        self.lanes = lanes
         self._settings = config.metrics
         self.looks = looks
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(cast(Any, _Reading(self)))
+        self.registry.register(cast(Any, _Process(looks)))
         ProcessCollector(namespace="provisioner", registry=self.registry)
         named: dict[str, Any] = {"registry": self.registry, "namespace": "provisioner"}
         self._ended = Counter(
@@ -79,6 +86,7 @@ class Exporter:
         self._identity = ""
         self._seen = -1
         self._figures: Figures | None = None
+        self.together = Together()
         self._read_at = 0.0
         self._server: Port | None = None
         self._complaint = ""
@@ -130,8 +138,10 @@ class Exporter:
         if self._book is None:
             self._book = Journal.open(self._config.journal)
             self._identity = self._book.identity
+        lease = self._config.roles.lease
         with self._book.reading() as conn:
             read = figures.read(conn, time.time())
+            self.together = together.look(conn, self._book.now(conn), lease)
             if self._seen < 0:
                 self._seen = read.last_event
             while self._seen < read.last_event:
@@ -184,8 +194,22 @@ class Exporter:
         return self._config.service, version("hpc-provisioner")
 
 
+def text(config: Config, lanes: Collection[str]) -> str:
+    """Return what every process of a journal says: the metrics that are read from it.
+
+    Those of one process are left out: what it counts since its start, and its calls to backends.
+    """
+    exporter = Exporter(config, lanes, Looks())
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(cast(Any, _Reading(exporter)))
+    try:
+        return generate_latest(registry).decode()
+    finally:
+        exporter.stop()
+
+
 class _Reading:
-    """Reads what the journal and the process know, each time that somebody asks."""
+    """Reads what the journal knows, each time that somebody asks."""
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
@@ -203,21 +227,32 @@ class _Reading:
             yield from _of_backends(read)
             yield from _of_drift(read)
             yield from _of_idle(read if exporter.idle else None)
-        yield from _of_calls()
-        lost = CounterMetricFamily(
-            "provisioner_events_lost", "Times that the kernel dropped events of staging."
-        )
-        lost.add_metric((), exporter.looks.lost())
-        yield lost
-        yield _gauge(
-            "sweep_seconds", "The last look into staging.", (), {(): exporter.looks.seconds}
-        )
-        yield _gauge(
-            "sweep_timestamp_seconds", "When that look ended.", (), {(): exporter.looks.ended}
-        )
+            yield from _of_hosts(exporter.together, exporter.lanes)
         age = exporter.backup_age
         if age is not None:
             yield _gauge("backup_age_seconds", "The newest copy of the journal.", (), {(): age})
+
+
+class _Process:
+    """Reads what the process has done."""
+
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of now."""
+        yield from _of_calls()
+        looks = self._looks
+        taken = {(): looks.ended} if looks.ended is not None else {}
+        lost = CounterMetricFamily(
+            "provisioner_events_lost", "Times that the kernel dropped events of staging."
+        )
+        for labels in taken:
+            lost.add_metric(labels, looks.lost())
+        yield lost
+        took = dict.fromkeys(taken, looks.seconds)
+        yield _gauge("sweep_seconds", "The last look into staging.", (), took)
+        yield _gauge("sweep_timestamp_seconds", "When that look ended.", (), taken)
 
 
 def _of_requests(read: Figures, now: float) -> Iterator[Metric]:
@@ -289,6 +324,30 @@ def _of_idle(read: Figures | None) -> Iterator[Metric]:
         (),
         {labels: one.at for labels, one in rounds.items()},
     )
+
+
+def _of_hosts(seen: Together, lanes: Collection[str]) -> Iterator[Metric]:
+    """Yield who serves the journal together; nothing if one process serves alone."""
+    rows = {(each.host.name, each.host.roles): each for each in seen.hosts}
+    for name, told, value in (
+        ("up", "The process was heard within two leases.", lambda x: not x.missing),
+        ("heard_timestamp_seconds", "When it was last heard.", lambda x: x.host.heard),
+        ("start_timestamp_seconds", "When it began.", lambda x: x.host.since),
+    ):
+        numbers = {labels: value(each) for labels, each in rows.items()}
+        yield _gauge(f"host_{name}", told, ("host", "roles"), numbers)
+    intakes = {(): seen.intakes} if seen.hosts else {}
+    yield _gauge("intakes", "Processes that take requests, and are heard.", (), intakes)
+    kept = {(): HOUSE in seen.drained} if seen.hosts else {}
+    yield _gauge("house_kept", "A host keeps house.", (), kept)
+    served = {(lane,): lane in seen.drained for lane in lanes} if seen.hosts else {}
+    yield _gauge("lane_served", "A host drains the lane.", ("lane",), served)
+    of, since = {}, {}
+    for lane, holder in seen.drained.items():
+        of[lane, holder.host], since[lane,] = 1, holder.since
+    yield _gauge("lane_host_info", "Which host drains the lane.", ("lane", "host"), of)
+    told = "Since when that host drains it."
+    yield _gauge("lane_host_timestamp_seconds", told, ("lane",), since)
 
 
 def _of_calls() -> Iterator[Metric]:

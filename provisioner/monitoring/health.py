@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from provisioner.journal.figures.figures import Figures
+from provisioner.journal.hosts.together import ALONE, Together
 
 _HOUR = 3600.0
 
@@ -43,7 +44,8 @@ class Seen:
     """What a check saw. served: a service runs; backup: age of the newest copy of the journal, None
     if there is none; full: why no request is taken, '' if there is room; observing: why nothing is
     written, '' if it is; misnamed: files in staging that are never taken; idle: why nobody is
-    closed for being idle, '' if nothing is in doubt."""
+    closed for being idle, '' if nothing is in doubt; together: who serves on which host; lanes: all
+    that are configured."""
 
     figures: Figures
     served: bool
@@ -52,6 +54,8 @@ class Seen:
     observing: str = ""
     misnamed: Sequence[str] = ()
     idle: str = ""
+    together: Together = ALONE
+    lanes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def _findings(seen: Seen, limits: Limits, now: float) -> Iterator[Finding]:
     figures = seen.figures
     if not seen.served:
         yield Finding(Status.CRITICAL, "no service serves the spool")
+    for trouble in seen.together.troubles(seen.lanes):
+        yield Finding(Status.CRITICAL if trouble.grave else Status.WARNING, trouble.text)
     if seen.full:
         yield Finding(Status.CRITICAL, seen.full)
     if seen.observing:
@@ -140,6 +146,12 @@ def _perfdata(seen: Seen, limits: Limits, now: float) -> str:
         f"away={away};1;;0",
         f"messages={stuck};;;0",
     ]
+    if hosts := seen.together.hosts:
+        parts += [
+            f"hosts={len(hosts)};;;0",
+            f"missing={sum(each.missing for each in hosts)};1;;0",
+            f"unserved={len(seen.together.undrained(seen.lanes))};;1;0",
+        ]
     if seen.backup is not None:
         warning, critical = limits.backup
         parts.append(f"backup={seen.backup:.0f}s;{warning:.0f};{critical:.0f};0")

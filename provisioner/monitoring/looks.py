@@ -13,13 +13,13 @@ from contextlib import contextmanager
 class Looks:
     """The last look into staging.
 
-    seconds: how long it took, with what was accepted in it; ended: when it was over; lost: returns
-    how often the kernel dropped events of staging.
+    seconds: how long it took, with what was accepted in it; ended: when it was over, None where
+    nobody looks; lost: returns how often the kernel dropped events of staging.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.ended = time.time()
+        self.ended: float | None = None
         self.lost: Callable[[], int] = lambda: 0
 
     @contextmanager

@@ -6,6 +6,7 @@ what is measured (`exporter`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from provisioner.config.schema import Config
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 class Metrics:
     """Starts and stops the exporter."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, lanes: Collection[str]) -> None:
+        """lanes: all that are configured."""
         self.looks = Looks()
         self._config = config
+        self._lanes = frozenset(lanes)
         self.exporter: Exporter | None = None
 
     def start(self) -> None:
@@ -28,7 +31,7 @@ class Metrics:
         if self._config.metrics.wanted:
             from provisioner.monitoring.exporter import Exporter
 
-            self.exporter = self.exporter or Exporter(self._config, self.looks)
+            self.exporter = self.exporter or Exporter(self._config, self._lanes, self.looks)
             self.exporter.start()
 
     def stop(self) -> None:

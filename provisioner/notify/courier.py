@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault
@@ -107,7 +107,7 @@ class Courier:
             "making messages of the news": self._fill,
             "the digest": self._digest,
             "warning before access ends": self._warn,
-            "sending mail": lambda now: self._post(self._due(MAIL, now), now),
+            "sending mail": self._post,
             "calling the hook": lambda now: self._call(self._due(HOOK, now)),
             "forgetting old messages": lambda _: self._clean(),
         }
@@ -181,9 +181,10 @@ class Courier:
             self._warned = time.monotonic() + WARN
             self._outbox.warn(self._aged, now)
 
-    def _due(self, channel: str, now: float) -> list[Message]:
+    def _due(self, channel: str, now: float, without: Collection[str] = ()) -> list[Message]:
+        latest = now + pace.WINDOW + 60
         with self._read_from().reading() as conn:
-            return messages.due(conn, channel, now, now + pace.WINDOW + 60, BATCH)
+            return messages.due(conn, channel, now, latest, BATCH, without)
 
     def _read_from(self) -> Journal:
         """Return the journal on a connection of its own: reading blocks no writer."""
@@ -214,12 +215,19 @@ class Courier:
 
     # Mail.
 
-    def _post(self, due: Sequence[Message], now: float) -> None:
+    def _post(self, now: float) -> None:
         mail = self._settings.mail
-        if mail is None or not due or self._rests(MAIL):
+        if mail is None or self._rests(MAIL):
             return
-        with self._journal.reading() as conn:
+        with self._read_from().reading() as conn:
             sent = messages.sent_between(conn, now - pace.WINDOW, now)
+        if sum(map(len, sent.values())) >= mail.in_all:
+            return
+        # Else the many that wait for one address would hide those of all others.
+        full = [address for address, times in sent.items() if len(times) >= mail.per_recipient]
+        due = self._due(MAIL, now, full)
+        if not due:
+            return
         chosen = pace.plan(due, sent, per_recipient=mail.per_recipient, in_all=mail.in_all)
         going = [*chosen.single, *self._summaries(chosen.merged, now)]
         if not going:
@@ -297,9 +305,9 @@ class Courier:
         hook = self._settings.hook
         if hook is None or self._rests(HOOK):
             return
-        slow = 0
-        for message in _untried_first(due):
-            if self._stopping.is_set():
+        slow, until = 0, time.monotonic() + pace.ROUND
+        for number, message in enumerate(_untried_first(due)):
+            if self._stopping.is_set() or (number and time.monotonic() >= until):
                 return
             try:
                 text = json.dumps(message.facts) + "\n"
@@ -380,8 +388,10 @@ class Courier:
     def _clean(self) -> None:
         if time.monotonic() >= self._cleaned:
             self._cleaned = time.monotonic() + _CLEAN
-            with self._journal.reading() as conn:
-                if not messages.old(conn, self._aged - KEPT):
-                    return
-            with self._journal.transaction() as conn:
-                messages.forget(conn, self._aged - KEPT)
+            while self._has_old():
+                with self._journal.transaction() as conn:
+                    messages.forget(conn, self._aged - KEPT, BATCH)
+
+    def _has_old(self) -> bool:
+        with self._read_from().reading() as conn:
+            return messages.old(conn, self._aged - KEPT)

@@ -17,7 +17,7 @@ from provisioner.contract.texts import format_size
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import known, rights
 from provisioner.journal.outbox.shelf import Shelf
-from provisioner.journal.queries.subjects import End
+from provisioner.journal.queries.dates import End
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import StepRecord
 from provisioner.notify.tellings import (

@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provisioner.config.notify import Event, NotifyConfig
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection, Journal, JournalBroken, is_of_rows
 from provisioner.journal.outbox import known, messages, news
-from provisioner.journal.outbox.known import Known, Pair
+from provisioner.journal.outbox.draft import MANY, Draft
 from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
 from provisioner.journal.outbox.shelf import Shelf
-from provisioner.journal.queries import history, subjects
-from provisioner.journal.queries.subjects import End
+from provisioner.journal.queries import dates, history
+from provisioner.journal.queries.dates import End
 from provisioner.journal.records.request_rows import Record
 from provisioner.notify import summing, tellings
 from provisioner.notify.addresses import Addresses
@@ -43,25 +43,6 @@ DAY = 86400.0
 
 OPERATORS = "operators"
 """Stands for a person in messages to the operators' addresses."""
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What a portion of the news comes to, before it is written."""
-
-    messages: list[Message] = field(default_factory=list)
-    known: dict[Pair, Known] = field(default_factory=dict)
-    forgotten: set[str] = field(default_factory=set)
-
-    def forget(self, about: str) -> None:
-        """Let something be news again."""
-        self.forgotten.add(about)
-        self.known = {pair: fact for pair, fact in self.known.items() if pair[1] != about}
-
-    def over(self, before: Mapping[Pair, Known]) -> dict[Pair, Known]:
-        """Return what persons know after this draft. before: what the journal says."""
-        left = {pair: fact for pair, fact in before.items() if pair[1] not in self.forgotten}
-        return {**left, **self.known}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +77,21 @@ class Outbox:
 
     def _fill(self, now: float, most: int) -> bool:
         """most: outcomes that are looked at together."""
-        draft = _Draft()
+        draft = Draft()
         with self.reader().reading() as conn:
             portion = news.portion(conn, most)
             if portion is None:
                 return False
-            for start in range(0, len(portion.outcomes), ON_A_SHELF):
-                some = portion.outcomes[start : start + ON_A_SHELF]
-                shelf = Shelf(conn, said)
-                shelf.load([outcome.request for outcome in some])
-                for outcome in some:
-                    self._tell(shelf, outcome, now, draft)
-        with self.book.transaction() as conn:
-            known.forget(conn, draft.forgotten)
-            _put(conn, draft)
-            news.through(conn, portion.last)
+            last = portion.last
+            for shelf, outcome in _shelved(conn, portion.outcomes):
+                self._tell(shelf, outcome, now, draft)
+                if draft.is_full:
+                    last = outcome.seq
+                    break
+        draft.write(self.book, last)
         return True
 
-    def _tell(self, shelf: Requests, outcome: news.Outcome, now: float, draft: _Draft) -> None:
+    def _tell(self, shelf: Requests, outcome: news.Outcome, now: float, draft: Draft) -> None:
         conn, record = shelf.conn, shelf.record(outcome.request)
         if record is None:
             return
@@ -235,37 +213,45 @@ class Outbox:
         stages = self.settings.before_end
         if not stages or Event.ACCESS_ENDS not in self.settings.events:
             return False
-        drafts: dict[RequestId, _Draft] = {}
+        drafts: dict[tuple[RequestId, str], Draft] = {}
+        made = facts_known = 0
         with self.reader().reading() as conn:
-            for end in subjects.ends_until(conn, dated + stages[0] * DAY):
+            for end in dates.ends_until(conn, dated + stages[0] * DAY):
                 if end.at > dated:
                     days = min(days for days in stages if end.at - dated <= days * DAY)
-                    drafts[end.request] = self._warning(Shelf(conn, said), end, days, now)
-        drafts = {request: draft for request, draft in drafts.items() if draft.known}
-        if drafts:
-            self._warn_all(drafts)
-        return any(draft.messages for draft in drafts.values())
+                    draft = self._warning(Shelf(conn, said), end, days, now)
+                    drafts |= {(end.request, end.subject): draft} if draft.known else {}
+                    made, facts_known = made + len(draft.messages), facts_known + len(draft.known)
+                if facts_known >= MANY:
+                    self._warn_all(drafts)
+                    drafts, facts_known = {}, 0
+        self._warn_all(drafts)
+        return made > 0
 
-    def _warn_all(self, drafts: Mapping[RequestId, _Draft]) -> None:
+    def _warn_all(self, drafts: Mapping[tuple[RequestId, str], Draft]) -> None:
         """Write warnings together, or each by itself if one cannot be written."""
+        if not drafts:
+            return
         try:
+            for draft in drafts.values():
+                draft.ahead(self.book)
             with self.book.transaction() as conn:
                 for draft in drafts.values():
-                    _put(conn, draft)
+                    draft.put(conn)
         except Exception as error:
             if not is_of_rows(error):
                 raise
             if len(drafts) > 1:
-                for request, draft in drafts.items():
-                    self._warn_all({request: draft})
+                for end, draft in drafts.items():
+                    self._warn_all({end: draft})
                 return
-            log.exception("%s: nobody is told when its access ends", *drafts)
+            log.exception("%s, of %s: nobody is told when its access ends", *next(iter(drafts)))
 
-    def _warning(self, shelf: Requests, end: End, days: int, now: float) -> _Draft:
+    def _warning(self, shelf: Requests, end: End, days: int, now: float) -> Draft:
         try:
             record = shelf.record(end.request)
             if record is None:
-                return _Draft()
+                return Draft()
             found = self.occasions.ending(shelf, record, end, days)
             knows = known.of(shelf.conn, [telling.pair for telling in found])
             told, after = tellings.news(found, knows, now)
@@ -279,8 +265,8 @@ class Outbox:
             raise
         except Exception:
             log.exception("%s: nobody is told when its access ends", end.request)
-            return _Draft()
-        return _Draft(made, after)
+            return Draft()
+        return Draft(made, after)
 
     def digest(self, causes: summing.Causes, now: float) -> bool:
         """Make the daily digest if it is due. Return True if it was made."""
@@ -353,6 +339,17 @@ class Outbox:
         return made
 
 
+def _shelved(
+    conn: Connection, outcomes: Sequence[news.Outcome]
+) -> Iterator[tuple[Requests, news.Outcome]]:
+    """Yield outcomes with the shelf that has their requests."""
+    for start in range(0, len(outcomes), ON_A_SHELF):
+        some = outcomes[start : start + ON_A_SHELF]
+        shelf = Shelf(conn, said)
+        shelf.load([outcome.request for outcome in some])
+        yield from ((shelf, outcome) for outcome in some)
+
+
 def record_of(due: float) -> Any:
     """Return what stands for a request in the id of a digest."""
     return f"day-{int(due)}"
@@ -368,13 +365,6 @@ def request_facts(record: Record) -> dict[str, Any]:
         "asker": record.asker,
         "accepted": moment(record.accepted),
     }
-
-
-def _put(conn: Connection, draft: _Draft) -> None:
-    """Write messages, and what people know by them."""
-    known.put(conn, draft.known)
-    for lost in messages.add(conn, draft.messages):
-        log.error("%s %s to %s: another message has its id", lost.channel, lost.id, lost.person)
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -394,4 +384,7 @@ def _short(text: str) -> str:
 def _follows(conn: Connection, record: Record) -> bool:
     """Return True if a request follows from a manifest. One whose date has come has others behind
     it, too, and people are told that their access has ended."""
-    return audit.follows(conn, record.id) and not record.name.startswith(history.DATED)
+    if not audit.follows(conn, record.id):
+        return False
+    named = record.name.startswith(history.DATED)  # as others may be, too
+    return not (named and dates.follows_a_date(conn, record.id))

@@ -2,7 +2,7 @@
 
 Promises: no address gets more mails an hour than allowed, nor do all together. More than that
 become one summary for each address, so that a storm is one mail; a summary says all that it has
-replaced. Leaves out: messages for the hook,
+replaced, oldest first. Leaves out: whose turn it is (`outbox.messages`), and messages for the hook,
 which have no limit.
 """
 
@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from provisioner.journal.outbox.messages import Message
+from provisioner.journal.outbox.messages import Message, mailbox
 
 WINDOW = 3600.0
 """Seconds in which mails are counted."""
 
+ROUND = 10.0
+"""Seconds after which a program of the site gets no more, until it is seen whose turn it is."""
 
 MOST = 100
 """The most messages in one summary: a mail that is read to its end."""
@@ -40,13 +42,14 @@ def plan(
 ) -> Plan:
     """Return which mails go now.
 
-    due: oldest first; sent: when each address got mail within the window.
+    due: in the order of their turns; sent: when each address (`mailbox`) got mail within
+    the window.
     """
     made = Plan()
     room = max(0, in_all - sum(map(len, sent.values())))
     by_address: dict[str, list[Message]] = {}
     for message in due:
-        by_address.setdefault(message.address, []).append(message)
+        by_address.setdefault(mailbox(message.address), []).append(message)
     left = len(due)
     for address, some in by_address.items():
         crowded, left = left > room, left - len(some)
@@ -54,7 +57,7 @@ def plan(
         if own == 0:
             made.wait += len(some)
         elif len(some) > own or (crowded and len(some) > 1):
-            made.merged.append(some[:MOST])
+            made.merged.append(sorted(some[:MOST], key=lambda message: message.made))
             made.wait += len(some[MOST:])
             room -= 1
         else:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from provisioner.contract import ADOPTS, Claim, Key, Scalar, State
 from provisioner.objects.applied import Applied
 from provisioner.objects.states import Adoption
+from provisioner.plain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Item:
     """One due object: its claims, and what was saved before it was closed.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from provisioner.contract import Claim, Key, Want, split_key
+from provisioner.plain.values import value
 
 Pair = tuple[Key, str]
 """A claim: an object, and its claimant."""
@@ -20,7 +21,7 @@ _NEWEST = "~"
 """The order of a claim that is not made yet: it sorts after the ids of all requests."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Shift:
     """A change of claims.
 
@@ -40,7 +41,7 @@ def _never(key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Nature:
     """What handlers know about their objects.
 

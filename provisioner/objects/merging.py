@@ -41,8 +41,14 @@ def summary(want: Want) -> tuple[str, ...]:
     return (*settled, *disputed(want))
 
 
+NAMED = 20
+"""The most wishes that a text names: very many requests can want something of one object."""
+
+
 def in_words(wants: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
     """Return who wants what: `allocation:9 wants MaxJobs=5, allocation:10 wants MaxJobs=7`."""
     called = names or {}
     words = (f"{called.get(name, name)} wants {what}" for name, what in wants.items())
-    return ", ".join(dict.fromkeys(words))
+    unique = list(dict.fromkeys(words))
+    more = f" and {len(unique) - NAMED} more" if len(unique) > NAMED else ""
+    return ", ".join(unique[:NAMED]) + more

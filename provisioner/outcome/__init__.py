@@ -9,5 +9,6 @@ __all__ = [
     "readers",
     "receipts",
     "results",
+    "telling",
     "uses",
 ]

@@ -110,7 +110,7 @@ class Clerk:
                 self._turn.notify()
 
     def renew(self, ids: Collection[RequestId]) -> None:
-        """Ask for the receipts of done requests to be written again, after all that is new."""
+        """Ask for receipts with steps to be written again, after all that is new."""
         if ids:
             with self._turn:
                 self._old.update(dict.fromkeys(ids))

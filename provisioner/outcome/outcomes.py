@@ -1,7 +1,7 @@
-"""Outcomes: a request's result, its receipt and its line in the log, made from the journal.
+"""Outcomes: a request's result, receipt, place and line in the log, made from the journal.
 
-Promises: pure. Leaves out: where they are, and when they are written (`filing`); how they look
-(`results`).
+Promises: pure. Leaves out: moving a file to its place, and when each is written (`filing`); how
+they look (`results`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,23 @@ from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.outcome import results
 from provisioner.request.documents import Problem
 from provisioner.request.subjects import glimpse
+from provisioner.spool.spool import Rejected
 
 OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
 """Asks an instance's handler for the outputs of a state."""
+
+PLACE = {
+    RequestState.ACCEPTED: "active",
+    RequestState.DEFERRED: "deferred",
+    RequestState.SCHEDULED: "deferred",
+    RequestState.HELD: "held",
+    RequestState.DONE: "done",
+    RequestState.SUPERSEDED: "done",
+    RequestState.FAILED: "failed",
+    RequestState.REFUSED: "failed",
+    RequestState.CANCELLED: "failed",
+}
+"""The directory for the file of a request in each state; `place_of` has the exceptions."""
 
 _LONGEST = 500
 """The most characters of a line of the log."""
@@ -28,6 +42,37 @@ _LONGEST = 500
 def receipt_name(record: request_rows.Record) -> str:
     """Return the name of a receipt. A request that repeats an own id does not use that name."""
     return record.id if record.duplicate_of is not None else record.writer_id or record.id
+
+
+def place_of(record: request_rows.Record) -> str:
+    """Return the directory for a request's file.
+
+    A file that was never read may be set aside; what failed and was put right is done with.
+    """
+    if record.set_aside:
+        return "quarantine"
+    return PLACE[RequestState.DONE] if record.fixed_by is not None else PLACE[record.state]
+
+
+def unread(rejected: Rejected, now: float, spool: str) -> dict[str, Any]:
+    """Return the row of a file that was not even read. spool: the id of that where it was taken."""
+    problem: dict[str, Any] = {"line": None, "key": "", "message": rejected.reason}
+    return {
+        "id": rejected.ulid,
+        "name": rejected.name,
+        "writer": rejected.writer,
+        "uid": rejected.uid,
+        "action": "",
+        "subject": "",
+        "digest": "",
+        "body": b"",
+        "state": RequestState.REFUSED,
+        "accepted": now,
+        "ended": now,
+        "problems": [problem],
+        "set_aside": rejected.quarantine,
+        "spool": spool,
+    }
 
 
 def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()) -> str:

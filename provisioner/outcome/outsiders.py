@@ -23,6 +23,7 @@ from provisioner.journal.records import request_rows
 from provisioner.objects.states import RequestState
 from provisioner.outcome import receipts
 from provisioner.outcome.outcomes import receipt_name
+from provisioner.outcome.telling import Share, Whole
 from provisioner.spool import leftovers
 from provisioner.spool.spool import Spool
 from provisioner.system.ulid import RequestId
@@ -63,6 +64,10 @@ class Outsiders:
         self._keep = keep
         self._is_outsider = is_outsider
         self._daily = Daily()
+        self.share: Share = Whole()
+        """Says whose files lie here."""
+        self.now: Callable[[], float] = time.time
+        """Returns the time of day, as the journal has it."""
         self.unsettled = False
         """True if a file is still on its way to its place, and needs another look."""
 
@@ -82,7 +87,7 @@ class Outsiders:
 
     def _clear_staging(self) -> Iterator[int]:
         """Remove other files that have been in staging for a day: nobody will read them."""
-        before = time.time() - _ORPHANED
+        before = self._spool.now() - _ORPHANED
         gone: dict[int, int] = {}
         for name, uid in leftovers.no_requests(self._spool.staging, before):
             if self._is_outsider(uid) and leftovers.discard(self._spool.staging, name):
@@ -96,7 +101,8 @@ class Outsiders:
     def _remove(self, ids: Sequence[RequestId]) -> int:
         """Remove files, results and receipts before their rows: a crash leaves no file."""
         with self._journal.reading() as conn:
-            loaded = list(request_rows.load(conn, ids).values())
+            mine, _ = self.share.split(conn, request_rows.load(conn, ids))
+            loaded = list(mine.values())
             shared = expiry.with_receipts_of(conn, loaded)
         gone = [record for record in loaded if self._discard(record)]
         for record in gone:
@@ -105,7 +111,7 @@ class Outsiders:
         if not gone:
             return 0
         writer = gone[-1].writer
-        uid, now = gone[-1].uid, time.time()
+        uid, now = gone[-1].uid, self.now()
         self._daily.add(uid, len(gone))
         with self._journal.transaction() as conn:
             expiry.forget_refused(conn, [record.id for record in gone])

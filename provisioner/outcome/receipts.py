@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,10 +21,13 @@ from provisioner.contract import Json
 from provisioner.outcome import readers
 from provisioner.request.documents import dump
 from provisioner.system import ulid
-from provisioner.system.rename import rename_new
+from provisioner.system.entry import rename_new
 from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
+
+_HEAD = 40
+"""Lines of a receipt within which it says its state."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 160
@@ -35,14 +39,6 @@ _AT_CWD = -100  # from fcntl.h: names are paths
 def path(receipts: Path, writer: str, name: str) -> Path:
     """Return the path of the receipt of a writer's request, by its id or ULID."""
     return receipts / safe(writer) / f"{safe(name)}{ENDING}"
-
-
-def is_there(receipts: Path, writer: str, name: str) -> bool:
-    """Return True if a receipt exists. An empty one lost its content in a power cut."""
-    try:
-        return path(receipts, writer, name).stat().st_size > 0
-    except FileNotFoundError:
-        return False
 
 
 class Desk:
@@ -89,6 +85,21 @@ def request_of(receipt: Path) -> RequestId | None:
         word, _, value = file.readline(200).decode("ascii", "replace").strip().partition(": ")
     value = value.strip("'\"")
     return RequestId(value) if word == "id" and ulid.is_ulid(value) else None
+
+
+def head_of(receipt: Path) -> tuple[str, str] | None:
+    """Return the ULID and the state that a receipt says; None if it does not exist, or lost its
+    content in a power cut."""
+    said = {"id": "", "state": ""}
+    try:
+        with receipt.open(encoding="utf-8", errors="replace") as file:
+            for line in islice(file, _HEAD):
+                word, _, value = line.partition(": ")
+                if word in said:
+                    said[word] = value.strip().strip("'\"")
+    except FileNotFoundError:
+        return None
+    return (said["id"], said["state"]) if said["id"] else None
 
 
 def remove(receipts: Path, writer: str, name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from provisioner.journal.queries.replaced import DISMISSED, REFUSED_AGAIN, close
 from provisioner.journal.records.request_rows import UNMATCHED
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
+from provisioner.plain.values import value
 from provisioner.request.documents import dump
 from provisioner.system.ulid import RequestId
 
@@ -39,7 +40,7 @@ _CLOSING = {DISMISSED: "dismissed_by", REFUSED_AGAIN: "refused_again_as"}
 """The key for the request that ended the wait of a failed one, if it did not put it right."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StepResult:
     """The part of one step.
 
@@ -59,7 +60,7 @@ class StepResult:
     error: Error | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Result:
     """A request at its end. problems: what was wrong with the file, or is worth knowing, each with
     `message` and, if known, `line`, `key`, `expected`, `nearest`; retry: the command to try again,

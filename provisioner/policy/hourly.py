@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from provisioner.journal.journal import Connection
-from provisioner.journal.persons import lately
-from provisioner.journal.queries import subjects
+from provisioner.journal.persons import lately, newcomers
 from provisioner.request.request import Request
 from provisioner.system.ulid import RequestId
 
@@ -30,7 +29,7 @@ class Hourly:
 
     def __init__(self, conn: Connection, now: float) -> None:
         self._conn = conn
-        self._since = now - HOUR
+        self._span = lately.Span(now - HOUR, now)
         self._counted: dict[tuple[int, str], set[str]] = {}
         self._requests: Counter[int] = Counter()
 
@@ -40,7 +39,7 @@ class Hourly:
         request: the one that is judged, for which it does not count if it is judged again.
         """
         if uid not in self._requests:
-            self._requests[uid] = lately.asked_since(self._conn, uid, self._since, request)
+            self._requests[uid] = lately.asked(self._conn, uid, self._span, request)
         return self._requests[uid]
 
     def count(self, uid: int) -> None:
@@ -51,7 +50,7 @@ class Hourly:
     def newcomers(self, uid: int, request: Request) -> tuple[tuple[str, ...], int]:
         """Return a request's new users, and the number of its submitter's in the hour before."""
         counted = self._lately(uid, request.action)
-        listing = subjects.without_request if _is_own(request) else subjects.unknown
+        listing = newcomers.without_request if _is_own(request) else newcomers.unknown
         names = listing(self._conn, request.users)
         return tuple(name for name in names if name not in counted), len(counted)
 
@@ -65,7 +64,7 @@ class Hourly:
     def _lately(self, uid: int, action: str) -> set[str]:
         begins = _OWN if action.startswith(_OWN) else ""
         if (uid, begins) not in self._counted:
-            noted = lately.noted_since(self._conn, uid, NEW_USER, self._since, begins)
+            noted = lately.newcomers(self._conn, uid, self._span, begins)
             self._counted[uid, begins] = set(noted)
         return self._counted[uid, begins]
 

@@ -334,8 +334,9 @@ class Policy:
             return None
         return Answer(
             REVIEW,
-            f"it would take something away from {hit} of the {known} users who have anything, "
-            f"more than {self._mass.share:g} %",
+            # Without how many these are: that is not every writer's to know.
+            f"it would take something away from {hit} users, more than {self._mass.share:g} % of "
+            "those who have anything",
             self._release_advice(None),
         )
 

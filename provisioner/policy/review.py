@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import cast
 
@@ -25,6 +25,7 @@ from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.changes import Changes
 from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.objects.states import RequestState
+from provisioner.plain.values import value
 from provisioner.policy import policy, rules, targets
 from provisioner.policy.gradual import Gradual
 from provisioner.policy.hourly import Hourly
@@ -40,13 +41,14 @@ Steers = Callable[[Seeker], Shift]
 """Returns the change of claims by a request that steers another one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Case:
     """A request to be judged.
 
     seen: what it does to whom as a second person has seen and released it, None if nobody has;
     counted: it is part of a request that was released as a whole; steers: None if it steers no
-    other request; beside: people who lose something by other requests of the same moment.
+    other request; beside: people who lose something by other requests of the same moment;
+    with_uid: the submitter with whose requests it counts together, None for its own.
     """
 
     id: RequestId
@@ -58,24 +60,31 @@ class Case:
     counted: bool = False
     steers: Steers | None = None
     beside: frozenset[str] = frozenset()
+    with_uid: int | None = None
+
+    @property
+    def counts_for(self) -> int:
+        """The uid of the submitter with whose requests it counts together."""
+        return self.uid if self.with_uid is None else self.with_uid
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answers:
-    """Who is responsible for requests before policy. seen, counted, beside: as in `Case`."""
+    """Who is responsible for requests before policy. The rest is as in `Case`."""
 
     uid: int
     writer: str
     seen: Changes | None = None
     counted: bool = False
     beside: frozenset[str] = frozenset()
+    with_uid: int | None = None
 
 
 AS_SERVICE = (0, "root")
 """As whose an end of access is judged: its writer may have lost any right, or have left."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ruling:
     """Policy's answer.
 
@@ -119,8 +128,7 @@ class Review:
         """nature: what handlers know about their objects; None for nothing."""
         self._rules = site
         self.nature = nature or Nature()
-        self._shut_out: dict[int, dict[str, float]] = {}
-        self._gradual = Gradual(self.nature, site.at_once)
+        self.gradual = Gradual(self.nature, site.at_once)
         self._recorded = targets.Recorded()
 
     def judge(
@@ -145,10 +153,10 @@ class Review:
                 submitter = replace(users.find(submitter.uid), writer=case.writer)
             others = self._rules.steers_others(submitter, case.request.action)
             seeker = Seeker(case.uid, case.writer, others, case.id)
-            step = self._gradual.step(case.uid, now)
+            step = self.gradual.step(case.uid, now)
             losers = changes.losers(case, seeker, step.nature)
             hit = set() if case.counted else losers
-            crowd = hit | case.beside | self._lately(case.uid, now) if hit else hit
+            crowd = hit | case.beside | self.gradual.lately(case.counts_for, now) if hit else hit
             left = self._left(case, changes)
             approved = _approved(case.seen, losers, left, few=len(crowd) <= self._rules.harmless)
             if crowd or left or approved:
@@ -166,14 +174,15 @@ class Review:
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
                 trusted = self._rules.trusts(case.uid)
-                step.allow(seen=approved or case.counted or trusted)
+                seen = approved or case.counted or trusted
+                self.gradual.allow(conn, case.uid, step, seen=seen)
             if answer.verdict != policy.REFUSE:
                 hourly.count(case.uid)
             if question.fresh and answer.verdict == policy.ALLOW:
                 hourly.allow(submitter.uid, case.request, question.fresh)
-            counts = hit and not approved and not self._rules.trusts(case.uid)
+            counts = hit and not approved and not self._rules.trusts(case.counts_for)
             if counts and answer.verdict == policy.ALLOW:
-                self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
+                self.gradual.shut(conn, case.counts_for, hit, now)
             person = self._rules.believed(submitter, question.on_behalf_of)
             rulings[case.id] = Ruling(
                 answer, question.fresh, person, seeker, replaces, tuple(losers), left
@@ -218,7 +227,7 @@ class Review:
         """
         if not self._rules.trusts(uid) and not users.is_called(uid, writer):
             # Somebody else may have the uid, and other rights with it.
-            why = f"{writer} asked for it, and no longer has uid {uid}"
+            why = f"{writer} asked for it, and has no longer, or not on this host, uid {uid}"
             advice = "a new request, of somebody who may ask for it now"
             return Ruling(policy.Answer(policy.REFUSE, why, advice))
         submitter = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
@@ -247,6 +256,10 @@ class Review:
         """Return True if a user needs no rule."""
         return self._rules.trusts(uid)
 
+    def steers_others(self, uid: int, writer: str, action: str) -> bool:
+        """Return True if a writer may use an action on others' subjects, and know of them."""
+        return self._rules.steers_others(replace(users.find(uid), writer=writer), action)
+
     def is_outsider(self, uid: int) -> bool:
         """Return True if a user may ask for nothing at all."""
         return not self._rules.trusts(uid) and self._rules.is_outsider(users.find(uid))
@@ -268,17 +281,6 @@ class Review:
         if len(losers) <= self._rules.harmless:
             return None
         return self._rules.crowd(len(losers), len(holdings.people(conn).union(losers)))
-
-    def _lately(self, uid: int, now: float) -> set[str]:
-        """Return the users whom a submitter's requests shut out a moment ago.
-
-        A broken export seldom arrives as one request. They are kept in memory only: a guard against
-        mistakes may forget them at a restart.
-        """
-        since = now - self._rules.at_once
-        kept = {user: at for user, at in self._shut_out.get(uid, {}).items() if at > since}
-        self._shut_out[uid] = kept
-        return set(kept)
 
     def _ask_more(
         self,

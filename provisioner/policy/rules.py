@@ -16,6 +16,7 @@ from typing import Any
 from provisioner.config.policy import RuleConfig
 from provisioner.contract import Key, split_key
 from provisioner.contract.texts import format_size
+from provisioner.plain.values import value
 from provisioner.policy.persons import account
 from provisioner.request.request import Request
 from provisioner.system.ulid import RequestId
@@ -58,7 +59,7 @@ class Target:
         return (self.uid, self.writer) == (submitter.uid, submitter.own)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Question:
     """What is asked for, as far as policy looks at it.
 
@@ -67,11 +68,11 @@ class Question:
     subject has; owners: the other submitters whose subject it is; nobodys: nobody known has ever
     asked for it, and neither has this submitter; path: the request says where storage is; numbers:
     keys by which it gives numbers of users and groups; names: the names to compare with protected
-    ones, by kind; fresh: new users; recent: how many new users the submitter brought within the
-    hour; lately: how many requests it sent in that time; hit: people who would lose something, with
-    those who just did; known: people who have something; left: people's data that would be left,
-    and for what; on_behalf_of: the person whom the request names, believed or not; digest: that of
-    the request which was looked at before its release.
+    ones, by kind; told: who gets mail besides its users; fresh: new users; recent: how many new
+    users the submitter brought within the hour; lately: how many requests it sent in that time;
+    hit: people who would lose something, with those who just did; known: people who have something;
+    left: people's data that would be left, and for what; on_behalf_of: the person whom the request
+    names, believed or not; digest: that of the request which was looked at before its release.
     """
 
     action: str
@@ -87,6 +88,7 @@ class Question:
     path: bool = False
     numbers: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] | None = None
+    told: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     recent: int = 0
     lately: int = 0
@@ -135,12 +137,23 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
             # A route can make names from anything in a request.
             "object": tuple(sorted({name for key in keys for name in split_key(key)[2:]})),
         },
+        told=_led_by(project, allocation.get("project") or _NOTHING),
         on_behalf_of=request.on_behalf_of,
         digest=values.get("digest"),
     )
 
 
 _NOTHING: Mapping[str, Any] = {}
+
+
+def _led_by(*projects: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return who leads projects: they are told of what becomes of them."""
+    return tuple(
+        name
+        for project in projects
+        for name in (project.get("pi"), *(project.get("managers") or ()))
+        if name
+    )
 
 
 def _numbers_in(user: Mapping[str, Any], project: Mapping[str, Any]) -> tuple[str, ...]:
@@ -203,7 +216,8 @@ def misfit_by_itself(rule: RuleConfig, submitter: Submitter, question: Question)
     if rule.projects or rule.accounts:
         strange += _strangers(question.accounts, (*rule.projects, *rule.accounts))
     if rule.users:
-        strange += _strangers((question.names or _NOTHING).get("user", ()), rule.users)
+        people = (*(question.names or _NOTHING).get("user", ()), *question.told)
+        strange += _strangers(people, rule.users)
     if strange:
         return (
             f"{submitter.name} may not ask for {question.action} of {_some(dict.fromkeys(strange))}"

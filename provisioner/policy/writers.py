@@ -53,6 +53,10 @@ class Writers:
             )
         return writer
 
+    def renew(self, conn: Connection) -> None:
+        """Read again whom names mean: another process may have written it."""
+        self._uids = keepsakes.names(conn)
+
     def keep(self, conn: Connection, submissions: Iterable[Submission]) -> Mapping[str, int]:
         """Write whom names mean from now on; return what is new, for `kept`."""
         known = self._uids if self._uids is not None else keepsakes.names(conn)

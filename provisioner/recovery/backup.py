@@ -71,6 +71,35 @@ class Copy:
     whole: bool
 
 
+def check_usable(directory: Path) -> None:
+    """Raise ConfigError if this process cannot write copies into a directory, or not make it."""
+    there = directory
+    while not os.access(there, os.F_OK, effective_ids=True) and there != there.parent:
+        there = there.parent
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        if there == directory:
+            check_closed(directory)
+        return
+    user, quoted = users.user_name(os.geteuid()), shlex.quote(str(directory))
+    why = f"{user} may not write there"
+    if there != directory:
+        why = f"it does not exist, and {user} cannot make it: {there} is not {user}'s to write to"
+    raise ConfigError(
+        f"no copy of the journal can be kept in the backup directory {directory}: {why}",
+        advice=f"install -d -m 700 -o {user} {quoted}, where the service's unit may write "
+        "(ReadWritePaths); or name another: `backup.directory` in the configuration",
+    )
+
+
+def check_closed(directory: Path) -> None:
+    """Raise ConfigError if others may look into a directory of copies, OSError without it."""
+    if directory.stat().st_mode & 0o077:
+        raise ConfigError(
+            f"{directory} is open to others, but will hold all requests",
+            advice=f"chmod 700 {shlex.quote(str(directory))}",
+        )
+
+
 def copies(directory: Path, journal: str | None = None) -> list[Copy]:
     """List the whole copies, oldest first. journal: only those of the journal with that id."""
     return [copy for copy in found(directory, journal) if copy.whole]
@@ -268,11 +297,7 @@ class Copier:
         directory = self._directory
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if directory.stat().st_mode & 0o077:
-                raise ConfigError(
-                    f"{directory} is open to others, but will hold all requests",
-                    advice=f"chmod 700 {shlex.quote(str(directory))}",
-                )
+            check_closed(directory)
         except OSError as error:
             raise ConfigError(
                 f"the backup directory {directory}: {error.strerror}",
@@ -304,7 +329,11 @@ class Copier:
         self._thread.join()
 
     def copy(self) -> Path:
-        """Copy now; the log continues in a new file."""
+        """Copy now; the log continues in a new file. Raises ConfigError, also if others may look.
+
+        The directory may have changed since the start, or is another one where its disk is missing.
+        """
+        self.make_way()
         with self._journal.transaction():  # nobody writes to the log meanwhile
             if self._log is not None:
                 self._log.rotate()

@@ -132,6 +132,18 @@ def _kept(conn: Connection) -> tuple[Sight | None, Doubts]:
     return before, doubts.read(facts.get(conn, facts.DOUBTED) or "")
 
 
+def settled(conn: Connection, now: float) -> float:
+    """Return the time by which old data may be removed, where another process keeps the clock.
+
+    now: the time of day, as that one has it. 0 if it has not looked at its clock lately, or that
+    has jumped since.
+    """
+    before, kept = _kept(conn)
+    if before is None or not -JUMP < now - before.wall < 2 * NOTED:
+        return 0.0
+    return now - doubts.ahead(kept, before.steady + now - before.wall)
+
+
 class Clock:
     """Tells the time to a whole service, and corrects the journal after a jump."""
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 
 from provisioner.config.keeping import RetentionConfig
 from provisioner.journal import audit, journal
@@ -28,6 +29,7 @@ from provisioner.outcome import receipts
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.readers import Readers
 from provisioner.outcome.results import moment
+from provisioner.outcome.telling import Share, Whole
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request
 from provisioner.spool.spool import Spool
@@ -78,6 +80,8 @@ class Keeper:
         self._limits = limits
         self.now: Callable[[], float] = time.time
         """Returns the time by which old data may be removed."""
+        self.share: Share = Whole()
+        """Says whose rows go from here: a row stays as long as its file is there."""
         self.outsiders: Outsiders | None = None
         """Removes what exceeds a limit, whatever its age."""
         self._readers = Readers(spool.receipts)
@@ -188,7 +192,8 @@ class Keeper:
             for start in range(0, len(old), _FILES):
                 portion = old[start : start + _FILES]
                 for entry in portion:
-                    os.unlink(entry, dir_fd=directory)
+                    with suppress(FileNotFoundError):  # another intake shares the spool
+                        os.unlink(entry, dir_fd=directory)
                 yield len(portion)
         finally:
             os.close(directory)
@@ -208,9 +213,10 @@ class Keeper:
                 return
             needed = needed or self._needed(before, end)
             with self._journal.reading() as conn:
-                kept = needed.files | needed.anchors.among(conn, old)
-                lasting = _unexpired(request_rows.load(conn, set(old) - kept), now)
-            going = [request for request in old if request not in kept | lasting]
+                mine = self.share.among(conn, old, before)
+                kept = needed.files | needed.anchors.among(conn, mine)
+                lasting = _unexpired(request_rows.load(conn, set(mine) - kept), now)
+            going = [request for request in mine if request not in kept | lasting]
             for start in range(0, len(going), _REQUESTS):
                 with self._journal.reading() as conn:
                     portions = step_rows.light(conn, going[start : start + _REQUESTS])
@@ -278,7 +284,10 @@ def _outdated(directory: int, before: float, keep: int) -> list[str]:
 
 
 def _changed(directory: int, entry: str) -> float:
-    return os.stat(entry, dir_fd=directory, follow_symlinks=False).st_ctime
+    try:
+        return os.stat(entry, dir_fd=directory, follow_symlinks=False).st_ctime
+    except FileNotFoundError:  # another intake shares the spool
+        return inf
 
 
 def _unexpired(records: Mapping[RequestId, request_rows.Record], now: float) -> set[RequestId]:

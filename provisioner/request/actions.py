@@ -285,19 +285,18 @@ class Reconcile(Envelope):
 
     action: Literal["reconcile"]
     as_of: Moment | None = Field(None, description="objects claimed later are left alone")
-    manifest: Manifest | None = Field(
-        None, description="everything that should exist, in a companion file"
+    since: int | None = Field(
+        None, ge=0, description="the writer's requests with a higher `order.number` count as later"
     )
+    manifest: Manifest | None = Field(None, description="what should exist, in a companion file")
     kinds: tuple[Literal["user", "project", "allocation"], ...] = Field(
         (), description="kinds that the manifest lists completely, even if it lists none of them"
     )
-
     objects: Annotated[
         tuple[Annotated[Line, Field(min_length=1)], ...], Field(max_length=MOST_OBJECTS)
     ] = Field(
         (),
-        description="only these, as `provisioner drift` lists them; how many people would lose "
-        "something counts",
+        description="only these, as `provisioner drift` lists them; who loses something counts",
         examples=[["slurm-a/assoc/cf0003/jdoe"]],
     )
 
@@ -311,7 +310,8 @@ class Reconcile(Envelope):
         return "site:"
 
     def expressions(self) -> Mapping[str, Any]:
-        return {name: getattr(self, name) for name in ("manifest", "as_of", "kinds", "objects")}
+        names = ("manifest", "as_of", "since", "kinds", "objects")
+        return {name: getattr(self, name) for name in names}
 
 
 class Adopt(Envelope):

@@ -22,6 +22,7 @@ import yaml
 from provisioner.contract import InvalidRequest
 from provisioner.contract.texts import phrase
 from provisioner.contract.validation import LONGEST
+from provisioner.plain.values import value
 from provisioner.request import encodings, syntax
 from provisioner.request.places import MOST, Path, Problem, advised, dotted, in_order
 
@@ -53,7 +54,7 @@ class InvalidDocument(InvalidRequest):
         self.document = document
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Document:
     """A mapping with text leaves; lines: 1-based line of each key and item, by path."""
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from provisioner.contract.texts import phrase
 from provisioner.contract.validation import LONGEST, Wrong, expected, nearest, wrongs
+from provisioner.plain.values import value
 from provisioner.request import fields
 from provisioner.request.actions import ACTIONS, Envelope
 from provisioner.request.documents import Document, InvalidDocument, Problem, in_order, parse
@@ -34,7 +35,7 @@ class Order:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Request:
     """One request. values: what expressions in routes may use, typed, with None for absent values.
 

@@ -7,18 +7,18 @@ and claims (`router`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from provisioner.config.schema import Config, StepConfig
 from provisioner.contract import ConfigError, Handler, InvalidRequest, validation
+from provisioner.plain.values import value
 from provisioner.request.documents import Problem, advised
 from provisioner.request.request import Request
 from provisioner.routing import source_keys
 from provisioner.routing.routes import Template, condition, taken
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Chosen:
     """A step of a request, with the instance that serves it."""
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
 from provisioner.contract import ADOPTS, Fault, Handler, InvalidRequest, Key, Scalar, Want
 from provisioner.contract.abilities import Adapts, Lodges, able
 from provisioner.contract.late import steps_of
+from provisioner.plain.values import value
 from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.places import dotted
 from provisioner.request.request import Request
@@ -29,7 +30,7 @@ Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """Outputs of steps, by (step, item)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StepClaim:
     """One claim of a step.
 
@@ -44,7 +45,7 @@ class StepClaim:
     outline: Want
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Step:
     """One step of one request. late: the steps that some of its parameters come from; notes: what
     its handler holds in another form; lodged: the homes that it names; left_out: users whose names

@@ -22,6 +22,8 @@ STAGING = "staging"
 OPEN = ("active", "deferred", "held")
 CLOSED = ("done", "failed", "quarantine")
 RECEIPTS = "receipts"
+OWN = "hosts"
+"""The directory of what is one host's alone, in a spool that several share."""
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags to open a directory for listing."""
@@ -47,6 +49,18 @@ def make(root: Path, group: str | None) -> None:
         _give(root / STAGING, gid, group)
         # A change of group can clear bits of the mode.
         (root / STAGING).chmod(staging)
+
+
+def own(root: Path, host: str) -> Path:
+    """Make the directory of what is a host's alone in a spool that several share; return it.
+
+    Raises ConfigError without that spool.
+    """
+    if not (root / STAGING).is_dir():
+        raise ConfigError(f"{root} is not a spool", advice="provisioner init")
+    for path in (root / OWN, root / OWN / host):
+        _make(path, 0o700)
+    return root / OWN / host
 
 
 def open_all(root: Path) -> dict[str, int]:

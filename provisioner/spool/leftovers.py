@@ -1,9 +1,10 @@
 """Leftovers: files that were being written when their writer died, under their temporary names.
 
 Promises: only names of the form that this program gives to unfinished files are removed, and only
-if nobody has written to them for a minute. Signatures go whose request was accepted, and other
-files in staging if the caller names their owner. No link is followed. Leaves out: files with their
-final name.
+if nobody has written to them for a minute, by the clock of their file system: that of the host may
+be ahead of it. Signatures go whose request was accepted, and other files in staging if the caller
+names their owner. No link is followed, and nothing that is mounted here is asked. Leaves out: files
+with their final name.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import logging
 import math
 import os
 import stat
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from provisioner.spool.scan import is_request
 from provisioner.spool.submission import SIGNATURE
+from provisioner.system import entry
 from provisioner.system import ulid as ulids
 
 log = logging.getLogger(__name__)
@@ -32,19 +34,37 @@ RECEIPT = ""
 """The end of the name of a receipt, or a writer's directory, that is being made (`receipts`)."""
 
 _STALE = 60.0
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(directory: int, ending: str) -> int:
     """Remove files named `.ULID` and the ending from a directory; return their number."""
-    removed = 0
-    stale = time.time() - _STALE
-    for name in _names(directory):
-        if name[0] != "." or not name.endswith(ending):
-            continue
-        if ulids.is_ulid(name[1 : len(name) - len(ending)]):
-            removed += _remove(directory, name, stale)
-    return removed
+    left = [name for name in _names(directory) if _is_left(name, ending)]
+    if not left:
+        return 0
+    try:
+        stale = now(directory, ending) - _STALE
+    except OSError as error:
+        log.warning("what a crash may have left stays: what time it is there: %s", error.strerror)
+        return 0
+    return sum(_remove(directory, name, stale) for name in left)
+
+
+def now(directory: int, ending: str = RESULT) -> float:
+    """Return the time of day where a directory is, in seconds since the epoch.
+
+    That is what the times of its files are compared with: another host may keep them. ending: of
+    the name of a file that is made there for a moment. Raises OSError if none can be.
+    """
+    name = f".{ulids.new()}{ending}"
+    file = os.open(name, _CREATE, 0o600, dir_fd=directory)
+    try:
+        return os.fstat(file).st_mtime
+    finally:
+        os.close(file)
+        with suppress(OSError):
+            os.unlink(name, dir_fd=directory)
 
 
 def remove_signatures(active: int) -> int:
@@ -77,16 +97,19 @@ def no_requests(staging: Path, before: float) -> Iterator[tuple[str, int]]:
     before: only files whose status has not changed since then, a time that no writer can set. A
     directory that is not empty stays, because nobody else's tree is walked.
     """
-    with os.scandir(staging) as entries:
-        for entry in entries:
-            if is_request(entry.name):
+    directory = os.open(staging, _DIRECTORY)
+    try:
+        for name in _names(directory):
+            if is_request(name):
                 continue
             try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
+                status = entry.look(directory, name)
+            except OSError:  # gone, or mounted over
                 continue
             if status.st_ctime < before:
-                yield entry.name, status.st_uid
+                yield name, status.st_uid
+    finally:
+        os.close(directory)
 
 
 def discard(staging: Path, name: str) -> bool:
@@ -101,20 +124,26 @@ def discard(staging: Path, name: str) -> bool:
         os.close(directory)
 
 
+def _is_left(name: str, ending: str) -> bool:
+    """Return True for a name of a file that was being written."""
+    whole = name[0] == "." and name.endswith(ending)
+    return whole and ulids.is_ulid(name[1 : len(name) - len(ending)])
+
+
 def _names(directory: int) -> Iterator[str]:
     # This needs a descriptor of its own: a duplicate would share the position.
     listing = os.open(".", _DIRECTORY, dir_fd=directory)
     try:
         with os.scandir(listing) as entries:
-            for entry in entries:
-                yield entry.name
+            for found in entries:
+                yield found.name
     finally:
         os.close(listing)
 
 
 def _remove(directory: int, name: str, stale: float) -> bool:
     try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        status = entry.look(directory, name)
         if status.st_mtime > stale:
             return False
         if stat.S_ISDIR(status.st_mode):

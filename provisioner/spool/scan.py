@@ -2,22 +2,24 @@
 
 Promises: it would be enough alone, without events. While a backlog is served, each owner of files
 has turns, and later files are noticed; looking for them takes a twentieth of the time. A file that
-is passed over comes back by itself. A staging directory that was replaced is opened again; one that
-is missing or unsafe gives no names. Files that are no requests are reported after a minute.
-Leaves out: opening files.
+is passed over comes back by itself, and one that cannot even be looked at keeps no other one
+waiting. A staging directory that was replaced is opened again; one that is missing or unsafe gives
+no names. Files that are no requests are reported after a minute. Leaves out: opening files.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from provisioner.contract import ConfigError
 from provisioner.spool.submission import RESULT, SIGNATURE, label
 from provisioner.spool.turns import Turns
+from provisioner.system import entry
 from provisioner.system.ownership import check_directory, check_same_device
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ _AT_ONCE = 20_000
 """The most names whose owners are looked up at once, so that the first of 100,000 comes soon."""
 
 _LONGEST_DELAY = 0.25
+_FAILED, _DENIED = 1.0, 60.0
+"""Seconds before another look at a file: the disk failed; the service has no permission."""
 
 
 def check_staging(spool: Path) -> None:
@@ -67,18 +71,34 @@ def passed_over(spool: Path) -> list[str]:
     A file written within the last minute may still get another name, or its request. Raises OSError
     if staging cannot be read.
     """
-    before, names = time.time() - _SETTLED, []
-    with os.scandir(spool / "staging") as entries:
-        for entry in entries:
-            if not _is_stray(entry.name):
-                continue
+    before = time.time() - _SETTLED
+    looked = _looked_at(spool, _is_stray)
+    return sorted(label(name) for name, there in looked if there and there.st_mtime < before)
+
+
+def covered(spool: Path) -> list[str]:
+    """List what cannot be looked at in staging, as something is mounted on it.
+
+    Raises OSError if staging cannot be read.
+    """
+    return sorted(label(name) for name, there in _looked_at(spool, bool) if there is None)
+
+
+def _looked_at(
+    spool: Path, is_wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Yield some names in staging, each with its status, or None if it cannot be looked at."""
+    directory = os.open(spool / "staging", _LISTING)
+    try:
+        for name in filter(is_wanted, os.listdir(directory)):  # noqa: PTH208 - a descriptor
             try:
-                there = entry.stat(follow_symlinks=False)
+                yield name, entry.look(directory, name)
             except FileNotFoundError:
                 continue
-            if there.st_mtime < before:
-                names.append(label(entry.name))
-    return sorted(names)
+            except OSError:
+                yield name, None
+    finally:
+        os.close(directory)
 
 
 def never_taken(names: Sequence[str]) -> str:
@@ -177,6 +197,7 @@ class Sweep:
         self._list_again = 0.0
         self._later: dict[str, tuple[float, float]] = {}
         self._strays = Strays()
+        self._failures = Failures()
         self.trouble = ""
         """Why no names come, with the command that fixes it; '' if all is well."""
 
@@ -200,6 +221,13 @@ class Sweep:
         delay = max(seconds, min(delay * 2, _LONGEST_DELAY))
         self._later[name] = (time.monotonic() + delay, delay)
 
+    def pass_over(self, name: str, error: OSError) -> None:
+        """Log why a name cannot be taken, and pass over it for a second; for a minute if the
+        service may not."""
+        denied = error.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
+        self._failures.saw(name, error.strerror or str(error), time.monotonic())
+        self.postpone(name, _DENIED if denied else _FAILED)
+
     def settle(self, name: str) -> None:
         """Forget that a name was passed over."""
         if self._later:
@@ -218,7 +246,7 @@ class Sweep:
                 self._renew()
                 self._listed = self._list()
             portion, self._listed = self._listed[:_AT_ONCE], self._listed[_AT_ONCE:]
-            self._turns.add(_owned(self._directory, portion))
+            self._turns.add(self._owned(portion))
             trouble = ""
         except ConfigError as error:
             trouble = f"{error.message}: {error.advice}"
@@ -254,8 +282,8 @@ class Sweep:
         directory = os.open(".", _LISTING, dir_fd=self._directory)
         try:
             with os.scandir(directory) as entries:
-                for entry in entries:
-                    name = entry.name
+                for found in entries:
+                    name = found.name
                     if name in self._turns:  # most of a large backlog is, at each listing
                         if self._later:
                             present.add(name)
@@ -268,7 +296,7 @@ class Sweep:
                         present.add(name)
                         if name in self._later and self._later[name][0] > now:
                             continue
-                    listed.append((entry.inode(), name))
+                    listed.append((found.inode(), name))
             for name in self._later.keys() - present:
                 del self._later[name]
             self._strays.saw(strays, now)
@@ -279,17 +307,21 @@ class Sweep:
         self._list_again = ended + _SELDOM * (ended - now)
         return listed
 
-
-def _owned(directory: int, listed: list[tuple[int, str]]) -> list[tuple[int, int, str]]:
-    """Return owner, arrival and name for inodes and names, in the order of arrival."""
-    by_time = len(listed) <= _SORTED_BY_TIME
-    owned = []
-    for inode, name in listed:
-        try:
-            there = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        owned.append((there.st_uid, there.st_mtime_ns if by_time else inode, name))
-    if by_time:
-        owned.sort(key=lambda file: file[1:])
-    return owned
+    def _owned(self, listed: list[tuple[int, str]]) -> list[tuple[int, int, str]]:
+        """Return owner, arrival and name for inodes and names, in the order of arrival."""
+        by_time = len(listed) <= _SORTED_BY_TIME
+        owned = []
+        for inode, name in listed:
+            try:
+                there = entry.look(self._directory, name)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if entry.is_of_process(error):
+                    raise
+                self.pass_over(name, error)
+                continue
+            owned.append((there.st_uid, there.st_mtime_ns if by_time else inode, name))
+        if by_time:
+            owned.sort(key=lambda file: file[1:])
+        return owned

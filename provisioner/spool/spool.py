@@ -16,15 +16,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.spool import layout, leftovers
-from provisioner.spool.attachments import Companions
+from provisioner.spool.attachments import Companions, write_beside
 from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.spool.scan import Failures, Sweep
+from provisioner.spool.scan import Sweep
 from provisioner.spool.submission import (
     RESULT,
     SIGNATURE,
@@ -38,29 +38,32 @@ from provisioner.spool.submission import (
     read,
     reject_unopened,
 )
+from provisioner.system import entry as entries
 from provisioner.system import locks
 from provisioner.system import ulid as ulids
-from provisioner.system.rename import rename_new
+from provisioner.system.entry import Rename, rename_new, rename_own
 from provisioner.system.ulid import RequestId
 
 __all__ = ["Rejected", "Spool", "Submission", "label", "result_entry"]
 
 log = logging.getLogger(__name__)
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_BUSY, _FAILED, _DENIED = 0.01, 1.0, 60.0
-"""Seconds before another look at a file: it is being written; the disk failed; no permission."""
+_BUSY = 0.01
+"""Seconds before another look at a file that is being written."""
 
 
 class Spool:
     """The directories of one spool. `waiting` and `take` are for one thread, the rest for any."""
 
-    def __init__(self, root: Path, directories: dict[str, int]) -> None:
+    def __init__(self, root: Path, own: Path, directories: dict[str, int]) -> None:
         """Use `open` instead."""
         self.root = root
+        self.own = own
+        """The directory of what is this process's alone: the root, unless others share that."""
+        self.identity = ""
+        """Its id in the journal: `journal.hosts.spools`."""
         self._directories = directories
         self._lock: int | None = None
-        self._failures = Failures()
         self._sweep = Sweep(self.staging, directories[STAGING], self._open_staging)
         self.companions = Companions(directories[STAGING], directories["active"])
 
@@ -83,9 +86,9 @@ class Spool:
         return cls.open(root)
 
     @classmethod
-    def open(cls, root: Path) -> Spool:
-        """Open a spool if it is safe; see `layout.open_all`."""
-        return cls(root, layout.open_all(root))
+    def open(cls, root: Path, own: Path | None = None) -> Spool:
+        """Open a spool if it is safe; see `layout.open_all`. own: see there, None: the root."""
+        return cls(root, own or root, layout.open_all(root))
 
     def close(self) -> None:
         """Close all descriptors, and so release the lock."""
@@ -98,7 +101,7 @@ class Spool:
 
     def lock(self) -> None:
         """Become the only service of this spool. Raises ConfigError with the process that is it."""
-        self._lock = locks.lock(self.root / "lock", self.root)
+        self._lock = locks.lock(self.own / "lock", self.root)
 
     # Taking files.
 
@@ -136,7 +139,7 @@ class Spool:
             self._sweep.postpone(name, _BUSY)
             return None
         except OSError as error:
-            self._pass_over(name, error)
+            self._sweep.pass_over(name, error)
             return None
         try:
             return self._take(name, ulids.new(), opened)
@@ -179,7 +182,7 @@ class Spool:
         entry = self._entry("active", ulid, None)
         if entry is None:
             return None
-        found = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
+        found = entries.look(self._directories["active"], entry)
         return entry.removeprefix(f"{ulid}-"), found
 
     def retake(
@@ -192,8 +195,12 @@ class Spool:
         """
         try:
             opened = open_unwritten(self._directories[STAGING], name)
-        except (FileNotFoundError, StillWritten):
+        except StillWritten:
             return False
+        except OSError as error:
+            if entries.is_of_process(error):
+                raise
+            return False  # gone, or what has its name cannot be opened: it is not ours
         if opened is None:
             return False
         try:
@@ -205,12 +212,16 @@ class Spool:
             if (submission.uid, submission.sha256) != (uid, sha256):
                 return False
             directory = self._directories[place]
-            rename_new(self._directories[STAGING], name, directory, entry_of(ulid, name))
+            rename_own(self._directories[STAGING], name, directory, entry_of(ulid, name))
         except FileNotFoundError:
             return False
         finally:
             os.close(opened.file)
         return True
+
+    def now(self) -> float:
+        """Return the time of day by which files have theirs; see `leftovers.now`."""
+        return leftovers.now(self._directories["active"])
 
     def listed(self, place: str) -> list[RequestId]:
         """List the ULIDs of the files in a place, oldest first."""
@@ -222,8 +233,8 @@ class Spool:
     ) -> str | None:
         """Return a file to where its writer put it, with its signature; None if it is not there.
 
-        name: the request's name; without it the source is searched. If another file in staging has
-        that name, the ULID is put into it. Return the new name.
+        name: the request's name; without it the source is searched. If another file in staging may
+        have that name, the ULID is put into it. Return the new name.
         """
         entry = self._entry(source, ulid, name)
         if entry is None:
@@ -233,10 +244,10 @@ class Spool:
         free = f"{stem}-{ulid}{dot}{ending}"
         # The signature goes first: without it the request would be refused.
         beside = source, entry + SIGNATURE
-        for new in (wanted, free):
+        for new, rename in ((wanted, rename_new), (free, rename_own)):
             try:
-                beside = self._put_back(*beside, new + SIGNATURE) or beside
-                return new if self._put_back(source, entry, new) else None
+                beside = self._put_back(*beside, new + SIGNATURE, rename) or beside
+                return new if self._put_back(source, entry, new, rename) else None
             except FileExistsError:
                 continue
         raise FileExistsError(errno.EEXIST, "another file in staging has this name", free)
@@ -245,6 +256,15 @@ class Spool:
         """Return files that were taken, and of which nothing was recorded, to staging."""
         for file in files:
             self.return_to_staging(file.ulid, "active", file.name)
+
+    def renumber(self, submission: Submission, ulid: RequestId) -> Submission:
+        """Give a file that was taken another id, with its signature; return it under that one."""
+        active = self._directories["active"]
+        for ending in (SIGNATURE, ""):
+            old, new = (entry_of(i, submission.name) + ending for i in (submission.ulid, ulid))
+            with suppress(FileNotFoundError):
+                os.rename(old, new, src_dir_fd=active, dst_dir_fd=active)
+        return replace(submission, ulid=ulid)
 
     def postpone(self, name: str, seconds: float) -> None:
         """Pass over a name in staging for a while."""
@@ -258,12 +278,13 @@ class Spool:
         It is not flushed: the journal can make it again.
         """
         entry = result_entry(ulid, name)
-        self._write(place, ulid, entry, text.encode("utf-8", "backslashreplace"))
+        body = text.encode("utf-8", "backslashreplace")
+        write_beside(self._directories[place], ulid, entry, body)
         return entry
 
     def write_request(self, place: str, ulid: RequestId, name: str, body: bytes, uid: int) -> None:
         """Write the file of a request that came without one; it gets its writer's uid if it may."""
-        self._write(place, ulid, entry_of(ulid, name), body, uid)
+        write_beside(self._directories[place], ulid, entry_of(ulid, name), body, uid)
 
     def has_result(self, place: str, ulid: RequestId, name: str) -> bool:
         """Return True if a result exists. An empty one lost its content in a power cut."""
@@ -271,10 +292,8 @@ class Spool:
 
     def discard_result(self, place: str, ulid: RequestId, name: str) -> None:
         """Remove the result of an earlier try, if there is one."""
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(result_entry(ulid, name), dir_fd=self._directories[place])
-        except FileNotFoundError:
-            return
 
     def remove(self, place: str, ulid: RequestId, name: str) -> None:
         """Remove a request's file and its result for good, if they exist.
@@ -309,15 +328,15 @@ class Spool:
     ) -> Submission | Rejected | None:
         entry = entry_of(ulid, name)
         try:
-            rename_new(self._directories[STAGING], name, self._directories["active"], entry)
+            rename_own(self._directories[STAGING], name, self._directories["active"], entry)
         except FileNotFoundError:
             self._sweep.settle(name)
             return None
         except OSError as error:
-            self._pass_over(name, error)
+            self._sweep.pass_over(name, error)
             return None
         try:
-            there = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
+            there = entries.look(self._directories["active"], entry)
             if opened is None:
                 self._sweep.settle(name)
                 return reject_unopened(ulid, name, there)
@@ -326,42 +345,21 @@ class Spool:
                 result = read(opened, ulid, name)
                 if result is not None:
                     self._sweep.settle(name)
-                    return result
+                    return self._here(self.companions.found_by(name, result))
             self._sweep.postpone(name, _BUSY)
         except OSError as error:
-            self._pass_over(name, error)
+            self._sweep.pass_over(name, error)
         try:
             self.return_to_staging(ulid, "active", name)
         except OSError as error:
             log.error("%s stays in active until the next start: %s", entry, error)
         return None
 
-    def _write(
-        self, place: str, ulid: RequestId, entry: str, body: bytes, uid: int | None = None
-    ) -> None:
-        """Write a file, whole, in place of an earlier one. uid: its owner, if root writes it."""
-        directory = self._directories[place]
-        temporary = f".{ulid}{leftovers.RESULT}"
-        try:
-            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
-        except FileExistsError:
-            os.unlink(temporary, dir_fd=directory)
-            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
-        try:
-            if uid is not None:
-                with suppress(PermissionError):
-                    os.fchown(file, uid, -1)
-            rest = memoryview(body)
-            while rest:
-                rest = rest[os.write(file, rest) :]
-        finally:
-            os.close(file)
-        os.rename(temporary, entry, src_dir_fd=directory, dst_dir_fd=directory)
-
-    def _pass_over(self, name: str, error: OSError) -> None:
-        denied = error.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
-        self._failures.saw(name, error.strerror or str(error), time.monotonic())
-        self._sweep.postpone(name, _DENIED if denied else _FAILED)
+    def _here(self, file: Submission | Rejected) -> Submission | Rejected:
+        """Note in which spool a file was taken, where there are several."""
+        if not self.identity or isinstance(file, Rejected):
+            return file
+        return replace(file, spool=self.identity)
 
     def _open_staging(self) -> int:
         return layout.open_staging(self.staging, self._directories["active"])
@@ -373,14 +371,14 @@ class Spool:
 
     def _status(self, place: str, entry: str) -> os.stat_result | None:
         try:
-            return os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
+            return entries.look(self._directories[place], entry)
         except FileNotFoundError:
             return None
 
-    def _put_back(self, source: str, entry: str, name: str) -> tuple[str, str] | None:
+    def _put_back(self, place: str, entry: str, name: str, by: Rename) -> tuple[str, str] | None:
         """Rename into staging; None if it is not there. Raises FileExistsError."""
         try:
-            rename_new(self._directories[source], entry, self._directories[STAGING], name)
+            by(self._directories[place], entry, self._directories[STAGING], name)
         except FileNotFoundError:
             return None
         return STAGING, name
@@ -389,10 +387,10 @@ class Spool:
         """Return the name of a request's entry; search for it if the name is unknown."""
         if name is not None:
             return entry_of(ulid, name)
-        entries = {e for e in layout.entries(self._directories[place]) if e.startswith(ulid)}
+        there = {e for e in layout.entries(self._directories[place]) if e.startswith(ulid)}
         # The ending alone is not enough: a request's own name can end like a result's.
-        beside = {entry + ending for entry in entries for ending in (RESULT, SIGNATURE)}
-        return next((e for e in sorted(entries - beside) if not e.endswith(SIGNATURE)), None)
+        beside = {entry + ending for entry in there for ending in (RESULT, SIGNATURE)}
+        return next((e for e in sorted(there - beside) if not e.endswith(SIGNATURE)), None)
 
 
 def result_entry(ulid: RequestId, name: str) -> str:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from provisioner.system import entry
 from provisioner.system.ulid import RequestId
 
 MOST = 4
@@ -51,13 +52,16 @@ class Strikes:
     """The strikes of one spool."""
 
     def __init__(self, spool: Path) -> None:
-        """spool: the directory above `staging`, in which nobody else writes."""
         self._spool = spool
-        self._before = self._read(_FILE)
         self._now: dict[str, int] = {}
-        self._stop_requested = (spool / _STOP).exists()
         self.suspects: set[str] = set()
         """Names in staging that must each be judged alone."""
+        self.look()
+
+    def look(self) -> None:
+        """Read what was kept: who goes on with the files may have begun long ago."""
+        self._before = self._read(_FILE)
+        self._stop_requested = (self._spool / _STOP).exists()
 
     def stopping(self) -> None:
         """Record that the service was asked to stop: a kill from now on is only haste."""
@@ -79,16 +83,23 @@ class Strikes:
     def keep(self) -> None:
         """Save the strikes of this start and of files that rest in staging, and no others."""
         if self._before:
-            with suppress(OSError), os.scandir(self._spool / "staging") as entries:
-                for entry in entries:
-                    with suppress(OSError):
-                        identity = _identity(entry.stat(follow_symlinks=False))
-                        if identity in self._before:
-                            self._now.setdefault(identity, self._before[identity])
+            with suppress(OSError):
+                self._keep_those_in_staging()
         if self._now or self._before:
             self._write(_FILE, self._now)
         with suppress(OSError):
             (self._spool / _STOP).unlink(missing_ok=True)
+
+    def _keep_those_in_staging(self) -> None:
+        directory = os.open(self._spool / "staging", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(directory):  # noqa: PTH208 - a descriptor
+                with suppress(OSError):
+                    identity = _identity(entry.look(directory, name))
+                    if identity in self._before:
+                        self._now.setdefault(identity, self._before[identity])
+        finally:
+            os.close(directory)
 
     def note(self, request: RequestId, place: int) -> None:
         """Record the line of a manifest at which a portion begins next, or `FOLLOWED`."""

@@ -1,8 +1,8 @@
 """A request's file: opened so that nobody can be writing to it, checked, and read once.
 
-Promises: the open file is judged, not its name. No link is followed, no FIFO blocks, and no byte is
-read of a file that cannot be a request. Leaves out: where files are and how they move (`spool`),
-and their content (`request`).
+Promises: the open file is judged, not its name. No link is followed, no FIFO blocks, nothing that
+is mounted on a file is asked, and no byte is read of a file that cannot be a request. Leaves out:
+where files are and how they move (`spool`), and their content (`request`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import stat
 from dataclasses import dataclass
 
 from provisioner.contract import InvalidRequest
+from provisioner.plain.values import value
+from provisioner.system import entry
 from provisioner.system import ulid as ulids
 from provisioner.system.ulid import RequestId
 from provisioner.system.users import user_name
@@ -32,21 +34,24 @@ SIGNATURE = ".sig"
 NAMESPACE = "provisioner"
 """The namespace of a signature, so that one made for mail or git is not accepted here."""
 
+LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
+"""The most bytes of a name that entries keep; a longer one is cut."""
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
 
 TOO_LARGE = "many users go into a file of their own: `users_file`, docs/request-format.md"
 """What to do about a request that is too large, because one request cannot be split."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submission:
     """A request's file, taken and read; from here on only `body` counts.
 
     name: as `label` returns it; uid, writer: the owner of the open file; alone: a read lease proved
     that nobody had it open for writing, False if the file system has no leases or the service may
     not take one; signed: uid and writer are those of the signer; behind: names of others behind it,
-    such as the sender of a request that another one signed.
+    such as the sender of a request that another one signed; spool: the id of the spool in which it
+    was taken, as the journal has it; follows: the request from whose manifest it follows.
     """
 
     ulid: RequestId
@@ -61,6 +66,8 @@ class Submission:
     alone: bool = True
     signed: bool = False
     behind: tuple[str, ...] = ()
+    spool: str = ""
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ class Rejected:
     quarantine: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Opened:
     """An open file. file: its descriptor; alone: as in Submission, while the descriptor is open."""
 
@@ -98,11 +105,11 @@ def open_unwritten(directory: int, name: str) -> Opened | None:
     """Open a file for reading, with a lease that keeps writers out until it is closed.
 
     Return None if it is of a kind that cannot be opened (a link, a socket), or the service may not
-    read it. Raises StillWritten, FileNotFoundError, and OSError if descriptors run out or the disk
-    fails.
+    read it. Raises StillWritten, FileNotFoundError, and OSError if descriptors run out, the disk
+    fails or something is mounted on it.
     """
     try:
-        file = os.open(name, _READ, dir_fd=directory)
+        file = entry.open_at(directory, name, _READ)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM, errno.ENODEV}:
             return None
@@ -166,12 +173,12 @@ def label(name: str) -> str:
     """
     if not name.isprintable():
         name = "".join(c if c.isprintable() else _escaped(c) for c in name)
-    if len(name) * 4 <= _LONGEST or len(name.encode()) <= _LONGEST:
+    if len(name) * 4 <= LONGEST or len(name.encode()) <= LONGEST:
         return name
     stem, dot, ending = name.rpartition(".")
     if not stem or len(ending) > 8:
         stem, dot, ending = name, "", ""
-    room = _LONGEST - len((dot + ending).encode()) - 1
+    room = LONGEST - len((dot + ending).encode()) - 1
     return stem.encode()[:room].decode("utf-8", "ignore") + "~" + dot + ending
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from provisioner.contract import ConfigError
 from provisioner.spool.submission import RESULT, SIGNATURE, label
 from provisioner.system import ulid
-from provisioner.system.rename import rename_new
+from provisioner.system.entry import rename_new, rename_own
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 200
@@ -22,10 +22,10 @@ _LONGEST = 200
 def drop(staging: Path, name: str, body: bytes) -> str:
     """Put a file into staging and flush it; return the name it got.
 
-    name: the wanted one, ending in `.yaml`, `.yml` or `.json`; if another file has it, a ULID is
-    put before the ending. The file belongs to the caller, with mode 0600 whatever the umask. Raises
-    ConfigError if the caller cannot write to staging, ValueError for an impossible name, OSError if
-    the disk is full or fails.
+    name: the wanted one, ending in `.yaml`, `.yml` or `.json`; if another file may have it, a ULID
+    is put before the ending. The file belongs to the caller, with mode 0600 whatever the umask.
+    Raises ConfigError if the caller cannot write to staging, ValueError for an impossible name,
+    OSError if the disk is full or fails.
     """
     if not name.endswith((".yaml", ".yml", ".json")):
         raise ValueError(f"{name!r} does not end in .yaml, .yml or .json")
@@ -139,5 +139,5 @@ def _settle(directory: int, temporary: str, name: str) -> str:
     except FileExistsError:
         stem, dot, ending = name.rpartition(".")
         name = f"{stem}-{ulid.new()}{dot}{ending}"
-        rename_new(directory, temporary, directory, name)
+        rename_own(directory, temporary, directory, name)
     return name

@@ -9,20 +9,20 @@ out: deciding what moves (`moves`, pure), files and lanes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
+from types import MappingProxyType
 
-from provisioner.contract import Fault, Key, State, Want
+from provisioner.contract import Key, State, Want
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import holdings, replaced
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.journal.records.object_rows import Turn
-from provisioner.objects.errors import Error
-from provisioner.objects.states import RUNNING, RequestState, StepState
+from provisioner.objects.states import OVER, RUNNING, RequestState, StepState
 from provisioner.steps import binding, disputes, moves, remarks
 from provisioner.steps.binding import Progress
-from provisioner.steps.pending import Pending
+from provisioner.steps.walk import Pending, Walk
 from provisioner.system.ulid import RequestId
 
 
@@ -34,40 +34,64 @@ class Advanced:
     outcomes: dict[RequestId, RequestState] = field(default_factory=dict)
     begun: dict[str, bool] = field(default_factory=dict)
 
+    def and_(self, more: Advanced) -> Advanced:
+        """Return what came of both."""
+        begun = {name: needed or self.begun.get(name, False) for name, needed in more.begun.items()}
+        return Advanced(self.outcomes | more.outcomes, self.begun | begun)
+
 
 _CLOSING = ("user.suspend", "allocation.suspend")
 
+LARGE = 1_000
+"""A request with fewer objects is read whole, whoever goes on."""
+
+Ended = Mapping[RequestId, Collection[tuple[str, str]]]
+"""What has just ended of requests: each object's step and user, '' for one without a user."""
+
+_UNKNOWN: Ended = MappingProxyType({})
+
 
 def advance(
-    conn: Connection, ids: Collection[RequestId], progress: Progress, now: float
+    conn: Connection,
+    ids: Collection[RequestId],
+    progress: Progress,
+    now: float,
+    ended: Ended = _UNKNOWN,
 ) -> Advanced:
     """Make steps due whose needs are met; write and return the outcomes of requests that are over.
 
-    Held requests do not change.
+    Held requests do not change. ended: all that has ended since a request was advanced last, if
+    that is known.
     """
     if not ids:
         return Advanced()
-    loaded = request_rows.load(conn, ids)
     outlines = step_rows.outlines_of(conn, ids)
-    split = step_rows.with_users_waiting(conn, ids)
-    # A split request can have tens of thousands of objects: most times they need not be read.
-    moving = {
-        request: listed
-        for request, listed in outlines.items()
-        if loaded[request].state in RUNNING and moves.may_move(listed, split=request in split)
-    }
+    split = step_rows.with_users_waiting(conn, ids, LARGE)
+    # A request can have tens of thousands of objects: most times they need not be read.
+    may = [r for r, listed in outlines.items() if moves.may_move(listed, split=r in split)]
+    loaded = request_rows.load(conn, may)
+    moving = {request: outlines[request] for request in may if loaded[request].state in RUNNING}
+    if not moving:
+        return Advanced()
+    some = _of_some_users(conn, moving, split, ended)
+    whole = {request: listed for request, listed in moving.items() if request not in some}
     steps_by_id = {
-        **step_rows.filled(conn, {r: moving[r] for r in moving if r not in split}),
-        **step_rows.standing(conn, {r: moving[r] for r in moving if r in split}),
+        **step_rows.filled(conn, {r: whole[r] for r in whole if r not in split}),
+        **step_rows.standing(conn, {r: whole[r] for r in whole if r in split}),
+        **{request: seen for request, seen in some.items() if seen},
     }
+    again: list[RequestId] = []
     outcomes: dict[RequestId, RequestState] = {}
     events: list[audit.Event] = []
     pending = Pending()
     states = _read_ahead(conn, [steps for r, steps in steps_by_id.items() if r not in split])
     for request, listed in steps_by_id.items():
         steps = {step.name: step for step in listed}
-        walk = _Walk(conn, loaded[request], steps, progress, now, events, states, pending)
+        walk = Walk(conn, loaded[request], steps, progress, now, events, states, pending)
+        walk.partial = request in some
         walk.go()
+        if walk.partial and walk.stopped:
+            again.append(request)
         outcome = moves.outcome(walk.steps.values())
         if outcome is not None:
             outcomes[request] = outcome
@@ -84,7 +108,33 @@ def advance(
     request_rows.end_requests(conn, outcomes, now)
     done = [request for request, outcome in outcomes.items() if outcome == RequestState.DONE]
     replaced.put_right(conn, done, now)
-    return Advanced(outcomes, pending.begun)
+    made = Advanced(outcomes, pending.begun)
+    # Whether a step is over with what a lane never gets, all of its objects tell.
+    return made.and_(advance(conn, again, progress, now)) if again else made
+
+
+def _of_some_users(
+    conn: Connection, outlines: step_rows.Outlines, split: Mapping[RequestId, int], ended: Ended
+) -> dict[RequestId, list[step_rows.StepRecord]]:
+    """Read, of very large requests, the objects of those users alone of whom some have just ended.
+
+    A user begins a step when what it needs is done for that user. A request is left out if a step
+    of it begins or is over with them, which counts for all users; the steps are none if no user's
+    have ended. split: requests in which users wait, each with how many objects it has, or `LARGE`.
+    """
+    found: dict[RequestId, list[step_rows.StepRecord]] = {}
+    for request, listed in outlines.items():
+        if split.get(request, 0) < LARGE or request not in ended:
+            continue
+        over = {step.name for step in listed if step.state in OVER}
+        if any(step in over for step, _ in ended[request]):
+            continue
+        users = {user for _, user in ended[request] if user}
+        seen = step_rows.standing_for(conn, request, listed, users) if users else []
+        steps = {step.name: step for step in seen}
+        if not any(s.state == StepState.WAITING and moves.of(s, steps) for s in seen):
+            found[request] = seen
+    return found
 
 
 def _read_ahead(conn: Connection, some: Iterable[Sequence[step_rows.StepRecord]]) -> binding.States:
@@ -112,13 +162,13 @@ def bind_again(
     """
     if not opened:
         return set()
-    owners = {held.request for held in ledger.held_on(conn, opened)}
-    loaded = request_rows.load(conn, owners)
+    reading = _reading(conn, opened)
+    loaded = request_rows.load(conn, reading)
     wanted: dict[tuple[Key, str], tuple[RequestId, Want]] = {}
     states = partial(object_rows.states, conn)
     for request, listed in step_rows.steps_of(conn, loaded.keys()).items():
-        for step in _reading(listed, opened):
-            wants = binding.wants_of(states, loaded[request], listed, step.name, progress)
+        for name, users in reading[request].items():
+            wants = binding.wants_of(states, loaded[request], listed, name, progress, users)
             wanted |= {pair: (request, want) for pair, want in wants.items() if want is not None}
     changed: dict[RequestId, list[ledger.Entry]] = {}
     for held in ledger.held_on(conn, {key for key, _ in wanted}):
@@ -133,17 +183,31 @@ def bind_again(
         turn = Turn(now, loaded[request].writer)
         object_rows.touch(conn, {entry.key for entry in entries}, turn)
     keys = {entry.key for entries in changed.values() for entry in entries}
-    waiting = {row.request for row in step_moves.awaiting(conn, opened)}
+    waiting = {row.request for row in step_rows.awaiting(conn, opened)}
     step_moves.look_again(conn, waiting | changed.keys(), keys)
     return keys
 
 
 def _reading(
-    listed: Sequence[step_rows.StepRecord], opened: Collection[Key]
-) -> list[step_rows.StepRecord]:
-    """Return the steps of a request that take values from steps with some of the objects."""
-    giving = {step.name for step in listed if any(part.key in opened for part in step.objects)}
-    return [step for step in listed if step.routed and not giving.isdisjoint(step.needs)]
+    conn: Connection, opened: Collection[Key]
+) -> dict[RequestId, dict[str, binding.Users]]:
+    """Return the steps, by request and name, that take values from steps with some objects.
+
+    Only of requests that claim them. With the users for whom that is; None for all.
+    """
+    owners = {held.request for held in ledger.held_on(conn, opened)}
+    giving: dict[tuple[RequestId, str], set[str]] = {}
+    for place in step_rows.places(conn, opened):
+        if place.request in owners:
+            giving.setdefault((place.request, place.step), set()).add(place.item)
+    reading: dict[RequestId, dict[str, binding.Users]] = {}
+    for request, listed in step_rows.outlines_of(conn, {request for request, _ in giving}).items():
+        for step in listed:
+            some = [giving[request, need] for need in step.needs if (request, need) in giving]
+            if step.routed and some:
+                users = set[str]().union(*some)
+                reading.setdefault(request, {})[step.name] = None if "" in users else users
+    return reading
 
 
 def _remark(
@@ -237,95 +301,3 @@ def _remark_on_closed(
         if texts:
             more = [{"line": None, "key": "", "message": text} for text in texts]
             request_rows.set_problems(conn, request, [*(loaded[request].problems or ()), *more])
-
-
-@dataclass(slots=True)
-class _Walk:
-    """One request, whose steps begin when they may.
-
-    steps: by name, in the route's order; states: of objects; pending, events: get what is to be
-    written, and what happens.
-    """
-
-    conn: Connection
-    record: request_rows.Record
-    steps: dict[str, step_rows.StepRecord]
-    progress: Progress
-    now: float
-    events: list[audit.Event]
-    states: binding.States
-    pending: Pending
-
-    def go(self) -> None:
-        """Make moves until nothing moves any more."""
-        while moving := {
-            name: some for name, step in self.steps.items() if (some := moves.of(step, self.steps))
-        }:
-            for name, some in moving.items():
-                for move in some:
-                    self._make(move)
-                ends = moves.ending(self.steps[name])
-                if ends is not None:
-                    self._make(ends)
-
-    def _make(self, move: moves.Move) -> None:
-        """Write a move, and update its step in memory."""
-        match move:
-            case moves.Begin():
-                self._begin(move)
-                return
-            case moves.Stop():
-                self._write_parts(move.step, move.users, move.state, move.error)
-            case moves.End():
-                self._set(move.step, move.state, move.error)
-        self.steps[move.step] = moves.after(self.steps[move.step], move)
-
-    def _begin(self, move: moves.Begin) -> None:
-        """Bind objects and make them due; those that cannot be bound fail."""
-        step = self.steps[move.step]
-        try:
-            listed = list(self.steps.values())
-            made = binding.bound(self.states, self.record, step, listed, move.parts, self.progress)
-        except Fault as fault:
-            for each in moves.by_user(move):
-                self._make(each)
-            if len(move.users) < 2:
-                self._make(moves.unbound(move, self._why(step, fault)))
-            return
-        entries = [ledger.Entry(c.key, c.claimant, made.instance, c.want) for c in made.claims]
-        self.pending.bind(self.record.id, entries)
-        keys = {entry.key for entry in entries}
-        touched = object_rows.touch(self.conn, keys, Turn(self.now, self.record.writer))
-        self._write_parts(step.name, move.users, StepState.DUE)
-        self.pending.begin(made.instance, needed=moves.is_needed(step, listed))
-        self.steps[step.name] = moves.after(step, move)
-        if touched < len(keys):
-            self.pending.write(self.conn, self.now)
-            step_moves.finish_untracked(self.conn, self.record.id)
-            self.steps[step.name] = replace(step_rows.whole(self.conn, step), state=StepState.DUE)
-
-    def _write_parts(
-        self, name: str, users: Collection[str], state: StepState, error: Error | None = None
-    ) -> None:
-        """Write some users' parts of a step, which becomes due with them."""
-        if self.steps[name].state == StepState.WAITING:
-            self._set(name, StepState.DUE)
-        self.pending.parts.append(step_moves.Parts(self.record.id, name, users, state, error))
-
-    def _set(self, name: str, state: StepState, error: Error | None = None) -> None:
-        """Write the state of a step."""
-        step = step_moves.Step(self.record.id, name, state, error)
-        self.pending.steps.append(step)
-        self.events.append(step.event)
-
-    def _why(self, step: step_rows.StepRecord, fault: Fault) -> Error:
-        """Return why a step cannot be bound: the suspension that keeps it unmade, or the fault."""
-        subjects = sorted({n for p in step.objects for n in ledger.parts(p.claimant)})
-        closed = remarks.suspension(self.conn, subjects, self.record.writer)
-        if not closed:
-            return Error.of(fault)
-        return Error(
-            type="NotReady",
-            message=f"{closed}: nothing new is made until that is resumed",
-            advice=f"resume it, then `provisioner retry {self.record.id}`",
-        )

@@ -97,12 +97,16 @@ def wants_of(
     listed: Sequence[StepRecord],
     name: str,
     progress: Progress,
+    users: Users = None,
 ) -> Mapping[tuple[Key, str], Want | None]:
-    """Return the wants of one step of a request, by (key, claimant); empty if they are unknown."""
+    """Return the wants of one step of a request, by (key, claimant); empty if they are unknown.
+
+    users: of these alone; None: of all.
+    """
     step = next(step for step in listed if step.name == name)
     try:
-        given = _outputs(states, step, listed, progress.outputs_of, None)
-        made = progress.bind(record, name, given, None)
+        given = _outputs(states, step, listed, progress.outputs_of, users)
+        made = progress.bind(record, name, given, users)
     except (Fault, InvalidDocument):  # or the request is in an older format
         return {}
     return {(claim.key, claim.claimant): claim.want for claim in made.claims}

@@ -7,7 +7,8 @@ or fail. Leaves out: merging claims (`merging`), and the dry run, which shows di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from provisioner.contract import Fault, Key, Want
@@ -39,25 +40,34 @@ def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[RequestId
             continue  # its step fails, and reports why
         if disputed(want):
             wants[key] = want, {claim.claimant: RequestId(claim.order) for claim in claims}
-    return {request: _texts(conn, request, keys, wants) for request, keys in claimed.items()}
+
+    @cache  # many requests of a writer can claim one object, that very many others claim, too
+    def texts_for(key: Key, writer: str) -> list[str]:
+        want, claimants = wants[key]
+        names = replaced.names_for(conn, claimants, writer)
+        return [f"{key}: {text}" for text in disputed(want, names)]
+
+    return {
+        request: _texts(conn, request, wants.keys() & keys, texts_for)
+        for request, keys in claimed.items()
+    }
 
 
 def _texts(
     conn: Connection,
     request: RequestId,
-    keys: Iterable[Key],
-    wants: Mapping[Key, tuple[Want, Mapping[str, RequestId]]],
+    keys: Collection[Key],
+    texts_for: Callable[[Key, str], list[str]],
 ) -> list[str]:
-    """Return the disputes of one request for its writer, without the names of other writers."""
-    mine = sorted(set(keys) & wants.keys())
-    if not mine:
-        return []
+    """Return the disputes of one request for its writer, without the names of other writers.
+
+    keys: its objects of which something is in dispute; texts_for: says what, for a writer.
+    """
     texts: list[str] = []
-    writer = replaced.writer_of(conn, request)
-    for key in mine:
-        want, claimants = wants[key]
-        names = replaced.names_for(conn, claimants, writer)
-        texts += [f"{key}: {text}" for text in disputed(want, names)]
+    if keys:
+        writer = replaced.writer_of(conn, request)
+        for key in sorted(keys)[:MOST]:
+            texts += texts_for(key, writer)
     return texts[:MOST]
 
 

@@ -63,7 +63,8 @@ def _ready(
     barred = {
         user: standing.missing for user, standing in stands.items() if standing.state == "barred"
     }
-    all_of_it = len(waiting) == len(step.objects) and len({*stands.values()}) == 1
+    untouched = step.state == StepState.WAITING and len(waiting) == len(step.objects)
+    all_of_it = untouched and len({*stands.values()}) == 1
     first = next(iter(stands.values()), None)
     if all_of_it and first is not None and first.state != "open":
         return Ready(begin, barred, True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, history, holdings, precedents, replaced
+from provisioner.journal.persons import beforehand
+from provisioner.journal.queries import history, holdings, precedents, replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
@@ -31,6 +33,10 @@ Held = Mapping[Key, Mapping[str, tuple[Want | None, RequestId]]]
 """The want and request of each claim on objects, by claimant (`holdings.claims_now`)."""
 
 
+COMPARED = 200
+"""The most claims on an object with which one of them is compared."""
+
+
 @dataclass(slots=True)
 class Remark:
     """The remarks on one request. newer: the request that replaced all that it asked for."""
@@ -41,8 +47,8 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class _Claims:
-    """The claims on objects. Who contradicts one is found out once for each want: all requests of a
-    project can have claims on one object."""
+    """The claims on objects. Who contradicts one is found out once for each want, among the first
+    `COMPARED`: all requests of a project can have claims on one object."""
 
     held: Held
     _against: dict[tuple[Key, str], dict[str, RequestId]] = field(default_factory=dict)
@@ -53,7 +59,7 @@ class _Claims:
         if about not in self._against:
             self._against[about] = {
                 name: other
-                for name, (want, other) in self.held[key].items()
+                for name, (want, other) in islice(self.held[key].items(), COMPARED)
                 if _at_odds(want, mine)
             }
         root, others = claimant.partition("/")[0], self._against[about]

@@ -3,11 +3,11 @@
 __all__ = [
     "directories",
     "disks",
+    "entry",
     "locks",
     "ownership",
     "posix_acl",
     "process",
-    "rename",
     "sd_notify",
     "ulid",
     "users",

@@ -27,11 +27,12 @@ from provisioner.contract import (
     Owner,
     Permanent,
     Unavailable,
+    ask_leave,
     closed_home,
 )
 from provisioner.system import posix_acl
+from provisioner.system.entry import rename_new
 from provisioner.system.ownership import check_chain, exchangeable
-from provisioner.system.rename import rename_new
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -91,6 +92,7 @@ class RealHost:
         hidden = f".{name}.provisioner-new"
         with self._walk(root, parent, mounted) as above:
             above.check()
+            ask_leave()
             directory = above.directory
             with suppress(FileNotFoundError):
                 os.close(_enter(directory, hidden, root, path))
@@ -210,6 +212,7 @@ class RealHost:
                 above.check()
             opened = _enter(above.directory, name, root, path)
             try:
+                ask_leave()
                 yield opened
             finally:
                 os.close(opened)

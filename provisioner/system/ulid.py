@@ -14,6 +14,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NewType
 
@@ -29,15 +30,20 @@ _FORM = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
 _RANDOM_BITS = 80
 
 
+def _now() -> int:
+    return time.time_ns()
+
+
 class _Sequence:
     """The last number given, and the lock around it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.last = 0
+        self.now: Callable[[], int] = _now
 
     def next(self) -> int:
-        now = (time.time_ns() // 1_000_000) << _RANDOM_BITS
+        now = (self.now() // 1_000_000) << _RANDOM_BITS
         with self.lock:
             if now > self.last:
                 # A zero as the first random bit leaves room to count up within the millisecond.
@@ -62,6 +68,11 @@ def new() -> RequestId:
     return _text(_sequence.next())
 
 
+def reckon(now: Callable[[], float]) -> None:
+    """Make identifiers by another clock than this host's. now: in seconds since the epoch."""
+    _sequence.now = lambda: int(now() * 1e9)
+
+
 def follow(last: str) -> None:
     """Make every identifier from now on greater than one that any process made before.
 
@@ -74,6 +85,11 @@ def follow(last: str) -> None:
 def first(at: float) -> RequestId:
     """Return the least identifier of a time, in seconds since the epoch."""
     return _text(max(0, int(at * 1000)) << _RANDOM_BITS)
+
+
+def at(moment: float) -> RequestId:
+    """Return an identifier of a time, in seconds since the epoch."""
+    return _text(_number(first(moment)) | (int.from_bytes(os.urandom(10), "big") >> 1))
 
 
 def after(ulid: RequestId) -> RequestId:

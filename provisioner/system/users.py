@@ -13,7 +13,8 @@ import logging
 import os
 import pwd
 import time
-from dataclasses import dataclass
+
+from provisioner.plain.values import value
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ KNOWN_FOR = 60.0
 """Seconds for which a user's name and groups are remembered: a uid may get another user."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submitter:
     """The writer of a request.
 

@@ -2,7 +2,8 @@
 
 Run: python -m tests.bench [--only NAME]... [--on PLACE]... [--suite DEBIAN]... [--quick]. Promises:
 each figure has a process of its own; what could not be measured is named, and ends the run with 1.
-Figures of labs need root, and install what a lab needs; those of ColdFront make .venv-coldfront.
+Figures of labs and of hosts need root; those of labs install what a lab needs, and those of
+ColdFront make .venv-coldfront.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from tests.bench.place import PLACES, fresh
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/bench.md"
-PYTHONS = {"": Path(sys.executable), "coldfront": ROOT / ".venv-coldfront/bin/python"}
+OWN = Path(sys.executable)
+PYTHONS = {"": OWN, "root": OWN, "coldfront": ROOT / ".venv-coldfront/bin/python"}
+ROOTS = ("root", "lab")
+"""What needs root."""
 QUICK = 0.05
 """The share of the work that --quick does, in one round."""
 
@@ -145,9 +149,9 @@ def report(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Measure what is asked, and print it; ends with 1 where something could not be measured."""
     work = asked()
-    if os.geteuid() != 0 and any(figure.needs == "lab" for figure in work.figures):
-        print("the figures of labs need root: they are left out", file=sys.stderr)
-        without = [figure for figure in work.figures if figure.needs != "lab"]
+    if os.geteuid() != 0 and any(figure.needs in ROOTS for figure in work.figures):
+        print("the figures of labs and of hosts need root: they are left out", file=sys.stderr)
+        without = [figure for figure in work.figures if figure.needs not in ROOTS]
         work = replace(work, figures=without)
     prepare({figure.needs for figure in work.figures})
     rows, missing = earlier(work.keep), []

@@ -110,7 +110,7 @@ def commits(top: Path, number: int, *, sent: bool) -> float:
         began = time.process_time()
         candidates = pickle.loads(content) if sent else candidates
         with terms.book.transaction(new_work=True) as conn:
-            acceptance = Acceptance(conn, time.time(), terms)
+            acceptance = Acceptance(conn, terms)
             terms.writers.keep(conn, [each.submission for each in candidates])
             acceptance.admit(candidates)
         took += time.process_time() - began

@@ -10,8 +10,10 @@ from tests.bench import (
     drops,
     engine,
     everywhere,
+    hosts,
     manifest,
     memory,
+    on_server,
     one_user,
     reconciling,
     suite,
@@ -21,7 +23,7 @@ from tests.bench.figure import Figure
 
 MODULES = (
     *(one_user, account, everywhere, engine, accepting, drops, waiting, memory),
-    *(reconciling, manifest, drift, approving, suite),
+    *(on_server, hosts, reconciling, manifest, drift, approving, suite),
 )
 FIGURES: dict[str, Figure] = {
     figure.name: figure for module in MODULES for figure in module.FIGURES

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from provisioner.admission.acceptance import Admitted
+from provisioner.admission.after_commit import Admitted
 from provisioner.service import Service
 from provisioner.spool import submit as writer
 from provisioner.spool.spool import Submission

@@ -103,7 +103,7 @@ class Figure:
     unit: str
     runs: Callable[[Setting], Iterator[Run]]
     aims: Sequence[Aim] = ()
-    needs: Literal["", "coldfront", "lab"] = ""
+    needs: Literal["", "root", "coldfront", "lab"] = ""
     rounds: int = ROUNDS
     named: bool = False
 

@@ -6,7 +6,6 @@ resident (VmHWM), in MiB.
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from provisioner.inspection import drift
 from provisioner.journal.records import request_rows
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
+from tests.bench.apart import apart
 from tests.bench.drops import running
 from tests.bench.figure import Aim, Figure, Run, Setting
 from tests.bench.place import fresh
@@ -87,20 +87,11 @@ class Served:
 @contextmanager
 def served(place: Path, waiting: int = 0) -> Iterator[Served]:
     """Start a service, with requests waiting. It has begun to serve."""
-    context = multiprocessing.get_context("spawn")
-    ask, answer = context.Pipe()
     with fresh(place) as top:
         Spool.create(top / "spool").close()
         fill(top / "spool/staging", waiting)
-        process = context.Process(target=serve, args=(top, answer))
-        process.start()
-        assert process.pid is not None
-        ask.recv()
-        try:
-            yield Served(process.pid, top, ask, waiting)
-        finally:
-            ask.send(None)
-            process.join()
+        with apart(serve, top) as (pid, ask):
+            yield Served(pid, top, ask, waiting)
 
 
 def with_many(setting: Setting) -> Iterator[Run]:

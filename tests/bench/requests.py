@@ -23,11 +23,14 @@ routes:
 """
 
 
-def site(root: Path, more: str = "") -> tuple[System, Spool]:
-    """Make a site with one handler that does nothing. more: lines of its configuration."""
+def site(root: Path, more: str = "", journal: str = "journal.db") -> tuple[System, Spool]:
+    """Make a site with one handler that does nothing.
+
+    more: lines of its configuration; journal: its file, or its address on a server.
+    """
     gc.set_threshold(GARBAGE)  # as where the command line builds it
     path = root / "provisioner.yaml"
-    path.write_text(CONFIG + more)
+    path.write_text(CONFIG.replace("journal.db", journal) + more)
     config = configuration.load(path)
     handlers = {"nothing": Nothing()}
     kinds = {"nothing": "nothing"}

@@ -88,9 +88,9 @@ class Site:
         sent |= {f"{form}-{number}-selected": "on" for number in ticked}
         self.post(path, sent, user)
 
-    def edit(self, path: str, **changes: object) -> None:
+    def edit(self, path: str, *, by: str = "admin", **changes: object) -> None:
         """Change something in Django's admin: every field as shown, but for the changes."""
-        shown = self.client().get(path).context
+        shown = self.client(by).get(path).context
         forms = [shown["adminform"].form]
         for inline in shown["inline_admin_formsets"]:
             forms += [inline.formset.management_form, *inline.formset.forms]
@@ -100,7 +100,7 @@ class Site:
             for name, value in values.items()
             if value is not None and value is not False
         }
-        self.post(path, sent)
+        self.post(path, sent, by)
 
     def delete_attribute(self, allocation: Any, attribute: str) -> None:
         """Delete an attribute of an allocation, as staff do."""

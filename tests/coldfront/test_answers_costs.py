@@ -13,7 +13,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from provisioner.coldfront.answering import sync
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.allocations import HPC
 from tests.coldfront.many import fill, let_in
@@ -35,7 +35,7 @@ def answered(site: Site, allocation: Allocation, count: int) -> None:
     """Let so many members be asked for, and answered."""
     fill(allocation, count)
     let_in(allocation, 1)
-    outbox.flush()
+    sending.flush()
     for row in site.rows(state="written"):
         site.answer(row, "done", {"step": "account", "handler": "ad", "state": "done"})
 

@@ -21,7 +21,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from provisioner.coldfront.asking import manifest, outbox
+from provisioner.coldfront.asking import manifest, outbox, sending
 from provisioner.coldfront.models import Request, Standing
 from provisioner.coldfront.statuses import unpend
 from tests.coldfront.site import Site
@@ -174,9 +174,47 @@ def test_of_two_snapshots_the_higher_number_is_the_newer(site: Site) -> None:
     site.fill_in(allocation, "slurm_specs", "Fairshare=7")
     for other in others:
         other.ends()
-    outbox.flush()
+    sending.flush()
     asked = site.last("allocation.provision")
     assert asked["allocation"]["slurm"]["specs"].startswith("Fairshare=7")
+
+
+def test_of_two_pages_at_once_the_later_decision_is_asked_for_last(
+    site: Site, active: Allocation
+) -> None:
+    site.join(active.project, "jjames")
+    for row in site.rows(state="written"):
+        site.answer(row, "done")
+    site.sync()
+    asking, removed = threading.Event(), threading.Event()
+
+    def slowly(run: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith("UPDATE") and "provisioner_coldfront_request" in sql and "body" in sql:
+            asking.set()
+            assert removed.wait(60)
+        return run(sql, *rest)
+
+    def add() -> None:
+        with connection.execute_wrapper(slowly):
+            site.pick(f"/allocation/{active.pk}/add-users", "userform", "jjames")
+
+    def remove() -> None:
+        site.pick(f"/allocation/{active.pk}/remove-users", "userform", "jjames", user="cgray")
+
+    adding = Another(add)
+    assert asking.wait(60)
+    removing = Another(remove)
+    removing.blocked()
+    removed.set()
+    adding.ends()
+    removing.ends()
+    assert site.users(active) == {"cgray": "Active", "jjames": "Removed"}
+    asked = [
+        one["allocation"]["users"]
+        for one in site.files()
+        if one["action"] == "allocation.provision"
+    ]
+    assert asked[-2:] == [["cgray", "jjames"], ["cgray"]]
 
 
 def test_two_flushes_at_once_write_every_row_and_nothing_else(site: Site) -> None:
@@ -185,7 +223,7 @@ def test_two_flushes_at_once_write_every_row_and_nothing_else(site: Site) -> Non
     site.decide(site.allocation(HPC), "approve")
     waiting = {f"cf-{row.number}" for row in site.rows(state="new")}
     site.staging.mkdir()
-    others = [Another(outbox.flush) for _ in range(3)]
+    others = [Another(sending.flush) for _ in range(3)]
     for other in others:
         other.ends()
     assert {one["id"] for one in site.files()} == waiting != set()
@@ -222,3 +260,28 @@ def test_a_manifest_is_of_one_moment(site: Site) -> None:
     people = [document["user"] for document in listed if "user" in document]
     assert "jjames" in {one["name"] for one in people}
     assert "Later" not in {one["surname"] for one in people}
+
+
+def test_who_waited_for_a_note_that_is_gone_has_a_turn_for_which_others_wait(site: Site) -> None:
+    key = "allocation-7"
+    has_turn, over = threading.Event(), threading.Event()
+
+    def turn() -> None:
+        with transaction.atomic():
+            outbox._take_turn(key)
+            has_turn.set()
+            assert over.wait(60)
+
+    note = outbox._reserve("a page", key, "")
+    with transaction.atomic():
+        outbox._take_turn(key)
+        second = Another(turn)
+        second.blocked()
+        outbox._reserve("its request", key, "")
+        note.delete()
+    assert has_turn.wait(60)
+    third = Another(turn)
+    third.blocked()
+    over.set()
+    second.ends()
+    third.ends()

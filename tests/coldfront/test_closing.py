@@ -10,7 +10,8 @@ import pytest
 from coldfront.core.allocation.models import Allocation
 from django.core.management import call_command
 
-from provisioner.coldfront.models import Request, Standing
+from provisioner.coldfront.asking import manifest
+from provisioner.coldfront.models import Standing
 from tests.coldfront.site import Site
 
 SAID = [
@@ -110,36 +111,9 @@ def test_the_next_reconcile_closes_what_an_event_could_not(
     call_command("provisioner_reconcile")
     site.sync()
     [standing] = Standing.objects.filter(allocation=served.pk)
-    assert "in a manifest that the service has not carried out" in standing.message
-    site.followed()
+    assert "the request for it is not answered yet" in standing.message
+    answered(site, action="allocation.suspend")
     assert standings(served) == {("cgray", "closed")}
-
-
-def silently(site: Site, allocation: Allocation, status: str, state: str) -> None:
-    """Change an allocation so that only a reconcile sees it; answer that reconcile."""
-    site.quietly(allocation, status)
-    call_command("provisioner_reconcile")
-    site.answer(site.rows(action="reconcile")[-1], state)
-    site.sync()
-
-
-def test_a_reconcile_that_failed_has_closed_nothing_for_sure(
-    site: Site, served: Allocation
-) -> None:
-    for state, stands in (("failed", "failed"), ("failed", "failed"), ("done", "closed")):
-        silently(site, served, "Expired", state)
-        assert standings(served) == {("cgray", stands)}
-    assert Request.objects.filter(state="promised").count() == 0
-
-
-def test_a_reconcile_closes_nothing_that_has_a_held_request(site: Site, served: Allocation) -> None:
-    site.decide(served)
-    site.fill_in(served, "slurm_specs", "Fairshare=7")
-    answered(site, "held", action="allocation.provision")
-    silently(site, served, "Expired", "done")
-    [standing] = Standing.objects.filter(allocation=served.pk)
-    assert standing.state == "failed"
-    assert "a request for this allocation is held" in standing.message
 
 
 def test_who_is_closed_for_one_more_reason_stays_closed(site: Site, served: Allocation) -> None:
@@ -148,6 +122,47 @@ def test_who_is_closed_for_one_more_reason_stays_closed(site: Site, served: Allo
     site.decide(served, status="Denied")
     answered(site, "held", action="allocation.suspend")
     assert standings(served) == {("cgray", "closed")}
+
+
+def step(state: str) -> dict[str, Any]:
+    return {"step": f"a-{state}", "handler": "slurm-a", "state": state, "problems": []}
+
+
+DONE, FAILED = step("done"), step("failed")
+
+
+@pytest.mark.parametrize(
+    ("state", "steps", "stands"),
+    [
+        ("failed", [DONE, FAILED], "waiting"),
+        ("deferred", [DONE], "waiting"),
+        ("accepted", [], "waiting"),
+        (None, [], "waiting"),  # not answered yet
+        ("done", [DONE], "waiting"),
+        ("superseded", [DONE], "waiting"),
+        ("cancelled", [FAILED], "waiting"),
+        ("superseded", [], "closed"),
+        ("cancelled", [], "closed"),
+        ("refused", [], "closed"),
+    ],
+)
+def test_what_may_have_been_opened_in_between_is_not_closed_before_that_is_done_again(
+    site: Site, served: Allocation, state: str | None, steps: list[dict[str, Any]], stands: str
+) -> None:
+    site.decide(served, status="Revoked")
+    answered(site)
+    site.decide(served, status="Active")
+    site.decide(served, status="Revoked")
+    [resume] = site.rows(action="allocation.resume")
+    [*_, again] = site.rows(action="allocation.suspend")
+    if state is not None:
+        site.answer(resume, state, *steps)
+    site.answer(again, "held", problems=CROWD)
+    site.sync()
+    assert standings(served) == {("cgray", stands)}
+    said = page(site, f"/allocation/{served.pk}/")
+    assert ("Access is closed: the allocation is Revoked" in said) == (stands == "closed")
+    assert ("access is not closed: the request for it is held" in said) == (stands != "closed")
 
 
 @pytest.mark.parametrize(
@@ -187,3 +202,22 @@ def test_who_is_suspended_on_the_service_is_not_ready_until_they_are_resumed(
     site.answer(row, "done")
     site.sync()
     assert standings(active) == {("cgray", "ready")}
+
+
+def test_what_a_page_closes_while_a_manifest_is_made_is_not_opened_by_it(
+    site: Site, served: Allocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.clear()
+    read = manifest._read_with_ids
+
+    def and_somebody_revokes(event: str) -> manifest.Manifest:
+        found = read(event)
+        site.decide(served, status="Revoked")
+        return found
+
+    monkeypatch.setattr(manifest, "_read_with_ids", and_somebody_revokes)
+    call_command("provisioner_reconcile")
+    access = [one["action"] for one in site.files() if "cause" in one]
+    assert access == ["allocation.suspend"]
+    answered(site)
+    assert standings(served) == {("cgray", "closed")}

@@ -8,7 +8,7 @@ from coldfront.core.allocation.models import Allocation, AllocationUser
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.coldfront.asking import earlier, outbox
+from provisioner.coldfront.asking import earlier, outbox, sending
 from provisioner.coldfront.asking.heard import AT_ONCE, PACE
 from provisioner.coldfront.models import Request
 from tests.coldfront.many import fill, let_in, without_the_app
@@ -82,7 +82,7 @@ def test_a_change_is_noted_in_the_pages_own_transaction_for_a_process_that_is_ki
             site.decide(new, "approve")
     assert site.files() == []
     Request.objects.filter(state="new").update(created="2026-01-01T00:00:00Z")
-    outbox.flush()
+    sending.flush()
     [asked] = [one for one in site.files() if one["action"] == "allocation.provision"]
     assert asked["on_behalf_of"] == "admin"
 
@@ -140,11 +140,11 @@ def test_what_a_script_changed_is_asked_for_once_when_its_notes_are_late(
     AllocationUser.objects.filter(allocation=full, user__username="u0030").delete()
     let_in(full, 40)
     assert "u0030" in site.last("allocation.provision")["allocation"]["users"]
-    outbox.flush()
+    sending.flush()
     assert len(site.rows(action="allocation.provision")) == 1
     grow_late()
     with CaptureQueriesContext(connection) as captured:
-        outbox.flush()
+        sending.flush()
     assert len(captured) <= 60
     assert "u0030" not in site.last("allocation.provision")["allocation"]["users"]
     assert len(site.rows(action="allocation.provision")) == 2
@@ -179,7 +179,7 @@ def test_a_late_note_whose_request_cannot_be_made_holds_no_other_back(
     outbox.note("project", full.project.pk, "told", "ann")
     grow_late()
     monkeypatch.setattr(outbox, "allocation", lambda *_, **__: 1 / 0)
-    outbox.flush()
+    sending.flush()
     assert [row.number for row in site.rows(state="new", body="")] == [left]
 
 
@@ -191,7 +191,7 @@ def test_late_notes_of_one_thing_are_one_for_each_person(site: Site, full: Alloc
         ("ann", [numbers[0], numbers[2]]),
         ("bob", [numbers[1]]),
     ]
-    outbox.flush()
+    sending.flush()
     assert [row.number for row in site.rows(state="new", body="")] == [young]
 
 

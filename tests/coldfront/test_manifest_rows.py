@@ -115,16 +115,29 @@ def went_wrong(site: Site, allocation: Allocation, state: str = "failed") -> Non
 
 
 @pytest.mark.parametrize("state", ["failed", "refused", "cancelled"])
-def test_what_went_wrong_is_said_again_in_the_place_of_that(
+def test_what_went_wrong_again_is_said_again_in_the_place_of_that(
     site: Site, silent: Allocation, state: str
 ) -> None:
     reconcile(site)
-    [before] = of(silent)
-    went_wrong(site, silent, state)
-    [line] = reconcile(site).values()
-    [again] = of(silent)
+    [first] = of(silent)
+    for _ in range(2):
+        went_wrong(site, silent, state)
+        [line] = reconcile(site).values()
+    [kept, again] = of(silent)
+    assert kept.number == first.number
     assert line["id"] == f"cf-{again.number}"
-    assert (again.number > before.number, again.state) == (True, "written")
+    assert again.state == "written"
+
+
+def test_what_went_wrong_before_it_was_done_is_not_kept(site: Site, silent: Allocation) -> None:
+    row = site.fill_in(silent, "slurm_specs", "GrpJobs=0")
+    Request.objects.filter(key=f"allocation-{silent.pk}").delete()
+    for number, state in enumerate(("failed", "done", "failed")):
+        AllocationAttribute.objects.filter(pk=row.pk).update(value=f"GrpJobs={number}")
+        reconcile(site)
+        went_wrong(site, silent, state)
+    reconcile(site)
+    assert [row.state for row in of(silent)] == ["done", "failed", "written"]
 
 
 def test_what_an_event_asked_for_is_kept_when_it_went_wrong(site: Site, silent: Allocation) -> None:
@@ -177,45 +190,39 @@ def test_what_an_event_said_again_meanwhile_is_said_again_too(
     assert of(silent) == []
 
 
-def test_who_was_left_out_of_a_manifest_that_was_refused_is_not_closed(
-    site: Site, silent: Allocation
+@pytest.mark.parametrize("manifests", ["done", "failed", "refused", "held"])
+@pytest.mark.parametrize(
+    ("state", "stands"),
+    [("accepted", "waiting"), ("held", "waiting"), ("refused", "failed"), ("done", "closed")],
+)
+def test_who_is_left_out_is_closed_when_the_suspension_is_done_whatever_became_of_the_manifest(
+    site: Site, silent: Allocation, manifests: str, state: str, stands: str
 ) -> None:
     reconcile(site)
     site.followed()
     site.quietly(silent, "Expired")
     reconcile(site)
-    site.answer(site.rows(action="reconcile")[-1], "refused")
+    site.answer(site.rows(action="reconcile")[-1], manifests)
     site.sync()
     assert how_it_stands(silent) == "waiting"
-    assert site.rows(action="allocation.suspend") == []
+    [row] = site.rows(action="allocation.suspend")
+    site.answer(row, state)
+    site.sync()
+    assert how_it_stands(silent) == stands
 
 
-def test_who_is_left_out_is_closed_when_the_service_has_followed_and_not_while_it_is_held(
-    site: Site, silent: Allocation
+@pytest.mark.parametrize(("state", "asked"), [("held", 1), ("done", 1), ("refused", 3)])
+def test_a_suspension_in_silence_is_asked_for_once_and_again_if_it_went_wrong(
+    site: Site, silent: Allocation, state: str, asked: int
 ) -> None:
-    reconcile(site)
-    site.followed()
-    site.quietly(silent, "Expired")
-    reconcile(site)
-    held = site.rows(action="reconcile")[-1]
-    for state, stands_so in (("held", "waiting"), ("done", "closed")):
-        site.answer(held, state)
-        site.sync()
-        assert how_it_stands(silent) == stands_so
-        assert "in a manifest" not in site.get("/provisioning/?state=held")
-
-
-def test_manifests_that_are_held_and_replaced_leave_nothing(site: Site, silent: Allocation) -> None:
     reconcile(site)
     site.followed()
     site.quietly(silent, "Expired")
     for _ in range(3):
-        for row in site.rows(action="reconcile", state="held"):
-            site.answer(row, "superseded")
         reconcile(site)
-        site.answer(site.rows(action="reconcile")[-1], "held")
-        site.sync()
-    assert len(site.rows(state="promised")) == len(site.rows(state="held")) == 1
+        site.answer(site.rows(action="allocation.suspend")[-1], state)
+        site.followed()
+    assert len(site.rows(action="allocation.suspend")) == asked
 
 
 def test_who_comes_back_while_a_manifest_that_shuts_them_out_is_held_is_let_in(
@@ -278,12 +285,14 @@ def test_access_that_goes_and_comes_in_silence_is_seen_on_the_pages(
     reconcile(site)
     site.quietly(silent, "Expired")
     reconcile(site)
+    site.answer(site.rows(action="allocation.suspend")[-1], "done")
     site.followed()
     assert how_it_stands(silent) == "closed"
     site.quietly(silent, "Active")
     reconcile(site)
     site.followed()
     assert how_it_stands(silent) == "waiting"
+    assert [row.state for row in site.rows(action="allocation.resume")] == ["written"]
 
 
 def test_who_is_barred_has_no_line(site: Site, silent: Allocation) -> None:

@@ -18,7 +18,7 @@ from coldfront.core.project.models import (
 )
 from django.contrib.auth.models import User
 
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import outbox, sending
 from provisioner.coldfront.models import Request
 from provisioner.spool.submission import LIMIT
 from tests.coldfront.site import Site
@@ -53,7 +53,7 @@ def crowded(site: Site) -> Allocation:
 def asked(site: Site) -> Request:
     """Write what is asked for the allocation; its people are the timer's to write."""
     row = site.rows(action="allocation.provision")[-1]
-    outbox.write(row)
+    sending.write(row)
     row.refresh_from_db()
     return row
 

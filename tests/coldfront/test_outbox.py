@@ -23,7 +23,7 @@ from django.db import connection
 from django.test import override_settings
 
 from provisioner.coldfront import signals
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.coldfront.models import Request
 from tests.coldfront.site import Site
 
@@ -199,7 +199,7 @@ def test_what_a_killed_process_began_is_said_anew(site: Site, new: Allocation) -
     site.quietly(new, "Active")
     begun = Request.objects.create(event="x", key=f"allocation-{new.pk}", allocation=new.pk)
     Request.objects.filter(pk=begun.pk).update(created="2020-01-01T00:00:00Z")
-    outbox.flush()
+    sending.flush()
     assert site.last("allocation.provision")["order"]["number"] > begun.number
 
 
@@ -212,7 +212,7 @@ def test_the_files_are_the_writers_alone(site: Site, new: Allocation) -> None:
 def test_two_processes_that_write_the_same_row_write_the_same(site: Site, new: Allocation) -> None:
     site.decide(new, "approve")
     Request.objects.filter(action="allocation.provision").update(state="new")
-    outbox.flush()
+    sending.flush()
     asked = [one for one in site.files() if one["action"] == "allocation.provision"]
     assert len(asked) == 2 and asked[0] == asked[1]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fault.forms import Alone
 from tests.fault.plain import Plain
 from tests.fault.points import Nursery
 from tests.fault.scenario import Stage
@@ -24,7 +25,7 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Stage:
     """Return the stage, set once for all tests of a module."""
-    return Stage(tmp_path_factory.mktemp("stage"), nursery)
+    return Stage(tmp_path_factory.mktemp("stage"), nursery, Alone(nursery))
 
 
 @pytest.fixture

@@ -126,8 +126,7 @@ def _of_results(root: Path, requests: list[Row], entries: Mapping[str, list[str]
             if name:
                 yield f"{row.id} ({row.writer_id}) is {row.state}, and has a result in {place}"
         elif row.id in present:
-            text = (root / "spool" / place / name).read_text() if name else ""
-            said = yaml.load(text, yaml.CSafeLoader) or {}
+            said = _said(root / "spool" / place / name) if name else {}
             if said.get("outcome") != row.state:
                 yield f"{row.id} ({row.writer_id}) is {row.state}; its result: {said or 'none'}"
 
@@ -137,9 +136,18 @@ def _of_receipts(root: Path, found: list[Row]) -> Iterable[str]:
     newest = {row.writer_id or row.id: row for row in found}
     for name, row in newest.items():
         path = root / "spool/receipts" / row.writer / f"{name}.yaml"
-        said = (yaml.load(path.read_text(), yaml.CSafeLoader) if path.exists() else None) or {}
+        said = _said(path)
         if said.get("state") != row.state:
             yield f"{row.id} ({name}) is {row.state}; its receipt says {said.get('state')}"
+
+
+def _said(path: Path) -> dict[str, object]:
+    """Return what a file says; nothing if it is not there, or is moved just now."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return {}
+    return yaml.load(text, yaml.CSafeLoader) or {}
 
 
 def _of_ends(root: Path, found: list[Row]) -> Iterable[str]:

@@ -10,10 +10,12 @@ with SIGKILL at the hit it is told.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,24 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+
+WRITERS = "writers"
+"""The file of a site in which its processes note when they write to a backend."""
+
+_NEW_NAME = 0x04000000
+"""`CLONE_NEWUTS` of sched.h."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where a process is killed. part: of the service, which it is; hit: of the point."""
+
+    part: str
+    point: str
+    hit: int = 1
+
+
+NOWHERE = Aim("", "")
 
 
 @dataclass(frozen=True)
@@ -68,22 +88,28 @@ class Nursery:
         self,
         root: Path,
         *words: str,
-        point: str = "",
-        hit: int = 1,
+        aim: Aim = NOWHERE,
         stopped: bool = False,
         hints: int = 1,
         careless: bool = False,
+        host: str = "",
     ) -> int:
         """Start a verb on the sandbox in `root`; return its process, to be given to `end`.
 
-        point, hit: where it kills itself, '' being nowhere; stopped: it waits for a SIGCONT; hints:
-        how often each event of staging reaches it; careless: its journal flushes nothing.
+        aim: where it kills itself; stopped: it waits for a SIGCONT; hints:
+        how often each event of staging reaches it; careless: its journal flushes nothing; host: the
+        name of a host of its own, '' being this one.
         """
-        asked = {"root": str(root), "words": words, "point": point, "hit": hit}
-        how = {"top": self._top.name, "stopped": stopped, "hints": hints, "careless": careless}
-        process = int(self._ask({**asked, **how}))
+        asked = {"root": str(root), "words": words, "point": aim.point, "hit": aim.hit}
+        how = {"stopped": stopped, "hints": hints, "careless": careless, "host": host}
+        process = int(self._ask({"top": self._top.name, **asked, **how}))
         self.log(process).touch()  # it may be killed before it says anything
         return process
+
+    def is_over(self, process: int) -> bool:
+        """Return True if a verb has ended, and waits for `end`."""
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2]
+        return state.startswith("Z")
 
     def end(self, process: int) -> Ended:
         """Wait until a verb has ended."""
@@ -92,9 +118,9 @@ class Nursery:
         hits = json.loads(file.read_text()) if file.exists() else {}
         return Ended(code, hits, self.log(process).read_text())
 
-    def run(self, root: Path, *words: str, point: str = "", hit: int = 1) -> Ended:
+    def run(self, root: Path, *words: str, aim: Aim = NOWHERE) -> Ended:
         """Run a verb until it ends."""
-        return self.end(self.start(root, *words, point=point, hit=hit))
+        return self.end(self.start(root, *words, aim=aim))
 
     def _ask(self, asked: Mapping[str, object]) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -146,22 +172,45 @@ def _place(frame: FrameType, what: str) -> str:
     return f"{what} in {frame.f_code.co_qualname}"
 
 
+def _noted(function: Callable[..., Any], lane: str) -> Callable[..., Any]:
+    """Note who calls a function that writes for a lane, before each call and after it."""
+
+    def note(moment: str) -> None:
+        with (Path(os.environ["PROVISIONER_CONFIG"]).parent / WRITERS).open("a") as file:
+            file.write(f"{lane} {os.getpid()} {moment}\n")
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        note("begins")
+        try:
+            return function(*arguments, **named)
+        finally:
+            note("ends")
+
+    return called
+
+
 def install(points: Points) -> None:
     """Put the points in. Call this before anything else of the engine is imported."""
     from provisioner.spool import submission
-    from provisioner.system import rename
+    from provisioner.system import entry
 
     for name in ("rename", "unlink", "write"):
         setattr(os, name, points.around(getattr(os, name)))
-    vars(rename)["rename_new"] = points.around(rename.rename_new)
+    for name in ("rename_new", "rename_own"):
+        vars(entry)[name] = points.around(getattr(entry, name))
     for name in ("open_unwritten", "read"):
         vars(submission)[name] = points.around(getattr(submission, name), name)
 
     from provisioner import service
     from provisioner.convergence import lanes
+    from provisioner.hosts import drainer
+    from provisioner.hosts.handing import laid
     from provisioner.journal import journal
     from provisioner.outcome.filing import Finisher
 
+    for name in ("lay", "show"):
+        vars(laid)[name] = points.around(getattr(laid, name))
     for name in ("settle", "announce", "resubmit", "reject", "redo"):
         setattr(Finisher, name, points.around(getattr(Finisher, name), f"Finisher.{name}"))
 
@@ -183,11 +232,13 @@ def install(points: Points) -> None:
 
     def with_points(handlers: Mapping[str, Any]) -> Any:
         for instance, handler in handlers.items():
-            for call in ("observe", "apply"):
-                setattr(handler, call, points.around(getattr(handler, call), f"{instance}.{call}"))
+            writing = _noted(handler.apply, handler.lane)
+            for name, call in (("observe", handler.observe), ("apply", writing)):
+                setattr(handler, name, points.around(call, f"{instance}.{name}"))
         return lanes.lanes_of(handlers)
 
-    vars(service)["lanes_of"] = with_points
+    for module in (service, drainer):
+        vars(module)["lanes_of"] = with_points
 
 
 def _hint(times: int) -> None:
@@ -203,9 +254,19 @@ def _hint(times: int) -> None:
     setattr(Watcher, "_hint", hints)  # noqa: B010 - mypy knows it as a method
 
 
+def _be_on(host: str) -> None:
+    """Be on a host with a name of its own. Needs root."""
+    if ctypes.CDLL(None, use_errno=True).unshare(_NEW_NAME):
+        raise OSError(ctypes.get_errno(), "unshare")
+    socket.sethostname(host)
+
+
 def _flush_nothing() -> None:
     """Make the journal as fast as if power never failed."""
+    from provisioner.journal.postgresql import server
     from provisioner.journal.sqlite import file
+
+    vars(server)["_SESSION"] = "SET synchronous_commit = off"
 
     prepare = file._prepare
 
@@ -232,6 +293,8 @@ def _child(order: Mapping[str, Any], points: Points) -> None:
     _hint(order["hints"])
     if order["careless"]:
         _flush_nothing()
+    if order["host"]:
+        _be_on(order["host"])
     if order["stopped"]:
         os.kill(os.getpid(), signal.SIGSTOP)
     try:
@@ -251,6 +314,8 @@ def _nursery() -> None:
     install(points)
     import provisioner.cli.control
     import provisioner.cli.progress
+    import provisioner.cli.sharing
+    import provisioner.hosts.jobs
     import provisioner.service
     import provisioner.wiring  # noqa: F401 - all that a service will want
 

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,11 +21,17 @@ import yaml
 
 from provisioner.spool.submit import drop
 from tests.fault import invariant
-from tests.fault.points import Nursery
+from tests.fault.forms import Act, Form, Played
+from tests.fault.points import NOWHERE, Aim, Nursery
 from tests.support import databases
 
-PATIENCE = {"first": "0.5", "second": "20"}
-"""Seconds for which each act goes on when nothing moves."""
+WAITING = {
+    *("compute", "suspend-carol", "provision-dave", "provision-erin", "provision-greg"),
+}
+"""What waits at the end of the first act: for Slurm, a release, a time."""
+
+ACTS = {"first": Act("0.5", WAITING), "second": Act("20")}
+"""How long each act goes on."""
 
 SOON = timedelta(seconds=12)
 """How long after the beginning erin's request is for."""
@@ -78,12 +84,16 @@ FIRST = {
 
 SECOND = {
     "release-dave.yaml": control("request.release", "provision-dave"),
-    "cancel-greg.yaml": control("request.cancel", "provision-greg"),
-    "retry-fay.yaml": control("request.retry", "provision-fay"),
     "back.yaml": user("carol", "resume"),
     "less.yaml": compute(7, "alice", "compute-less"),
 }
 """What is dropped in the second act, beside the retry of the refused file."""
+
+STEERING = {
+    "cancel-greg.yaml": control("request.cancel", "provision-greg"),
+    "retry-fay.yaml": control("request.retry", "provision-fay"),
+}
+"""What an operator asks for then, on any host."""
 
 IDS = {
     *("provision-alice", "provision-bob", "provision-fay", "compute", "suspend-carol"),
@@ -110,16 +120,16 @@ carol's suspension is lifted."""
 class Stage:
     """The site of the scenario, which can be set back to the beginning of an act at any time."""
 
-    def __init__(self, top: Path, nursery: Nursery) -> None:
+    def __init__(self, top: Path, nursery: Nursery, form: Form) -> None:
         self.root = top / "site"
-        self.nursery = nursery
+        self.nursery, self.form = nursery, form
         self._top = top
         code = "import sys; from provisioner.cli.main import main; main(sys.argv[1:])"
         words = (sys.executable, "-c", code, "sandbox", str(self.root))
         subprocess.run(words, check=True, capture_output=True)
         config = self.root / "provisioner.yaml"
-        text = _lean(config.read_text()) + LANES
-        config.write_text(databases.placed(text, self.root))
+        text = _lean(config.read_text()) + LANES + form.configuration
+        config.write_text(form.placed(text, self.root))
         self._journals: dict[str, str] = {}
         before = {"carol.yaml": user("carol"), "before.yaml": compute(3, "carol", "before")}
         self.drop(before)
@@ -128,18 +138,19 @@ class Stage:
         self.set_first()
         self.keep("first")
 
-    def play(self, act: str) -> Mapping[str, int]:
-        """Play an act without a fault; return how often each point was reached."""
-        ended = self.nursery.run(self.root, "run", "--drain", "--patience", PATIENCE[act])
-        assert ended.code in (0, 5), ended.log
-        return ended.hits
+    def play(self, act: str, aim: Aim = NOWHERE) -> Played:
+        """Play an act. aim: where the service is killed."""
+        with self.form.serving(self.root, aim) as serving:
+            serving.play(ACTS[act])
+        return serving.played
 
     def finish(self, act: str) -> None:
         """Play an act, and everything after it."""
-        self.play(act)
-        if act == "first":
-            self.set_second()
-            self.play("second")
+        with self.form.serving(self.root) as serving:
+            serving.play(ACTS[act])
+            if act == "first":
+                self.set_second()
+                serving.play(ACTS["second"])
 
     def unsettled(self, name: str) -> list[str]:
         """Let the service read every object again; return what it still had to change."""
@@ -156,8 +167,9 @@ class Stage:
         says."""
         for number, (name, text) in enumerate(texts.items()):
             drop(self.root / "spool/staging", name, text.encode())
-            if aged:
-                os.utime(self.root / "spool/staging" / name, (1_700_000_000 + number,) * 2)
+            with suppress(FileNotFoundError):  # one that runs has taken it: in this order, too
+                if aged:
+                    os.utime(self.root / "spool/staging" / name, (1_700_000_000 + number,) * 2)
 
     def set_first(self) -> None:
         """Set the first act: Slurm is away, a file is where fay's home should be."""
@@ -183,6 +195,7 @@ class Stage:
             if path.is_file() and path.read_text() == WRONG
         ]
         self.drop({**SECOND, "retry.yaml": control("request.retry", refused, "retry-wrong")})
+        self.form.steer(self.root, STEERING)
 
     def set_second_back(self) -> None:
         """Play the first act, set the second and keep it."""

@@ -23,6 +23,7 @@ from pathlib import Path
 import yaml
 
 from tests.fault import invariant
+from tests.fault.forms import Alone
 from tests.fault.points import Nursery
 from tests.fault.scenario import Stage, compute, user
 
@@ -134,7 +135,7 @@ def soak(minutes: float, seed: int) -> int:
     """Soak, print the figures, and show by the exit code whether anything was lost."""
     nursery = Nursery()
     with tempfile.TemporaryDirectory(prefix="provisioner-soak.") as top:
-        stage = Stage(Path(top), nursery)
+        stage = Stage(Path(top), nursery, Alone(nursery))
         stage.set_back("start")
         running = Soak(stage, seed)
         until = time.monotonic() + minutes * 60

@@ -54,9 +54,9 @@ def test_a_scheduled_request_comes_in_its_time_behind_a_thousand_later_ones(site
     site.take()
     soon = datetime.now(UTC) + timedelta(seconds=1)
     site.drop(later(1, soon.isoformat()), "soon.yaml")
-    assert site.service.intake.due_later() == []
+    assert site.service.house.intake.due_later() == []
     time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
-    assert len(site.service.intake.due_later()) == 1
+    assert len(site.service.house.intake.due_later()) == 1
 
 
 def test_a_fifo_goes_to_quarantine_though_its_refusal_was_only_recorded(site: Site) -> None:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support import databases
-from tests.support.host_site import FREEZE, FROZEN, KILL, Hosts
+from tests.support.host_site import AMID, FREEZE, FROZEN, KILL, Hosts
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.root]
@@ -60,13 +60,14 @@ def test_a_host_that_dies_is_replaced(hosts: Hosts) -> None:
     whole(hosts)
 
 
+@pytest.mark.parametrize("when", [AMID, FREEZE])
 def test_a_host_that_freezes_between_two_writes_writes_and_records_nothing_more(
-    hosts: Hosts,
+    hosts: Hosts, when: str
 ) -> None:
     near = hosts.processes["near"]
     hosts.drop(PEOPLE)
     until(lambda: len(hosts.writes()) > PEOPLE // 4, "a part of the burst to be written")
-    hosts.order(FREEZE, "near")
+    hosts.order(when, "near")
     until((hosts.top / FROZEN).exists, "a host to freeze")
     until(lambda: hosts.writes()[-1]["host"] == "far", "another host to write")
     near.send_signal(signal.SIGCONT)

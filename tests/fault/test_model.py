@@ -9,20 +9,26 @@ drained, everything must have one outcome and be as it is wanted.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from provisioner.contract import Key
+from provisioner.journal.hosts.holds import Overtaken
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import ENDED, OPEN
-from provisioner.outcome.filing import place_of
+from provisioner.outcome.outcomes import place_of
 from provisioner.spool.submit import drop
+from tests.support.apart_site import Apart, Near
 from tests.support.engine_site import Killed, Site, allocation, control, user
+
+WHOLE = os.environ.get("PROVISIONER_FAULT") == "whole"
 
 NAMES = st.sampled_from(["ann", "bob", "cyd"])
 NUMBERS = st.sampled_from([1, 2])
@@ -33,17 +39,19 @@ PICK = st.integers(0, 30)
 class Service(RuleBasedStateMachine):
     """One site, and what its writers were told."""
 
+    made: type[Site] = Site
+
     def __init__(self) -> None:
         super().__init__()
         self._top = tempfile.TemporaryDirectory(prefix="provisioner-model.")
-        self.site = Site(Path(self._top.name))
+        self.site = self.made(Path(self._top.name))
         self.sent: list[str] = []
         self.held: set[str] = set()
         self.tried: Counter[str] = Counter()
         self.wanted: dict[int, int] = {}
 
     def teardown(self) -> None:
-        self._stop()
+        self.site.die()
         self._top.cleanup()
 
     # What writers and operators do.
@@ -80,7 +88,7 @@ class Service(RuleBasedStateMachine):
 
     @rule()
     def put_in_place(self) -> None:
-        self.site.service.clerk.catch_up()
+        self.site.catch_up()
 
     @rule(lane=st.sampled_from(["first", "second"]))
     def drain_one(self, lane: str) -> None:
@@ -90,7 +98,7 @@ class Service(RuleBasedStateMachine):
 
     @rule()
     def kill(self) -> None:
-        self._stop()
+        self.site.die()
         self.site.start()
 
     @rule(writes=st.integers(0, 1))
@@ -110,14 +118,9 @@ class Service(RuleBasedStateMachine):
 
     def _drain(self, lane: str) -> None:
         try:
-            self.site.service.lanes[lane].drain()
+            self.site.lanes[lane].drain()
         except Killed:
             self.kill()
-
-    def _stop(self) -> None:
-        # As the kernel does it: descriptors are closed, and nothing else is.
-        self.site.spool.close()
-        self.site.system.journal.close()
 
     # What has to be true.
 
@@ -185,7 +188,7 @@ class Service(RuleBasedStateMachine):
         self._claims_hold()
 
     def _serve(self) -> None:
-        for lane in self.site.service.lanes.values():
+        for lane in self.site.lanes.values():
             lane._breakers.until.clear()
         self.site.take()
         self.site.drain()
@@ -200,11 +203,83 @@ class Service(RuleBasedStateMachine):
         assert keys == []
 
 
-Service.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+class OnHosts(Service):
+    """The lanes on another host than the intake, which may die or freeze by itself."""
+
+    made = Apart
+    site: Apart
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen: list[Near] = []
+
+    def teardown(self) -> None:
+        for one in (*self.frozen, self.site.near):
+            one.die()
+        super().teardown()
+
+    @rule()
+    def lanes_die(self) -> None:
+        self.site.near.die()
+        self.site.replace_lanes()
+
+    @rule()
+    def lanes_freeze(self) -> None:
+        self.frozen.append(self.site.near)
+        self.site.replace_lanes()
+
+    @rule(number=NUMBERS, name=NAMES, files=FILES)
+    def lanes_freeze_before_a_write(self, number: int, name: str, files: int) -> None:
+        self.provision(number, name, files)
+        self.take()
+        near = self.site.near
+        near.freeze("first", self.lanes_freeze)
+        refused = self._is_refused("first")
+        near.freeze("first", None)
+        assert refused == (self.site.near is not near), "a host that was overtaken recorded"
+
+    @precondition(lambda self: self.frozen)
+    @rule()
+    def they_go_on(self) -> None:
+        before = self._done()
+        one = self.frozen.pop()
+        one.drain()
+        one.die()
+        assert self._done() == before, "a host that was overtaken wrote or recorded something"
+
+    def _done(self) -> object:
+        """Return what backends and journal have."""
+        calls = [len(backend.calls) for backend in (self.site.first, self.site.second)]
+        return calls, [(one.id, one.state) for one in self._records()]
+
+    def _is_refused(self, lane: str) -> bool:
+        """Drain a lane; return True if another host turns out to have it."""
+        try:
+            self.site.lanes[lane].drain()
+        except Overtaken:
+            return True
+        return False
+
+    def _drain(self, lane: str) -> None:
+        try:
+            self.site.lanes[lane].drain()
+        except Killed:
+            self.lanes_die()
+
+
+def often(examples: int) -> settings:
+    """Return how a model is tried."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+Service.TestCase.settings = often(25)
 TestNothingIsLost = Service.TestCase
+
+OnHosts.TestCase.settings = often(25 if WHOLE else 4)
+TestNothingIsLostOnHosts = pytest.mark.lab(OnHosts.TestCase)

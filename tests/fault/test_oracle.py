@@ -10,8 +10,8 @@ import os
 
 import pytest
 
-from tests.fault.model import many
-from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
+from tests.fault.model.play import WALK, WEIGHTS, play, played
+from tests.fault.walks import Event, Mismatch
 
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 24)
 
@@ -387,7 +387,7 @@ def test_what_went_wrong_once_ends_as_the_oracle_says(events: list[Event]) -> No
 
 
 def test_every_sequence_ends_as_the_oracle_says() -> None:
-    done, failed = many.report(SEEDS)
+    done, failed = WALK.report(SEEDS)
     assert not failed, "\n\n".join(failed)
     # One that never comes to pass is not tested.
     assert done.keys() >= {*WEIGHTS, "hold", "release", "cancel", "retry"}

@@ -1,9 +1,9 @@
 """The power fails: what a writer was told is in, is in, on whatever the disk holds then.
 
-Spool and journal are on a file system in a file. At a random moment all that runs is stopped, and
-the file copied: what was not flushed is not in it. The machine then goes on with the copy. The log
-of what writers were told is kept elsewhere. It models pages that were not written, not a disk that
-lies. In CI a few cuts; PROVISIONER_FAULT=whole (`make fault`) makes many.
+Spool and journal, or the data of its server, are on a file system in a file. At a random moment all
+that runs is stopped, and the file copied: what was not flushed is not in it. The machine then goes
+on with the copy. The log of what writers were told is kept elsewhere. It models pages that were not
+written, not a disk that lies. In CI a few cuts; PROVISIONER_FAULT=whole (`make fault`) makes many.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,9 +26,10 @@ from pathlib import Path
 import pytest
 
 from tests.fault import invariant, writer
+from tests.fault.disks import Disk, Kept, OfFile, OfServer
 from tests.fault.plain import CONFIG
 from tests.fault.points import ROOT, Ended, Nursery
-from tests.support.waiting import until
+from tests.support.waiting import LONGEST, until
 
 WHOLE = os.environ.get("PROVISIONER_FAULT") == "whole"
 LIVES = 20 if WHOLE else 2
@@ -45,7 +45,6 @@ no more than its pages, and none of the renames before it."""
 LATER = 10
 """Seconds after which a request is due that was there before the disk failed."""
 
-SIZE = 256 << 20
 ELSEWHERE = """\
 backup: {{directory: {backup}}}
 """
@@ -53,57 +52,11 @@ backup: {{directory: {backup}}}
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-class Disk:
-    """An ext4 file system in a file, mounted."""
-
-    def __init__(self, top: Path) -> None:
-        self.root = top / "mounted"
-        self._image = top / "0.img"
-        self._cuts = 0
-        with self._image.open("wb") as file:
-            file.truncate(SIZE)
-        subprocess.run(["mkfs.ext4", "-q", self._image], check=True)
-        self.root.mkdir()
-        self._mount()
-
-    def _mount(self) -> None:
-        options = "loop,errors=remount-ro"
-        subprocess.run(["mount", "-o", options, self._image, self.root], check=True)
-
-    def umount(self) -> None:
-        """Unmount it."""
-        subprocess.run(["umount", self.root], check=True)
-
-    def fail(self) -> None:
-        """Make it fail, as ext4 does when it finds itself damaged: it becomes read-only."""
-        words = ("findmnt", "-no", "SOURCE", self.root)
-        found = subprocess.run(words, check=True, capture_output=True, text=True)
-        device = Path(found.stdout.strip()).name
-        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("for the test")
-
-    def repair(self) -> None:
-        """Repair it, as after a boot."""
-        self.umount()
-        subprocess.run(["e2fsck", "-fy", self._image], check=False, capture_output=True)
-        self._mount()
-
-    def cut(self) -> Path:
-        """Copy what the disk holds now; everything that uses it must be stopped."""
-        self._cuts += 1
-        copy = self._image.with_name(f"{self._cuts}.img")
-        # The kernel may be writing back just now: no disk loses its power in two moments.
-        while True:
-            before = self._image.stat().st_mtime_ns
-            subprocess.run(["cp", "--sparse=always", self._image, copy], check=True)
-            if self._image.stat().st_mtime_ns == before:
-                return copy
-
-    def go_on_with(self, copy: Path) -> None:
-        """Use a copy as the disk from now on."""
-        self.umount()
-        self._image.unlink()
-        self._image = copy
-        self._mount()
+ALONE, INTAKE = (
+    pytest.param(OfServer(*words), marks=pytest.mark.lab, id=words[-1])
+    for words in (("run",), ("run", "--intake"))
+)
+FILE = pytest.param(OfFile(), id="a file")
 
 
 @dataclass
@@ -127,13 +80,17 @@ class Figures:
 class Life:
     """One site on one disk, its service and its writer."""
 
-    def __init__(self, top: Path, nursery: Nursery, *, careless: bool, elsewhere: bool) -> None:
+    def __init__(
+        self, top: Path, nursery: Nursery, kept: Kept, *, careless: bool, elsewhere: bool
+    ) -> None:
         self._top, self._nursery, self._careless = top, nursery, careless
+        self._kept = kept
         self.disk = Disk(top)
         self.root = self.disk.root
         self.log = top / "told"
+        text = CONFIG.replace("journal/journal.db", kept.start(self.root))
         more = ELSEWHERE.format(backup=top / "backup") if elsewhere else ""
-        (self.root / "provisioner.yaml").write_text(CONFIG + more)
+        (self.root / "provisioner.yaml").write_text(text + more)
         made = nursery.run(self.root, "init")
         assert made.code == 0, made.log
         subprocess.run(["sync", "-f", self.root], check=True)
@@ -179,17 +136,22 @@ class Life:
 
         since: what the writer was told first; seconds: after that.
         """
-        service = self._nursery.start(self.root, "run", careless=self._careless)
+        service = self._nursery.start(self.root, *self._kept.words, careless=self._careless)
         with self._write(first) as writing:
             self._wait_for(since, first, writing)
             time.sleep(seconds)
-            for process in (writing.pid, service):
+            # A server makes processes: whoever does is stopped before those are listed.
+            for process in (writing.pid, service, *self._kept.processes()[:1]):
+                os.kill(process, signal.SIGSTOP)
+            for process in self._kept.processes()[1:]:
                 os.kill(process, signal.SIGSTOP)
             copy = self.disk.cut()
             for process in (writing.pid, service):
                 os.kill(process, signal.SIGKILL)
         assert self._nursery.end(service).killed
+        self._kept.die()
         self.disk.go_on_with(copy)
+        self._kept.start(self.root)
 
     def _wait_for(self, what: str, first: int, writing: subprocess.Popen[bytes]) -> None:
         """Wait until the writer was told something about one of these requests."""
@@ -198,15 +160,9 @@ class Life:
             time.sleep(0.01)
 
     def astray(self) -> tuple[int, int]:
-        """Count requests whose file is elsewhere than they stand, and those whose taking is undone.
-
-        By a copy of the journal: who reads it changes it.
-        """
-        look = self._top / "look"
-        shutil.copytree(self.root / "journal", look / "journal", dirs_exist_ok=True)
-        shutil.copy(self.root / "provisioner.yaml", look)
-        rows = invariant.rows(look) if (look / "journal/journal.db").stat().st_size else []
-        shutil.rmtree(look)
+        """Count requests whose file is elsewhere than they stand, and those whose taking is
+        undone."""
+        rows = self._kept.rows(self.root, self._top / "look")
         entries = invariant.files(self.root)
         where = {
             name[:26]: place
@@ -219,14 +175,40 @@ class Life:
 
     def recover(self) -> list[str]:
         """Serve until all is over; return what is wrong, except lost requests."""
-        ended = self._nursery.run(self.root, "run", "--drain", "--patience", "20")
+        ended = self._drain()
         if ended.code != 0:
             return [f"the service ended with {ended.code}: {ended.log}"]
         ids = [f"p{number}" for number in self.events() if writer.named(number)]
         known = {row.writer_id for row in invariant.rows(self.root)}
-        found = invariant.violations(self.root, [one for one in ids if one in known])
+        return self._amiss([one for one in ids if one in known])
+
+    def _drain(self) -> Ended:
+        """Serve until all is over."""
+        if "--intake" not in self._kept.words:
+            return self._nursery.run(self.root, *self._kept.words, "--drain", "--patience", "20")
+        service = self._nursery.start(self.root, *self._kept.words)
+        deadline = time.monotonic() + LONGEST  # after which what is amiss then is told
+        try:
+            while not self._nursery.is_over(service) and self._amiss(()):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
+        finally:
+            if not self._nursery.is_over(service):
+                os.kill(service, signal.SIGTERM)
+            ended = self._nursery.end(service)
+        return ended
+
+    def _amiss(self, ids: Collection[str]) -> list[str]:
+        """List what is not over, or is not in its place. ids: as in `violations`."""
+        found = invariant.violations(self.root, ids)
         # Who flushes nothing has no file after that, and all the rest.
         return [text for text in found if not text.endswith("its file is in []")]
+
+    def end(self) -> None:
+        """End whatever uses the disk, and unmount it."""
+        self._kept.die()
+        self.disk.umount()
 
     def lost(self) -> list[str]:
         """List the requests that a writer was told are in, and that are not."""
@@ -244,24 +226,27 @@ class Life:
 
 
 @contextmanager
-def life(nursery: Nursery, *, careless: bool = False, elsewhere: bool = False) -> Iterator[Life]:
+def life(
+    nursery: Nursery, kept: Kept, *, careless: bool = False, elsewhere: bool = False
+) -> Iterator[Life]:
     """Yield a site. elsewhere: its redo log is on another disk, and so flushes nothing else of this
     one."""
     with tempfile.TemporaryDirectory(prefix="provisioner-power.") as top:
-        made = Life(Path(top), nursery, careless=careless, elsewhere=elsewhere)
+        Path(top).chmod(0o755)
+        made = Life(Path(top), nursery, kept, careless=careless, elsewhere=elsewhere)
         try:
             yield made
         finally:
-            made.disk.umount()
+            made.end()
 
 
-def lose_power(nursery: Nursery, lives: int, seed: int) -> Figures:
+def lose_power(nursery: Nursery, kept: Kept, lives: int, seed: int) -> Figures:
     """Cut the power of some sites twice each."""
     chance = random.Random(seed)
     figures = Figures()
     for number in range(lives):
-        with life(nursery, elsewhere=number % 2 == 1) as site:
-            if number % 2 == 1:
+        with life(nursery, kept, elsewhere=number % 2 == 1) as site:
+            if number % 2 == 1 and isinstance(kept, OfFile):
                 site.wear()
             for since, first, most in (("receipt", 1, 1.5), ("drop", 100_001, 0.4)):
                 site.serve_and_cut(since, first, chance.uniform(0, most))
@@ -277,8 +262,12 @@ def lose_power(nursery: Nursery, lives: int, seed: int) -> Figures:
 
 
 @root_only
-def test_a_power_cut_loses_nothing_that_a_writer_was_told_is_in(nursery: Nursery) -> None:
-    figures = lose_power(nursery, LIVES, seed=1)
+@pytest.mark.parametrize("kept", [FILE, INTAKE, *([ALONE] if WHOLE else [])])
+def test_a_power_cut_loses_nothing_that_a_writer_was_told_is_in(
+    nursery: Nursery, kept: Kept
+) -> None:
+    lives = LIVES if WHOLE or isinstance(kept, OfFile) else 1
+    figures = lose_power(nursery, kept, lives, seed=1)
     print(f"\n{figures}")
     assert figures.acked > 0
     assert not figures.lost, figures.lost
@@ -286,11 +275,14 @@ def test_a_power_cut_loses_nothing_that_a_writer_was_told_is_in(nursery: Nursery
 
 
 @root_only
-def test_a_service_that_does_not_flush_loses_what_it_was_given(nursery: Nursery) -> None:
+@pytest.mark.parametrize("kept", [FILE, INTAKE])
+def test_a_service_that_does_not_flush_loses_what_it_was_given(
+    nursery: Nursery, kept: Kept
+) -> None:
     """Without this the test above might hold because nothing is ever at stake."""
     chance = random.Random(2)
     for cut in range(1, CONTROLS + 1):
-        with life(nursery, careless=True) as site:
+        with life(nursery, kept, careless=True) as site:
             site.serve_and_cut("receipt", 1, chance.uniform(0.3, 1.5))
             amiss = site.recover()
             lost = site.lost()
@@ -303,7 +295,7 @@ def test_a_service_that_does_not_flush_loses_what_it_was_given(nursery: Nursery)
 
 @root_only
 def test_a_disk_that_turns_read_only_ends_the_service_and_loses_nothing(nursery: Nursery) -> None:
-    with life(nursery) as site:
+    with life(nursery, OfFile()) as site:
         ended = site.serve_and_fail()
         assert ended.code == 1, ended.log
         assert "start the service again" in ended.log

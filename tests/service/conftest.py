@@ -1,14 +1,17 @@
-"""What tests of the whole service share: clocks that they move, and a server that takes mail."""
+"""What tests of the whole service share: clocks that they move, a server that takes mail, and
+intakes of one journal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from provisioner.system import ulid
-from tests.support import smtp_server
+from tests.support import databases, smtp_server
 from tests.support.clocks import Clocks
+from tests.support.intakes import Intake, Intakes
 from tests.support.smtp_server import Mailbox
 
 
@@ -28,3 +31,15 @@ def port() -> int:
 def mailbox(port: int) -> Iterator[Mailbox]:
     with smtp_server.serving(port) as mailbox:
         yield mailbox
+
+
+@pytest.fixture
+def intakes(tmp_path: Path) -> Iterator[Intakes]:
+    made = Intakes(tmp_path, databases.cluster().make())
+    with made.running:
+        yield made
+
+
+@pytest.fixture
+def two(intakes: Intakes) -> tuple[Intake, Intake]:
+    return intakes.make("north"), intakes.make("south")

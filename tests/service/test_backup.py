@@ -101,7 +101,7 @@ def test_old_copies_go_and_with_them_the_log_that_only_they_need(tmp_path: Path)
     oldest = tmp_path / "oldest.db"
     for number in range(1, 6):
         site.request(allocation(number, "ann"), f"{number}.yaml")
-        site.service.copier.copy()
+        site.service.house.copier.copy()
         if number == 1:
             [first] = backup.copies(directory)
             os.link(first.path, oldest)

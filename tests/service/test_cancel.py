@@ -324,9 +324,9 @@ def test_what_is_cancelled_in_the_moment_when_its_time_comes_stays_cancelled(
     site.drop(control("request.cancel", "late") + head, "cancel.yaml")
     site.drop(allocation(1, "ann", head=f"id: late\n{head}"), "late.yaml")
     monkeypatch.setattr("provisioner.admission.intake.time.time", lambda: 4.95e9)  # in 2126
-    due = site.service.intake.due_later()
+    due = site.service.house.intake.due_later()
     assert len(due) == 2
-    site.service.intake.readmit(due)
+    site.service.house.intake.readmit(due)
     monkeypatch.undo()
     site.drain()
     assert [len(claims(site)), site.first.rows] == [0, {}]

@@ -58,6 +58,7 @@ VALUES = {
     "differing": "true",
     "expires": '"2099-12-24T00:00:00Z"',
     "not_before": '"2026-01-24T00:00:00Z"',
+    "since": "7",
     "as_of": '"2026-01-24T00:00:00Z"',
     "ends": '"2099-12-24T00:00:00Z"',
     "objects": "[slurm-a/assoc/a/b]",

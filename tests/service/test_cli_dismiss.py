@@ -29,7 +29,7 @@ def files(desk: Desk, place: str) -> list[str]:
 
 
 def drain(desk: Desk) -> None:
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
 
 
 def test_a_dismissed_request_waits_for_nobody_and_keeps_its_outcome(desk: Desk) -> None:

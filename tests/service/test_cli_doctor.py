@@ -319,6 +319,21 @@ def test_a_file_that_is_never_taken_is_told_by_doctor_and_queue(desk: Desk) -> N
     assert "never taken from staging because of their names: USER.YAML" in desk("queue").out
 
 
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
+def test_what_is_mounted_in_staging_is_told_with_what_unmounts_it(desk: Desk) -> None:
+    path = desk.spool / "staging" / "mine.yaml"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
+    try:
+        [finding] = [one for one in findings(desk, "warning") if one["subject"] == "staging"]
+        assert finding["message"] == "something is mounted on 1 name in staging: mine.yaml"
+        mend(desk, finding["advice"])
+        assert not path.is_mount()
+    finally:
+        subprocess.run(["umount", "--quiet", path], check=False, capture_output=True)
+
+
 @pytest.mark.parametrize(
     ("setting", "handler", "program"),
     [

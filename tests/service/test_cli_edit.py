@@ -89,7 +89,7 @@ def test_what_is_corrected_is_sent_and_puts_the_old_one_right(
     assert "dropped as " in edit(desk, failed[-6:].lower()).out
     [sent] = staged(desk)
     assert yaml.safe_load(sent)["replaces"] == failed
-    desk("run", "--drain", "--patience", "6")
+    desk.drain()
     assert desk.show(failed)["result"]["fixed_by"] > failed
     assert failed not in desk("failed", "--ids").out
 
@@ -215,7 +215,7 @@ def test_whose_request_it_was_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatc
     path.write_text(WRONG)
     path.chmod(0o600)
     os.chown(path, 4711, -1)
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     monkeypatch.setenv("EDITOR", editor(desk, RIGHT))
     assert (
         "was asked for by uid-4711, who may ask for the same again" in edit(desk, "theirs.yaml").err

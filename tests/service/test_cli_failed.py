@@ -129,7 +129,7 @@ def test_a_whole_cause_is_retried_at_once(desk: Desk) -> None:
     [backend] = [each for each in desk("failed", "--json").json if each["kind"] == "backend"]
     add_qos(desk, "supporters")
     desk("retry", "--cause", backend["cause"])
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     assert [kind for kind, *_ in causes(desk)] == ["wrong", "wrong"]
 
 

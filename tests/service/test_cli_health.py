@@ -41,7 +41,7 @@ def test_a_failure_counts_once_however_often_it_was_tried_again(desk: Desk) -> N
     for _ in range(2):
         [request] = desk("failed", "--ids").out.split()
         desk("retry", request)
-        desk("run", "--drain", "--patience", "6", code=None)
+        desk.drain()
     assert len(desk("failed", "--ids").out.split()) == 1
     assert "failed=1;1;5;0" in desk("health", "--failed", "1:5", code=2).out
 

@@ -218,7 +218,7 @@ def test_an_object_whose_backend_is_away_is_tried_again_when_the_lane_is(tmp_pat
 
 
 def test_a_request_is_found_by_all_its_names(desk: Desk) -> None:
-    desk.serve("id: portal-7\n" + user("named"))
+    desk.begin("id: portal-7\n" + user("named"))
     found = desk.show("portal-7")["id"]
     assert desk.show(found)["id"] == desk.show(found.lower()[:26])["id"] == found
     assert desk.show("user-jdoe.yaml")["result"]["subject"] == "user:jdoe"

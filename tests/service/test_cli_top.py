@@ -221,7 +221,7 @@ def test_q_ends_it(desk: Desk) -> None:
 
 
 def test_what_others_wrote_controls_neither_terminal_nor_markup(served: Desk) -> None:
-    served.serve(WRONG.replace("hpc-storge", r'"[red]x[/] \e[2J"'))
+    served.begin(WRONG.replace("hpc-storge", r'"[red]x[/] \e[2J"'))
 
     async def driven(pilot: Pilot[None]) -> None:
         shown = "\n".join([*rows(pilot), below(pilot, "#why")])

@@ -136,9 +136,9 @@ def test_dues_of_a_time_to_come_are_found_at_a_start_of_another_boot(
 def test_what_is_scheduled_follows_the_time_of_day(site: Site, clocks: Clocks) -> None:
     soon = datetime.fromtimestamp(time.time() + HOUR, UTC).isoformat()
     site.request(f"not_before: {soon}\n" + user("jdoe"))
-    assert site.service.intake.due_later() == []
+    assert site.service.house.intake.due_later() == []
     clocks.jump(2 * HOUR)
-    assert len(site.service.intake.due_later()) == 1
+    assert len(site.service.house.intake.due_later()) == 1
 
 
 def test_ids_grow_over_a_restart_with_the_clock_set_back(

@@ -38,7 +38,7 @@ def test_who_would_shut_out_a_crowd_has_to_find_a_second_person(
     found = send(site, 0, text, "shut.yaml")
     assert found.state == state
     if state == "held":
-        assert "of the 17 users who have anything, more than 20 %" in why(found)
+        assert " users, more than 20 % of those who have anything" in why(found)
         assert "first/member/cf/u9" in site.first.rows
         send(site, OPERATOR, release(found), "release.yaml")
         assert now(site, found).state == "done"
@@ -116,7 +116,7 @@ def test_an_allocation_that_goes_to_another_resource_takes_all_its_users_away(
 ) -> None:
     moved = send(twelve, PORTAL, two(allocation(1, people(12))), "move.yaml")
     assert (moved.state, members(twelve)) == ("held", 12)
-    assert "away from 12 of the 12 users who have anything" in why(moved)
+    assert "away from 12 users" in why(moved)
     send(twelve, OPERATOR, release(moved), "release.yaml")
     assert (now(twelve, moved).state, members(twelve)) == ("done", 0)
 
@@ -131,7 +131,7 @@ def test_names_that_nobody_bears_make_no_crowd_smaller(twelve: Site) -> None:
     send(twelve, PORTAL, allocation(2, ", ".join(invented), code="junk"), "junk.yaml")
     emptied = send(twelve, PORTAL, allocation(1), "empty.yaml")
     assert emptied.state == "held"
-    assert "away from 12 of the 12 users who have anything" in why(emptied)
+    assert "away from 12 users" in why(emptied)
     assert send(twelve, PORTAL, allocation(2, code="junk"), "none.yaml").state != "held"
 
 
@@ -193,7 +193,7 @@ def test_a_limit_by_which_nobody_can_work_takes_it_away_from_all_who_share_it(
 ) -> None:
     held = send(twelve, PORTAL, allocation(1, people(12), files=1), "none.yaml")
     assert held.state == "held"
-    assert "away from 12 of the 12 users who have anything" in why(held)
+    assert "away from 12 users" in why(held)
     send(twelve, OPERATOR, release(held), "release.yaml")
     assert now(twelve, held).state == "done"
 
@@ -254,7 +254,7 @@ def test_a_manifest_that_shuts_everybody_out_is_held(listed: Site) -> None:
     lines = [entry(n, *people(4).split(", "), files=1) for n in range(1, 10)]
     held = reconcile(listed, *lines, entry(10, "v1", files=1))
     assert held.state == "held"
-    assert "away from 5 of the 5 users who have anything" in why(held)
+    assert "away from 5 users" in why(held)
 
 
 def test_a_limit_counts_though_its_step_waits_for_what_an_earlier_one_gives(
@@ -295,7 +295,7 @@ def test_data_that_are_closed_are_lost_to_all_who_share_the_project(tmp_path: Pa
     assert send(site, PORTAL, allocation(2, "u0"), "storage.yaml").state == "done"
     asked = send(site, PORTAL, allocation(2, verb="suspend"), "suspend.yaml")
     assert asked.state == "held"
-    assert "away from 12 of the" in why(asked)
+    assert "away from 12 users" in why(asked)
 
 
 DATA = """\
@@ -355,7 +355,7 @@ def test_a_manifest_counts_who_loses_something_wherever_it_is_taken(listed: Site
     lines = [entry(number, f"u{number}") for number in range(4)]
     held = reconcile(listed, *lines, entry(10))
     assert held.state == "held"
-    assert "away from 5 of the 5 users who have anything" in why(held)
+    assert "away from 5 users" in why(held)
 
 
 def test_a_manifest_that_moves_everybody_counts_everybody(listed: Site) -> None:

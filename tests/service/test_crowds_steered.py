@@ -43,7 +43,7 @@ def test_a_release_that_takes_away_what_people_got_meanwhile_is_counted(tmp_path
     assert members(site) == 12
     asked = send(site, OPERATOR, control("request.release", fewer.id), "release.yaml")
     assert (asked.state, now(site, fewer).state, members(site)) == ("held", "held", 12)
-    assert "away from 11 of the 12 users who have anything" in why(asked)
+    assert "away from 11 users" in why(asked)
     assert send(site, 0, release(asked), "second.yaml").state == "done"
     assert (now(site, fewer).state, members(site)) == ("done", 1)
 
@@ -91,7 +91,7 @@ def test_a_cancellation_that_leaves_a_crowd_without_anything_is_counted(twelve: 
     assert again.state in ("accepted", "deferred")
     asked = send(twelve, PORTAL, control("request.cancel", again.id), "cancel.yaml")
     assert asked.state == "held", "nobody claims it for them: who did is forgotten"
-    assert "away from 12 of the 12 users who have anything" in why(asked)
+    assert "away from 12 users" in why(asked)
     assert send(twelve, OPERATOR, release(asked), "release.yaml").state == "done"
     assert now(twelve, again).state == "cancelled"
 
@@ -105,7 +105,7 @@ def test_what_a_crowd_has_and_only_a_waiting_request_claims_is_lost_with_that(
     assert send(twelve, PORTAL, allocation(1), "leave.yaml").state != "held"
     asked = send(twelve, PORTAL, control(f"request.{verb}", other.id), f"{verb}.yaml")
     assert asked.state == "held"
-    assert "away from 12 of the 12 users who have anything" in why(asked)
+    assert "away from 12 users" in why(asked)
     send(twelve, OPERATOR, control("lane.unpause", "first"), "unpause.yaml")
     assert members(twelve) == 12
 
@@ -136,7 +136,7 @@ def test_who_lets_an_observing_service_write_has_to_find_a_second_person_where_a
     found = send(site, 0, "provisioner: 1\naction: journal.release\n", "go.yaml")
     assert found.state == state
     if state == "held":
-        assert "it would take something away from 11 of the" in why(found)
+        assert "it would take something away from 11 users" in why(found)
         assert len([key for key in site.first.rows if "/member/" in key]) == 15
         send(site, OPERATOR, release(found), "release.yaml")
         assert now(site, found).state == "done"

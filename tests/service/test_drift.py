@@ -72,7 +72,7 @@ def walk(desk: Desk, now: float) -> dict[str, Look]:
     with closing(Spool.open(site.config.spool)) as spool:
         service = Service(site, spool)
         service.recover()
-        looks = {look.instance: look for look in service.reporter.rounds.walk(now)}
+        looks = {look.instance: look for look in service.house.reporter.rounds.walk(now)}
         service.drain(6)
     site.journal.close()
     return looks
@@ -118,7 +118,7 @@ def test_an_operator_repairs_by_hand_after_seeing_what_differs(desk: Desk) -> No
     assert "nothing was repaired; to repair it, add --yes" in shown.err
     done = desk("drift", "slurm-a", "fs1", "--repair", "--yes", "--reason", "ticket 9")
     assert "2 objects would be changed" in done.out
-    desk("run", "--drain", "--patience", "6")
+    desk.drain()
     request = newest(desk)
     assert request["state"] == "done"
     assert "ticket 9" in desk("show", str(request["id"])).out
@@ -138,7 +138,7 @@ def test_who_would_lose_something_is_named_before(desk: Desk) -> None:
     assert "1 would lose what they should not have: jdoe; that is more than 0" in shown.out
     assert "it waits for a release" in shown.out
     desk("drift", "ad", "--repair", "--yes")
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     assert "would close or remove what 1 person can use now" in desk("queue").out
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioner.contract import Key
+from provisioner.inspection import planning
 from provisioner.inspection.rounds import ASKED_AGAIN, SOON
 from provisioner.journal.figures import drift as figures
 from provisioner.journal.figures.drift import Look, Seen
-from provisioner.journal.records import request_rows
+from provisioner.journal.journal import Connection
+from provisioner.journal.records import keepsakes, request_rows
+from provisioner.journal.records.keepsakes import Shelved
 from provisioner.objects.states import RequestState
 from provisioner.request.actions import MOST_OBJECTS
 from tests.support.engine_site import Site, allocation, control, release, user
@@ -45,7 +50,7 @@ def site(root: Path, more: str = REPAIR) -> Site:
 
 def walk(site: Site, now: float, *, serve: bool = True) -> dict[str, Look]:
     """Walk one round, and serve what it asked for; return the looks, by handler."""
-    looks = {look.instance: look for look in site.service.reporter.rounds.walk(now)}
+    looks = {look.instance: look for look in site.service.house.reporter.rounds.walk(now)}
     if serve:
         site.take()
         site.drain()
@@ -151,6 +156,24 @@ def reopened(made: Site) -> None:
     assert (made.limit(ANN), made.limit(BOB)) == ("0", "0")
     made.first.rows[ANN]["limit"] = made.first.rows[BOB]["limit"] = "5"
     made.first.rows[ACCOUNT]["limit"] = "9"
+
+
+def test_it_is_asked_for_once_a_day_whatever_else_of_its_handler_is_repaired_meanwhile(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, "drift: {repair: true, most_removed: 1, every: {first: 20}}\n")
+    site.request(allocation(1, "ann"))
+    site.request(allocation(2, "bob", code="cg"), "r2.yaml")
+    now, hours = time.time(), []
+    for hour in range(0, 60):
+        site.first.rows["first/account/cf"]["limit"] = "9"  # somebody's script, each hour
+        if hour % 6 == 0:
+            site.first.rows["first/account/cg"]["limit"] = "9"
+        walk(site, now + hour * 3600)
+        if site.limit("first/account/cf") == "5":
+            hours.append(hour)
+        assert site.limit("first/account/cg") == "5" or hour % 6
+    assert hours == [0, 24, 48]
 
 
 def test_a_repair_that_takes_something_from_too_many_is_held_and_the_rest_is_done(
@@ -264,3 +287,21 @@ def test_a_reconcile_of_unknown_objects_says_that_it_did_nothing(tmp_path: Path)
     made.request("provisioner: 1\naction: reconcile\nobjects: [no/such/object]\n")
     [record] = repairs(made)
     assert record.outcome == request_rows.UNMATCHED
+
+
+def test_a_look_reads_the_ledger_some_objects_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = site(tmp_path)
+    del made.first.rows[ANN]
+    monkeypatch.setattr(planning, "TOGETHER", 2)
+    read: list[int] = []
+    shelved = keepsakes.shelved
+
+    def noting(conn: Connection, keys: Collection[Key]) -> dict[Key, Shelved]:
+        read.append(len(keys))
+        return shelved(conn, keys)
+
+    monkeypatch.setattr(keepsakes, "shelved", noting)
+    assert walk(made, time.time() + DAY, serve=False)["first"].differing == (ANN,)
+    assert read == [2, 1]

@@ -6,9 +6,6 @@ again.
 
 from __future__ import annotations
 
-import os
-import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,18 +14,17 @@ from provisioner import service
 from provisioner.admission import endings, intake
 from provisioner.objects.states import RequestState
 from tests.support.clocks import Clocks
-from tests.support.ends_site import DAY, ending, look
+from tests.support.crowds import SMALL
+from tests.support.ends_site import DAY, ending, look, scheduled
 from tests.support.engine_site import Site, allocation, user
 from tests.support.manifest_site import newest
+from tests.support.policy_site import PORTAL, send
 
 MANY, FEW = 4321, 4322
 
 CONFIG = """\
 policy: {rules: [{who: ["*"], actions: ["*"], others: true}]}
 """
-
-SOON = 0.4
-"""Seconds until all of it is due."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,19 +33,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOMENT", 0.0)
     monkeypatch.setattr(endings, "MOMENT", 0.0)
     monkeypatch.setattr(service, "TURN", 0.0)
-
-
-def scheduled(site: Site, *owners: int) -> None:
-    """Schedule a request of each owner for one moment, in this order, and wait for it."""
-    due = datetime.now(UTC) + timedelta(seconds=SOON)
-    for number, owner in enumerate(owners):
-        path = site.spool.staging / f".{number}"
-        path.write_text(allocation(number, "ann", head=f"not_before: {due.isoformat()}\n"))
-        os.chown(path, owner, owner)
-        path.rename(site.spool.staging / f"{number}.yaml")
-        site.take()
-    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()) + 0.01)
-    site.service.intake._look_again = 0.0
 
 
 def waiting(site: Site) -> list[str]:
@@ -94,10 +77,30 @@ def test_dates_that_one_look_finds_are_one_crowd_however_many_commits_follow_the
         site.drop(ending(allocation(number, f"u{number}"), 1), f"{number}.yaml")
     site.drain()
     clocks.go(2 * DAY)
-    site.service.intake._look_again = site.service.intake._look_at_ends = 0.0
+    site.service.house.intake._look_again = site.service.house.intake._look_at_ends = 0.0
     site.take()
     held = [each.subject for each in site.open() if each.state == RequestState.HELD]
     assert sorted(held) == [f"allocation:{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("apart", "held"),
+    [(1.0, ["u3", "u4"]), (7200.0, [])],
+    ids=["within the minutes of mass", "hours apart"],
+)
+def test_dates_of_one_writer_count_together_although_a_look_finds_one_of_them(
+    tmp_path: Path, clocks: Clocks, apart: float, held: list[str]
+) -> None:
+    site = Site(tmp_path, SMALL)
+    for number in range(5):
+        text = ending(user(f"u{number}"), 1 + number * apart / DAY)
+        assert send(site, PORTAL, text, f"{number}.yaml").state == "done"
+    clocks.go(DAY - 1)
+    for _ in range(5):
+        clocks.go(apart)
+        look(site)
+    waits = [each.subject for each in site.open() if each.state == RequestState.HELD]
+    assert sorted(waits) == [f"user:{name}" for name in held]
 
 
 @pytest.mark.parametrize(("many", "state"), [(100_000, "done"), (1, "held")])

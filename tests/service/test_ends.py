@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
-from provisioner.journal.queries import subjects
+from provisioner.journal.queries import dates
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.request_rows import Record
 from tests.support.clocks import Clocks
@@ -236,25 +236,25 @@ def test_a_manifest_that_lists_another_date_moves_it(tmp_path: Path, clocks: Clo
     reconcile(site, entry(1, "ann"))
     reconcile(site, {**entry(1, "ann"), "ends": later})
     with site.system.journal.reading() as conn:
-        assert len(subjects.ends_until(conn, time.time() + 61 * DAY)) == 1
+        assert len(dates.ends_until(conn, time.time() + 61 * DAY)) == 1
     said = reconcile(site, {**entry(1, "ann"), "ends": later})
     assert "0 requested" in str(said.problems)
     reconcile(site, entry(1, "ann"))
     with site.system.journal.reading() as conn:
-        assert subjects.ends_until(conn, time.time() + 61 * DAY) == []
+        assert dates.ends_until(conn, time.time() + 61 * DAY) == []
 
 
 def test_the_dates_in_force_are_those_of_the_newest_requests(site: Site) -> None:
     site.request(ending(allocation(1, "ann"), 30))
     site.request(ending(membership(1, "bob", "add"), 3), "bob.yaml")
     with site.system.journal.reading() as conn:
-        ends = subjects.ends_until(conn, time.time() + 60 * DAY)
+        ends = dates.ends_until(conn, time.time() + 60 * DAY)
     assert [end.subject for end in ends] == ["allocation:1/user:bob", "allocation:1"]
 
 
 def mails(site: Site, mailbox: Mailbox, person: str) -> list[str]:
     """Let the courier work, and return the subjects of a person's warnings."""
-    site.service.courier._warned = 0.0
+    site.service.house.courier._warned = 0.0
     tell(site)
     return [one for one in mailbox.subjects(f"{person}@campus.test") if " ends on " in one]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.journal.queries import beforehand
+from provisioner.journal.persons import beforehand
 from provisioner.journal.records import ledger
 from tests.support.clocks import Clocks
 from tests.support.ends_site import ending, look
@@ -67,6 +67,21 @@ def test_a_date_whose_request_was_refused_is_followed_again_a_day_later(
     look(site)
     look(site)
     assert (ended(site), site.limit("first/account/ann")) == (["refused", "done"], "0")
+
+
+def test_a_date_whose_request_was_refused_while_the_clock_was_ahead_is_followed_again(
+    site: Site, clocks: Clocks
+) -> None:
+    clocks.go(2 * DAY)
+    clocks.jump(400 * DAY)
+    restart(site, "policy: {protected: {users: [ann]}}\n")
+    clocks.go(1.1 * DAY)  # until then, dates count by the clock as it was
+    look(site)
+    assert "refused" in ended(site)
+    clocks.jump(-400 * DAY)
+    restart(site)
+    look(site)
+    assert (ended(site)[-1], site.limit("first/account/ann")) == ("done", "0")
 
 
 def test_a_suspension_that_a_backend_refused_is_not_asked_for_again(

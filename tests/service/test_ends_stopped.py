@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.journal.queries import subjects
+from provisioner.journal.queries import dates
 from tests.support.clocks import Clocks
 from tests.support.ends_site import ending, look
 from tests.support.engine_site import Site, allocation, control, membership, user
@@ -45,10 +45,10 @@ def stop(site: Site, verb: str, request: str) -> None:
     site.drain()
 
 
-def dates(site: Site) -> dict[str, int]:
+def in_force(site: Site) -> dict[str, int]:
     """Return in how many days access ends, by subject."""
     with site.system.journal.reading() as conn:
-        ends = subjects.ends_until(conn, time.time() + 999 * DAY)
+        ends = dates.ends_until(conn, time.time() + 999 * DAY)
     return {end.subject: round((end.at - time.time()) / DAY) for end in ends}
 
 
@@ -62,7 +62,7 @@ def test_a_newer_request_that_is_stopped_in_the_middle_leaves_the_date_in_force(
     site.request(ending(user("ann", uid=7), 20))
     stop(site, verb, in_part(site, later(user("ann", uid=8))))
     assert site.limit("first/account/ann") == "8"
-    assert dates(site) == {"user:ann": 20}
+    assert in_force(site) == {"user:ann": 20}
     clocks.go(21 * DAY)
     look(site)
     assert site.limit("first/account/ann") == "0"
@@ -73,25 +73,25 @@ def test_one_that_is_released_after_all_moves_the_date(site: Site) -> None:
     request = in_part(site, user("ann", uid=8))
     stop(site, "hold", request)
     stop(site, "release", request)
-    assert dates(site) == {}
+    assert in_force(site) == {}
 
 
 def test_several_that_are_stopped_in_the_middle_leave_the_date_in_force(site: Site) -> None:
     site.request(ending(user("ann", uid=7), 20))
     for uid, verb in ((8, "cancel"), (9, "hold"), (10, "cancel")):
         stop(site, verb, in_part(site, ending(user("ann", uid=uid), 60), f"{uid}.yaml"))
-    assert dates(site) == {"user:ann": 20}
+    assert in_force(site) == {"user:ann": 20}
 
 
 def test_what_one_that_was_cancelled_gave_to_somebody_new_ends_at_its_own_date(site: Site) -> None:
     stop(site, "cancel", in_part(site, ending(user("ann", uid=8), 30)))
-    assert dates(site) == {"user:ann": 30}
+    assert in_force(site) == {"user:ann": 30}
 
 
 def test_what_was_for_good_before_one_that_was_cancelled_has_no_date(site: Site) -> None:
     site.request(user("ann", uid=7))
     stop(site, "cancel", in_part(site, ending(user("ann", uid=8), 30)))
-    assert dates(site) == {}
+    assert in_force(site) == {}
 
 
 @pytest.mark.parametrize("verb", ["cancel", "hold"])
@@ -103,7 +103,7 @@ def test_all_that_somebody_had_may_have_been_made_before_it_is_stopped(
     site.request(allocation(1, "ann, bob", files=9), "later.yaml")
     [later] = [record.id for record in site.open()]
     site.request(control(f"request.{verb}", later), "stop.yaml")
-    assert (site.limit("first/account/cf"), dates(site)) == ("9", {"allocation:1": 20})
+    assert (site.limit("first/account/cf"), in_force(site)) == ("9", {"allocation:1": 20})
 
 
 def test_who_left_in_between_has_not_the_date_from_before(site: Site) -> None:
@@ -115,7 +115,7 @@ def test_who_left_in_between_has_not_the_date_from_before(site: Site) -> None:
     [later] = [record.id for record in site.open()]
     site.request(control("request.cancel", later), "stop.yaml")
     assert "first/member/cf/bob" in site.first.rows
-    assert dates(site) == {}
+    assert in_force(site) == {}
 
 
 def test_what_was_held_long_before_keeps_no_date_from_coming(

@@ -70,6 +70,17 @@ def test_an_event_at_which_the_program_hangs_delays_no_other(site: Site) -> None
     assert "did not end in 1 s" in str(waiting.error)
 
 
+def test_a_slow_program_lets_others_have_their_turn(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioner.notify.pace.ROUND", 0.0)
+    for name in ("ann", "bob"):
+        site.request(user(name, uid=2000), f"{name}.yaml")
+    for number in (1, 2):
+        tell(site)
+        assert len(told(site)) == number
+
+
 def test_an_exit_code_other_than_0_means_again_with_the_same_id(site: Site) -> None:
     (site.root / "code").write_text("3")
     (site.root / "says").write_text("chat is\x1b[31m away\n")

@@ -32,7 +32,7 @@ def test_it_waits_as_long_as_nothing_resolves(desk: Mapping) -> None:
     assert desk("queue", "--ended", "1", "--json").json["ended"] == []
     desk.resolve("jdoe", *MAPPED)
     desk("retry", "user:jdoe", code=None)
-    desk("run", "--drain", "--patience", "20", code=None)
+    desk.drain()
     assert desk.home("jdoe")["uid"] == MAPPED[0]
 
 

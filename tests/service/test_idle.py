@@ -144,7 +144,7 @@ def test_a_source_may_write_names_with_capital_letters(site: Site, clocks: Clock
         clocks.go(70 * DAY)
         seen(site.root, ANN=0, Bob=0)
         walk(site)
-    people = site.service.idle.walk(time.time()).people
+    people = site.service.house.idle.walk(time.time()).people
     assert [(p.name, p.use is not None, p.step) for p in people] == [
         ("ann", True, Step.NONE),
         ("bob", True, Step.NONE),
@@ -229,7 +229,7 @@ def test_a_closing_that_is_judged_after_a_use_is_not_followed(site: Site, clocks
     assert [path.name for path in site.spool.staging.iterdir()] == ["idle-ann.json"]
     leave(site)
     seen(site.root, ann=0, bob=0)
-    site.service.idle.walk(time.time())
+    site.service.house.idle.walk(time.time())
     site.take()
     site.drain()
     closing = newest(site, "idle-ann.json")
@@ -245,11 +245,11 @@ def test_a_closing_that_policy_refuses_is_told_until_somebody_exempts_the_person
     site.config = loaded(tmp_path, text + "policy: {protected: {users: [ann]}}\n")
     site.start()
     to_the_end(site, clocks)
-    [problem] = site.service.idle.walk(time.time()).problems
+    [problem] = site.service.house.idle.walk(time.time()).problems
     assert problem.startswith("the closing of ann was refused: provisioner show ")
     site.config = loaded(tmp_path, text + "  exempt: {people: [ann]}\n")
     site.start()
-    assert site.service.idle.walk(time.time()).problems == ()
+    assert site.service.house.idle.walk(time.time()).problems == ()
 
 
 @pytest.mark.parametrize(

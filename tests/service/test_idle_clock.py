@@ -33,7 +33,7 @@ def look(site: Site, left: float) -> None:
     """Let the service notice what its clock did, then look for idle people if it is time."""
     used(site, left)
     site.take()
-    site.service.idle._look()
+    site.service.house.idle._look()
     site.take()
     site.drain()
     tell(site)
@@ -139,7 +139,7 @@ def test_nobody_is_looked_for_while_the_clock_is_doubted(site: Site, clocks: Clo
     clocks.go(152 * DAY)
     used(site, left)
     clocks.jump(60 * DAY)
-    site.service.idle._look()
+    site.service.house.idle._look()
     assert warnings(site) == []
     clocks.go(26 * HOUR)
     look(site, left)
@@ -154,5 +154,5 @@ def test_a_look_during_which_the_clock_is_set_decides_nothing(
     began = time.time()
     used(site, began - 152 * DAY)
     clocks.jump(jump)
-    site.service.idle.walk(began)
+    site.service.house.idle.walk(began)
     assert warnings(site) == []

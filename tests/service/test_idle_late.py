@@ -40,7 +40,7 @@ def test_a_closing_that_lay_in_staging_is_left_to_the_next_round(
     site.take()
     first = newest(site, "idle-ann.json")
     assert (first.state, reasons(site, "ann")) == ("superseded", [])
-    site.service.idle.walk(time.time())
+    site.service.house.idle.walk(time.time())
     clocks.go(DAY)  # nobody takes what that one asked, either
     walk(site)
     last = newest(site, "idle-ann.json")
@@ -56,7 +56,7 @@ def test_a_look_at_slow_sources_counts_from_its_end(site: Site, clocks: Clocks) 
     began = time.time()
     clocks.go(DAY / 12)
     seen(site.root, bob=0, ann=190)
-    site.service.idle.walk(began)
+    site.service.house.idle.walk(began)
     site.take()
     site.drain()
     assert reasons(site, "ann") == ["root: idle"]

@@ -311,7 +311,7 @@ def test_a_rebuild_over_a_hole_leaves_a_log_of_one_line(desk: Served) -> None:
     older(desk)
     redo_log.files(log_of(desk))[-2].path.unlink()
     assert "after a gap" in desk("journal", "rebuild").out
-    desk.serve(user("zoe"))
+    desk.begin(user("zoe"))
     found = lineage.trace(redo_log.files(log_of(desk)))
     assert found.branches == ()
     newest = backup.copies(log_of(desk))[-1].position

@@ -247,7 +247,7 @@ def test_what_was_sent_is_listed_although_the_clock_jumps_ahead(
     site = Site(tmp_path, notify(port))
     served(site, user("ann", uid=7))
     clocks.jump(500 * DAY)
-    site.service.courier._cleaned = 0.0
+    site.service.house.courier._cleaned = 0.0
     tell(site)
     assert "ann" in {message.person for message in queue(site, MessageState.SENT)}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.journal.records import waits
 from tests.support.engine_site import Site, user
 
 MANY, FEW = 4321, 4322
@@ -88,3 +89,18 @@ def test_a_look_at_everything_is_in_the_turn_of_who_asks_for_it(site: Site) -> N
     _drop(site, MANY, ["provisioner: 1\naction: reconcile\n"])
     _drop(site, FEW, [user("few", uid=2000)])
     assert "few" in written(site)[0]
+
+
+def test_a_batch_is_no_larger_than_what_is_wanted_of_it_allows(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thousand users with 170 partitions each took more than a gigabyte."""
+    monkeypatch.setattr(waits, "HEAVY", 3 * len('{"present": true, "limit": "2000"}'))
+    assert {len(batch) for batch in written(site)} == {3, 2}
+
+
+def test_what_alone_is_wanted_too_much_of_is_a_batch_of_its_own(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "HEAVY", 1)
+    assert {len(batch) for batch in written(site)} == {1}

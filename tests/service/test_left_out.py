@@ -64,10 +64,10 @@ def test_a_quota_that_an_admin_had_set_before_comes_back(desk: Desk) -> None:
 def test_who_left_it_out_and_cancels_that_takes_nothing_back(desk: Desk) -> None:
     desk.serve(storage("1TiB"))
     desk("pause", "gpfs:local")
-    desk.serve(storage(own="less"))
+    desk.begin(storage(own="less"))
     desk("cancel", "less")
     desk("unpause", "gpfs:local")
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     assert quota(desk) == "1TiB"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.cli import site as command_line
+from provisioner.journal import audit
 from provisioner.system.ulid import RequestId
 from tests.support.cli_site import PROGRAM, Desk, sample
 from tests.support.engine_site import Site, allocation, control, user
@@ -71,7 +72,10 @@ def test_a_refused_file_that_cannot_go_back_to_staging_is_told_once_and_goes_bac
     name = result.name.removesuffix(".result.yaml")
     kept = result.rename(site.root / "result")
     result.mkdir()
-    site.service.clerk.resubmit(RequestId(name[:26]))
+    refused = RequestId(name[:26])
+    with site.system.journal.transaction() as conn:
+        audit.append(conn, [audit.Event(refused, "resubmitted", "by root")], time.time())
+    site.service.clerk.resubmit(refused)
     for _ in range(3):
         site.service.clerk.catch_up()
     assert [line for line in told(caplog) if "could not be put in place" in line] == [

@@ -187,6 +187,14 @@ def test_a_manifest_mails_nobody_unless_the_site_says_so(tmp_path: Path, port: i
             assert len(mailbox.to(ANN)) == 2 * number
 
 
+def test_no_name_of_a_manifest_mails_anybody(tmp_path: Path, port: int, mailbox: Mailbox) -> None:
+    site = Site(tmp_path, notify(port) + POLICY)
+    for lines in ([entry(1, "ann"), entry(2, "bob")], [entry(2, "bob")]):
+        reconcile(site, *lines, name="ended-5.json")
+        tell(site)
+    assert not mailbox.mails
+
+
 def test_what_was_there_before_mail_was_switched_on_is_not_told(tmp_path: Path, port: int) -> None:
     site = Site(tmp_path)
     site.request(project(7, "ann"))

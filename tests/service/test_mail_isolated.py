@@ -28,7 +28,7 @@ def site(tmp_path: Path, port: int) -> Site:
 
 def warn(site: Site) -> None:
     """Let the courier look for dates, too."""
-    site.service.courier._warned = 0.0
+    site.service.house.courier._warned = 0.0
     tell(site)
 
 
@@ -93,7 +93,7 @@ def test_a_digest_that_cannot_be_made_keeps_no_mail(
     def fails(conn: Any) -> Any:
         raise KeyError("cause")
 
-    monkeypatch.setattr(site.service.courier, "_causes", fails)
+    monkeypatch.setattr(site.service.house.courier, "_causes", fails)
     served(site, user("ann", uid=7))
     assert len(mailbox.to(ANN)) == 1
 

@@ -184,7 +184,7 @@ def test_a_line_with_an_id_that_is_left_alone_is_told_so(site: Site) -> None:
     ask(site, entry(7, "eve"), uid=0)
     reconcile(site, own(1, entry(1, "bob")), own(2, entry(7, "bob")), as_of=before)
     assert "a newer request has claimed it" in answer(site, 1)
-    assert "a newer request has claimed it" in answer(site, 2)
+    assert "root asked for it" in answer(site, 2)
     reconcile(site, entry(1, "ann"), own(3, entry(7, "bob")))
     assert "state: refused" in answer(site, 3)
     assert "root asked for it" in answer(site, 3)

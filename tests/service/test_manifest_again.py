@@ -236,7 +236,7 @@ def test_another_process_with_another_configuration_reads_every_line(site: Site)
 
 
 def test_the_lines_used_least_lately_are_forgotten_first(site: Site, asked: list[str]) -> None:
-    site.service.portions._matches = Matches(most=2)
+    site.service.house.portions._matches = Matches(most=2)
     reconcile(site, entry(1, "ann"), entry(2, "bob"))
     ask(site, entry(3, "eve"))
     reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "eve"))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.config.schema import load
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import holdings
 from provisioner.journal.records import changes
+from provisioner.manifests import weighing
+from provisioner.manifests.weighing import Toll
+from provisioner.objects.losses import Shift
 from tests.support.cli_site import call
 from tests.support.engine_site import Site
 from tests.support.manifest_site import entry, members, newest, reconcile, told
@@ -123,3 +130,40 @@ def test_a_line_of_an_adoption_that_is_to_be_reviewed_is_held_by_itself(tmp_path
     assert found.state == "done"
     assert "1 subject with 1 object taken over" in told(found)
     assert state(site, "all.jsonl-1.json") == "held"
+
+
+@pytest.mark.parametrize(("files", "kept"), [(9, 0), (1, 3)])
+def test_of_what_changes_only_what_can_shut_people_out_stays_in_memory(
+    site: Site, monkeypatch: pytest.MonkeyPatch, files: int, kept: int
+) -> None:
+    """The wants of a million lines took gigabytes."""
+    reconcile(site, *(entry(number, f"u{number}") for number in range(3)))
+    coming: list[int] = []
+    weigh = Toll.weigh
+
+    def noting(toll: Toll, *more: Any) -> Iterator[None]:
+        coming.append(len(toll.coming))
+        return weigh(toll, *more)
+
+    monkeypatch.setattr(Toll, "weigh", noting)
+    reconcile(site, *(entry(number, f"u{number}", files=files) for number in range(3)))
+    assert coming == [kept]
+
+
+def test_who_loses_something_by_a_manifest_is_found_in_portions(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weighing, "TOGETHER", 2)
+    held = crowd(site, entry(2, "u2", files=50), entry(3, "u3"))
+    asked: list[int] = []
+    losers = holdings.losers
+
+    def noting(conn: Connection, shift: Shift, *words: Any, **more: Any) -> set[str]:
+        asked.append(len(shift.going) + len(shift.coming))
+        return losers(conn, shift, *words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(holdings, "losers", noting)
+        again = crowd(site, entry(2, "u2", files=50), entry(3, "u3"))
+    assert again.problems == held.problems
+    assert len(asked) > 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from provisioner.journal.figures import idle
 from tests.support import portions_site
 from tests.support.clocks import Clocks
-from tests.support.ends_site import DAY
+from tests.support.ends_site import DAY, look
 from tests.support.engine_site import CONFIG, Site, control, membership, user
 from tests.support.manifest_site import POLICY, Line, ask, entry, members, reconcile, told
 from tests.support.policy_site import PORTAL, now, send
@@ -87,18 +87,30 @@ def test_what_was_resumed_after_the_manifest_that_leaves_it_out_stays_open(site:
     assert "1 suspended" in told(reconcile(site, ANN, kinds=["allocation"]))
 
 
-def test_a_member_who_was_removed_after_the_manifest_stays_out(site: Site) -> None:
+@pytest.mark.parametrize("name", ["left.yaml", "ended-5.yaml", "ended-user-bob.json"])
+def test_a_member_who_was_removed_after_the_manifest_stays_out(site: Site, name: str) -> None:
     reconcile(site, entry(1, "ann", "bob"), ANN)
     moment = read()
-    assert (
-        send(site, PORTAL, membership(1, "bob", "remove").replace("code: cf}", "code: cf1}")).state
-        == "done"
-    )
+    remove = membership(1, "bob", "remove").replace("code: cf}", "code: cf1}")
+    assert send(site, PORTAL, remove, name).state == "done"
     found = told(reconcile(site, entry(1, "ann", "bob"), ANN, as_of=moment))
     assert "0 requested" in found and "1 claimed later" in found
     assert members(site) == {"cf1/ann"}
     reconcile(site, entry(1, "ann", "bob"), ANN)
     assert members(site) == {"cf1/ann", "cf1/bob"}
+
+
+def test_a_date_that_came_after_the_manifest_is_nothing_that_its_writer_asked_for(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    site = Site(tmp_path, POLICY)
+    reconcile(site, {**entry(1, "ann"), "ends": f"{datetime.now(UTC) + timedelta(days=1)}"})
+    moment = read()
+    clocks.go(2 * DAY)
+    look(site)
+    assert members(site) == set()
+    found = told(reconcile(site, entry(1, "ann"), as_of=moment))
+    assert "1 requested" in found and "0 claimed later" in found
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["read before", "accepted before"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import urllib.request
 from functools import partial
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from provisioner.cli import sharing
+from provisioner.hosts import jobs
 from provisioner.journal.figures import idle
+from tests.support import databases
 from tests.support.cli_site import Desk, storage, user
-from tests.support.engine_site import Site, allocation
+from tests.support.engine_site import CONFIG, Site, allocation
 from tests.support.engine_site import user as person
 from tests.support.smtp_server import free_port
 from tests.support.waiting import until
@@ -107,10 +111,10 @@ def test_drift_is_shown_for_each_handler(site: Site, port: int) -> None:
     site.request(allocation(1, "ann"))
     site.first.rows["first/account/cf"]["limit"] = "9"
     at = time.time()
-    site.service.reporter.rounds.walk(at)
+    site.service.house.reporter.rounds.walk(at)
     site.first.rows["first/account/cf"]["limit"] = "5"
     del site.first.rows["first/member/cf/ann"]
-    site.service.reporter.rounds.walk(at + 86400)
+    site.service.house.reporter.rounds.walk(at + 86400)
     read = now(site, port)
     site.service.metrics.stop()
     assert value(read, "drift_differing", handler="first") == 1
@@ -192,3 +196,32 @@ def test_metrics_are_for_this_host_alone(tmp_path: Path, listen: str) -> None:
     desk = Desk(tmp_path / "box")
     desk.set("notify:\n", f"metrics: {{listen: '{listen}'}}\nnotify:\n")
     assert "this host alone" in desk("config", "check", code=4).err
+
+
+def answers(port: int) -> bool:
+    try:
+        return bool(scrape(port))
+    except OSError:
+        return False
+
+
+@pytest.mark.lab
+def test_lanes_on_another_host_serve_what_the_journal_knows_and_nothing_of_staging(
+    tmp_path: Path, port: int
+) -> None:
+    text = CONFIG.replace("journal: journal.db", f"journal: {databases.cluster().make()}")
+    site = Site(tmp_path, f"metrics: {{listen: '127.0.0.1:{port}'}}\n", text)
+    site.die()
+    drainer = sharing.near(site.built(), ["first"], jobs)
+    running = threading.Thread(target=drainer.run)
+    running.start()
+    try:
+        until(lambda: answers(port), "the port to answer")
+        read = scrape(port)
+    finally:
+        drainer.stop()
+        running.join()
+    assert value(read, "journal_readable") == 1
+    assert value(read, "lane_served", lane="second") == 0
+    assert value(read, "sweep_timestamp_seconds") is None
+    assert not answers(port)

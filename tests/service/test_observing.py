@@ -192,7 +192,7 @@ def test_the_report_says_what_would_be_done_closed_and_what_nobody_explains(
     site.first.rows["first/account/old"] = {"present": True, "limit": "1"}
     site.second.away = True
     with caplog.at_level(logging.WARNING):
-        path = site.service.reporter.report()
+        path = site.service.house.reporter.report()
     assert path is not None
     assert path.parent == site.config.spool / "drift"
     text = path.read_text()
@@ -208,18 +208,18 @@ def test_the_report_says_what_would_be_done_closed_and_what_nobody_explains(
 def test_there_is_a_report_a_day_and_the_oldest_go(tmp_path: Path) -> None:
     site = observing(tmp_path)
     day = 86400.0
-    assert site.service.reporter.due(0.0)
+    assert site.service.house.reporter.due(0.0)
     for number in range(KEPT + 3):
-        site.service.reporter.report(number * day)
+        site.service.house.reporter.report(number * day)
     assert len(list((site.config.spool / "drift").iterdir())) == KEPT
     last = (KEPT + 2) * day
-    assert not site.service.reporter.due(last + day / 2)
-    assert site.service.reporter.due(last + day)
+    assert not site.service.house.reporter.due(last + day / 2)
+    assert site.service.house.reporter.due(last + day)
 
 
 def test_who_converges_reports_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    assert site.service.reporter.report() is None
+    assert site.service.house.reporter.report() is None
 
 
 def test_what_policy_protects_needs_no_explanation(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from provisioner.cli import sharing
+from provisioner.cli.progress import following
 from provisioner.contract import ConfigError
 from provisioner.journal import facts, stored
 from provisioner.journal.journal import JournalBroken, is_of_rows
@@ -26,7 +28,10 @@ from tests.support.clusters import Cluster
 from tests.support.engine_site import CONFIG, Site, user
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.lab
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning"),
+]
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 OURS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'prov%'"
@@ -161,7 +166,7 @@ def test_a_service_does_not_take_the_database_of_another(desk: Desk, address: st
 
 def test_the_connection_that_writes_keeps_others_out(site: Site, address: str) -> None:
     other = stored.of(address)
-    site.service.copier.open()  # nobody has reserved it here
+    site.service.house.copier.open()  # nobody has reserved it here
     with pytest.raises(ConfigError, match="served by another process"), other.reserved():
         pass
     site.system.journal.close()
@@ -184,7 +189,7 @@ def test_a_service_that_lost_its_server_writes_nothing_more_and_the_next_goes_on
 def test_a_transaction_that_only_the_log_has_is_done_by_the_next_start(
     site: Site, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.service.copier.open()
+    site.service.house.copier.open()
     with monkeypatch.context() as patch, pytest.raises(JournalBroken):
         cut_off(cluster, patch)
         put(site, "only in the log")
@@ -206,8 +211,50 @@ def test_run_adds_what_only_the_log_has(
     desk("audit", "verify")
 
 
+def test_whoever_prints_what_happens_stops_when_the_server_is_lost(
+    desk: Desk, address: str, cluster: Cluster
+) -> None:
+    desk("init")
+    with following(address):
+        ask(cluster, OURS)
+        until(lambda: "progress" not in {t.name for t in threading.enumerate()}, "it to stop")
+
+
+def test_the_first_role_after_it_adds_what_only_the_log_has(
+    site: Site, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.service.house.copier.open()
+    with monkeypatch.context() as patch, pytest.raises(JournalBroken):
+        cut_off(cluster, patch)
+        put(site, "only in the log")
+    site.die()
+    site.system = site.built()
+    sharing.make_ready(site.system)
+    assert newest(site) == "only in the log"
+
+
+def test_a_start_says_what_the_server_does_not_keep(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk("init")
+    desk("run", "--drain")
+    assert "does not flush what it commits" in caplog.text
+    assert "set fsync = on in postgresql.conf" in caplog.text
+
+
+def test_doctor_sees_a_server_that_answers_before_it_flushes(address: str) -> None:
+    stored_there = stored.of(f"{address}%20-csynchronous_commit%3Doff")
+    said = [found.advice for found in stored_there.findings()]
+    assert [advice for advice in said if "set synchronous_commit = on" in advice]
+
+
+def test_the_service_has_each_commit_flushed_whatever_the_server_says(address: str) -> None:
+    with server.connected(f"{address}%20-csynchronous_commit%3Doff") as conn:
+        assert conn.execute("SHOW synchronous_commit").fetchall() == [("on",)]
+
+
 def test_the_log_of_another_kind_of_database_is_refused(site: Site) -> None:
-    site.service.copier.open()
+    site.service.house.copier.open()
     put(site, "x")
     site.system.journal.close()
     *_, file = redo_log.files(site.config.backup_directory)
@@ -218,9 +265,9 @@ def test_the_log_of_another_kind_of_database_is_refused(site: Site) -> None:
 
 
 def test_a_dump_is_a_copy_and_one_that_was_cut_is_not(site: Site) -> None:
-    site.service.copier.open()
+    site.service.house.copier.open()
     put(site, "x")
-    copy = backup.look(site.service.copier.copy())
+    copy = backup.look(site.service.house.copier.copy())
     assert (copy.whole, copy.journal) == (True, site.system.journal.identity)
     assert copy.position == site.system.journal.position
     backup.check(copy.path)
@@ -232,8 +279,8 @@ def test_a_dump_is_a_copy_and_one_that_was_cut_is_not(site: Site) -> None:
 def test_a_rebuild_adds_the_log_to_what_was_restored(
     site: Site, address: str, cluster: Cluster
 ) -> None:
-    site.service.copier.open()
-    copy = site.service.copier.copy()
+    site.service.house.copier.open()
+    copy = site.service.house.copier.copy()
     for value in ("after the copy", "later"):
         put(site, value)
     site.system.journal.close()

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from provisioner.config.schema import load
 from provisioner.journal import audit
-from provisioner.journal.queries import beforehand
+from provisioner.journal.persons import beforehand
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events, requests, suspensions

@@ -16,6 +16,7 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.records import object_rows
 from provisioner.system.ulid import RequestId
 from tests.support.engine_site import Accounts, Site, allocation
+from tests.support.waiting import until
 
 LANE = "first"
 
@@ -126,7 +127,9 @@ def test_a_thread_whose_lane_was_taken_up_ends(site: Site) -> None:
     lane = site.service.lanes[LANE]
     thread = threading.Thread(target=lane.run)
     thread.start()
-    thread.join(10.0)
-    lane.stop()
-    thread.join()
+    try:
+        until(lambda: not thread.is_alive(), "the thread to end")
+    finally:
+        lane.stop()
+        thread.join()
     assert len(site.open()) == 1

@@ -317,7 +317,7 @@ def test_what_was_released_before_its_time_is_not_held_again_when_that_comes(
     send(site, OPERATOR, release(held), "release.yaml")
     assert now(site, held).state == "scheduled"
     monkeypatch.setattr("provisioner.admission.intake.time.time", lambda: 4.95e9)
-    site.service.intake.readmit(site.service.intake.due_later())
+    site.service.house.intake.readmit(site.service.house.intake.due_later())
     monkeypatch.undo()
     assert now(site, held).state == "accepted"
 

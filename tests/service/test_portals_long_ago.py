@@ -85,7 +85,7 @@ def test_what_begins_after_a_manifest_counts_after_it_though_it_was_written_befo
     assert newest(site, "one.json").state == "scheduled"
     assert "1 left out and asked for by others" in left_out(site, B)
     monkeypatch.setattr("provisioner.admission.intake.time.time", lambda: 4.95e9)  # in 2126
-    site.service.intake.readmit(site.service.intake.due_later())
+    site.service.house.intake.readmit(site.service.house.intake.due_later())
     monkeypatch.undo()
     site.drain()
     left_out(site, A)

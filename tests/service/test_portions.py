@@ -138,7 +138,7 @@ def test_whom_an_adoption_names_may_be_gone_when_its_turn_comes(
 ) -> None:
     send(site, entry(1, "ann"), action="adopt", writer=f"uid-{OTHER}", uid=0)
     with monkeypatch.context() as patch:
-        patch.setattr(site.service.portions, "step", lambda: False)
+        patch.setattr(site.service.house.portions, "step", lambda: False)
         site.service.take()
     monkeypatch.setattr("provisioner.admission.enclosures.uid_of", lambda name: None)
     assert finish(site).state == "refused"

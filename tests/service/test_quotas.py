@@ -50,9 +50,9 @@ def look(desk: Desk, now: float) -> list[Message]:
     with closing(Spool.open(system.config.spool)) as spool:
         service = Service(system, spool)
         service.recover()
-        service.quotas.look(now)
-        service.courier.work()
-        service.courier.stop()
+        service.house.quotas.look(now)
+        service.house.courier.work()
+        service.house.courier.stop()
     system.journal.close()
     files = sorted((desk.root / "mail").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     mails = [message_from_bytes(path.read_bytes()) for path in files]

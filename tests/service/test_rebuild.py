@@ -42,7 +42,7 @@ def served(tmp_path: Path) -> Site:
     """Have a site that was copied, and went on: with a suspension, a failure and one that waits."""
     site = Site(tmp_path)
     site.request(allocation(1, "ann, bob"), "one.yaml")
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     site.request(allocation(2, "bob, eve", code="other"), "two.yaml")
     site.request(allocation(2, verb="suspend", code="other"), "closed.yaml")
     site.first.poison = {"mallory"}
@@ -96,7 +96,7 @@ def test_nothing_is_written_to_a_backend_before_the_release(tmp_path: Path) -> N
 def test_what_is_as_it_was_wanted_gets_done_while_it_is_observed(tmp_path: Path) -> None:
     """The backend has it, the outcome was lost with the last lines of the log."""
     site = Site(tmp_path)
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     site.drop(allocation(1, "ann"), "one.yaml")
     position = site.system.journal.position
     site.drain()
@@ -115,7 +115,7 @@ def test_what_is_as_it_was_wanted_gets_done_while_it_is_observed(tmp_path: Path)
 
 def test_an_observed_object_waits_with_the_changes_as_its_reason(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     lose(site)
     again(site)
     site.request(allocation(1, "ann"), "one.yaml")
@@ -141,7 +141,7 @@ def test_a_restart_leaves_an_observed_journal_observed(tmp_path: Path) -> None:
 def test_a_request_that_the_log_lost_is_accepted_again_from_its_file(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.request(allocation(1, "ann"), "one.yaml")
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     site.first.missing = {"cf", "late"}
     site.drop(allocation(2, "late"), "waits.yaml")
     [lost] = site.open()
@@ -171,7 +171,7 @@ def test_without_a_copy_the_log_is_enough_where_it_has_all(tmp_path: Path) -> No
 
 def test_a_damaged_copy_is_told_and_the_one_before_it_is_used(tmp_path: Path) -> None:
     site = served(tmp_path)
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     first, second = backup.copies(site.config.backup_directory)
     body = second.path.read_bytes()
     second.path.write_bytes(body[:8192] + b"\xa5" * (len(body) - 8192))
@@ -194,7 +194,7 @@ def test_a_chosen_copy_is_taken(tmp_path: Path) -> None:
 def test_what_lies_behind_a_gap_is_told_and_left_out(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.request(allocation(1, "ann"), "one.yaml")
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     site.request(allocation(2, "bob"), "two.yaml")
     site.start()
     site.request(allocation(3, "eve"), "three.yaml")

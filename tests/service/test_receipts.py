@@ -112,7 +112,7 @@ def look(desk: Desk, now: float, before: Callable[[], object] = bool) -> None:
         service = Service(system, spool)
         service.recover()
         before()
-        service.quotas.look(now)
+        service.house.quotas.look(now)
         service.clerk.catch_up()
     system.journal.close()
 

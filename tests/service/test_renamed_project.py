@@ -32,7 +32,7 @@ def fileset(desk: Desk) -> tuple[str, str]:
 def held(desk: Desk, text: str) -> str:
     """Submit a request that is held; return why."""
     desk("submit", "-", stdin=text.encode())
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     [waiting] = desk("queue", "--json").json["requests"]
     assert waiting["state"] == "held"
     return str(waiting["held"])

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.pq.abc import PGconn
 
 from provisioner.cli import sharing
 from provisioner.contract import ConfigError
 from provisioner.hosts.drainer import Drainer
-from provisioner.hosts.elsewhere import Elsewhere
+from provisioner.hosts.jobs import Jobs
 from provisioner.hosts.member import CHANGED, DUE, Member
 from provisioner.journal import stored
 from provisioner.journal.hosts import presence
 from provisioner.journal.hosts.presence import INTAKE, lanes_role
 from provisioner.journal.journal import Journal
 from provisioner.journal.postgresql import service
+from provisioner.journal.postgresql.migrations import FIRST
 from provisioner.journal.postgresql.server import WRITER
+from provisioner.system import ulid
+from provisioner.wiring import System
 from tests.support import databases
 from tests.support.cli_site import Desk
-from tests.support.engine_site import CONFIG, Site, allocation
+from tests.support.engine_site import CONFIG, Site
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 
 HERE = os.uname().nodename
+
+WAITS = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+
+OLD = "extract(epoch FROM clock_timestamp()) - 100"
 
 
 @pytest.fixture
@@ -37,9 +46,9 @@ def address() -> str:
     return databases.cluster().make()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a start wait less for the locks of one that was killed."""
+    """Let a start that is refused wait less for the locks of another one."""
     monkeypatch.setattr(service, "_GRACE", 0.3)
 
 
@@ -78,9 +87,10 @@ def test_an_intake_and_any_number_of_lanes_serve_together(address: str, running:
         assert [host.name for host in presence.listed(conn)] == [HERE] * 3
 
 
+@pytest.mark.usefixtures("brief")
 def test_a_second_intake_is_refused(address: str, running: ExitStack) -> None:
     joined(address, INTAKE, running)
-    refusal = rf"has its intake already: provisioner {HERE}.*{HERE}"
+    refusal = rf"has an intake on {HERE} already: provisioner {HERE}.*{HERE}"
     with pytest.raises(ConfigError, match=refusal) as refused:
         joined(address, INTAKE, running)
     assert refused.value.passing  # the other one may be dead, and systemd tries again
@@ -110,6 +120,7 @@ def test_an_intake_waits_until_the_server_knows_that_the_last_process_died(
     assert len(member) == 1
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("roles", [INTAKE, lanes_role(["first"])])
 def test_nobody_serves_beside_one_who_serves_alone(
     address: str, running: ExitStack, roles: str
@@ -119,6 +130,7 @@ def test_nobody_serves_beside_one_who_serves_alone(
         joined(address, roles, running)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("roles", [INTAKE, lanes_role(["first"])])
 def test_nobody_serves_alone_beside_others(address: str, running: ExitStack, roles: str) -> None:
     joined(address, roles, running)
@@ -129,14 +141,62 @@ def test_nobody_serves_alone_beside_others(address: str, running: ExitStack, rol
         pass
 
 
-def test_a_journal_is_made_ready_only_while_nobody_serves_it(
-    address: str, running: ExitStack
+def starting(tmp_path: Path, address: str) -> System:
+    """Return what a process has that is to serve a journal, which another one has served."""
+    site = Site(tmp_path, text=CONFIG.replace("journal: journal.db", f"journal: {address}"))
+    site.die()
+    return site.built()
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_journal_of_an_earlier_version_is_not_changed_while_others_serve_it(
+    tmp_path: Path, address: str, running: ExitStack
 ) -> None:
-    with stored.of(address).first() as first:
-        assert first
+    system = starting(tmp_path, address)
     joined(address, lanes_role(["first"]), running)
-    with stored.of(address).first() as first:
-        assert not first
+    with psycopg.connect(address) as conn:
+        conn.execute("UPDATE marks SET value = %s WHERE name = 'version'", [str(FIRST)])
+    with pytest.raises(ConfigError, match=f"by another process: provisioner {HERE}") as refused:
+        sharing.make_ready(system)
+    assert "earlier version" in refused.value.advice
+    assert refused.value.passing  # the other one may be dead, and systemd tries again
+
+
+def test_who_makes_a_journal_ready_waits_until_the_server_knows_that_the_last_process_died(
+    address: str, running: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_GRACE", 10.0)
+    done: list[bool] = []
+
+    def make_ready() -> None:
+        with stored.of(address).unserved():
+            done.append(True)
+
+    following = threading.Thread(target=make_ready)
+    with ExitStack() as last:
+        joined(address, lanes_role(["first"]), last)
+        following.start()
+        until(lambda: waiting(address) == 1, "the next one to ask")
+        assert done == []
+    following.join()
+    assert done == [True]
+
+
+def test_a_journal_that_needs_nothing_is_waited_for_by_nobody(
+    tmp_path: Path, address: str, running: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_GRACE", 0.05)
+    system = starting(tmp_path, address)
+    joined(address, lanes_role(["first"]), running)
+    sharing.make_ready(system)
+
+
+def test_a_role_is_told_what_the_server_does_not_keep(
+    tmp_path: Path, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sharing.make_ready(starting(tmp_path, f"{address}%20-csynchronous_commit%3Doff"))
+    for said in ("does not flush what it commits", "answers before it has flushed a commit"):
+        assert said in caplog.text
 
 
 def test_a_redo_log_of_one_process_ends_where_roles_begin(address: str, running: ExitStack) -> None:
@@ -158,7 +218,7 @@ def test_a_lane_that_is_not_configured_is_refused(tmp_path: Path, address: str) 
     site = Site(tmp_path, text=CONFIG.replace("journal: journal.db", f"journal: {address}"))
     member = Member(site.system.journal, lanes_role(["third"]), 5.0)
     with pytest.raises(ConfigError, match=f"no handler on {HERE} has the lane third") as refused:
-        Drainer(site.system, ["third"], member, Elsewhere(site.system.journal, member))
+        Drainer(site.system, ["third"], member, Jobs(site.system.journal, address, member))
     assert "first, second" in refused.value.advice
 
 
@@ -188,13 +248,14 @@ def test_what_changes_is_told_with_the_commit_and_not_without(
     portal.start()
     book = Journal.open(address)
     running.callback(book.close)
+    lost, kept = ulid.new(), ulid.new()
     with pytest.raises(RuntimeError), book.transaction() as conn:
-        book.announce(conn, f"{CHANGED}\nlost")
+        book.announce(conn, f"{CHANGED}\n{lost}")
         raise RuntimeError
     with book.transaction() as conn:
-        book.announce(conn, f"{CHANGED}\nkept")
+        book.announce(conn, f"{CHANGED}\n{kept}")
     until(lambda: heard, "the news")
-    assert heard == [CHANGED, "kept"]
+    assert heard == [CHANGED, kept]
 
 
 def test_who_loses_the_server_says_so_once_and_is_not_sure_any_more(
@@ -218,18 +279,43 @@ def test_who_loses_the_server_says_so_once_and_is_not_sure_any_more(
         member.lease.renew()
 
 
+def between_statements(frozen: PGconn) -> None:
+    """Leave a transaction that rests."""
+
+
+def between_rows(frozen: PGconn) -> None:
+    """Leave a statement that goes on, as `executemany` sends it."""
+    frozen.enter_pipeline_mode()
+    frozen.send_query_params(b"SELECT 1", None)
+    frozen.send_flush_request()
+    frozen.flush()
+
+
+def before_an_answer(frozen: PGconn) -> None:
+    """Leave an answer that is more than the network holds."""
+    frozen.send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
+    frozen.flush()
+
+
+@pytest.mark.parametrize("freeze", [between_statements, between_rows, before_an_answer])
 def test_a_writer_that_froze_is_ended_by_the_beat_of_another(
-    address: str, running: ExitStack
+    address: str, running: ExitStack, freeze: Callable[[PGconn], None]
 ) -> None:
     member = joined(address, INTAKE, running)
-    with psycopg.connect(f"{address}&application_name=frozen") as frozen:
+    with psycopg.connect(address) as frozen, psycopg.connect(address, autocommit=True) as asking:
         frozen.execute(f"SELECT pg_advisory_xact_lock({WRITER}, hashtext(current_schema()))")
-        frozen.execute("SELECT 1")
-        member._rest = 0.0
-        member.lease.renew()
-        member.leave()  # writes
-        with pytest.raises(psycopg.OperationalError):
-            frozen.execute("SELECT 1")
+        freeze(frozen.pgconn)
+        its = [frozen.info.backend_pid]
+        until(lambda: asking.execute(WAITS, its).fetchone() == ("Client",), "the server to wait")
+        member.rest = 0.0
+
+        def ended() -> bool:
+            member.lease.renew()  # a beat may come while the server sends a little more
+            return asking.execute(WAITS, its).fetchone() is None
+
+        until(ended, "the server to end it")
+        frozen.close()
+    member.leave()  # writes
 
 
 def test_a_writer_that_is_slow_is_left_alone(address: str, running: ExitStack) -> None:
@@ -240,15 +326,19 @@ def test_a_writer_that_is_slow_is_left_alone(address: str, running: ExitStack) -
         slow.execute("SELECT 1")
 
 
-def test_the_time_of_day_is_the_intakes(address: str, running: ExitStack) -> None:
+def test_the_time_of_day_is_the_servers(
+    address: str, running: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 300)
     portal, near = (joined(address, r, running) for r in (INTAKE, lanes_role(["first"])))
-    portal.lease.renew()
-    near.lease.renew()
-    honest = near.now()
+    for member in (portal, near):
+        member.lease.renew()
+        assert abs(member.now() - real()) < 60
+        assert abs(member.look().wall - real()) < 60
     with psycopg.connect(address) as conn:
-        conn.execute("UPDATE hosts SET ahead = ahead + 300 WHERE roles = 'intake'")
-    near.lease.renew()
-    assert 299 < near.now() - honest < 360
+        ahead = [row[0] for row in conn.execute("SELECT ahead FROM hosts")]
+    assert all(240 < seconds < 360 for seconds in ahead)  # which shows whose clock is wrong
 
 
 def test_queue_and_status_show_who_serves_and_which_lane_nobody_drains(
@@ -261,25 +351,11 @@ def test_queue_and_status_show_who_serves_and_which_lane_nobody_drains(
     assert desk("queue", "--json").json["hosts"] == []
     joined(address, INTAKE, running)
     with psycopg.connect(address) as conn:
-        conn.execute("INSERT INTO hosts VALUES ('fs', 'lanes nss', '1', 1, 1, 0)")
+        conn.execute(f"INSERT INTO hosts VALUES ('fs', 'lanes nss', '1', {OLD}, {OLD}, 0)".encode())
+        conn.execute(f"INSERT INTO holds VALUES ('nss', 1, 'fs', {OLD})".encode())
     shown = desk("queue").out
     assert f"host {HERE}: intake, since " in shown
     assert "host fs (lanes nss) is missing: not heard for" in shown
     assert "no host drains: " in shown
     assert [host["missing"] for host in desk("queue", "--json").json["hosts"]] == [False, True]
     assert "host fs (lanes nss) is missing" in desk("status").out
-
-
-def test_an_intake_drains_nothing_and_files_what_others_end(
-    tmp_path: Path, address: str, running: ExitStack
-) -> None:
-    site = Site(tmp_path, text=CONFIG.replace("journal: journal.db", f"journal: {address}"))
-    member = Member(site.system.journal, INTAKE, 5.0)
-    elsewhere = Elsewhere(site.system.journal, member)
-    running.callback(member.stop)
-    member.join()
-    site.service.placement = elsewhere
-    elsewhere.changed = site.service.changed
-    site.drop(allocation(1))
-    assert site.first.calls == []
-    assert [elsewhere.has(lane) for lane in ("first", "no handler")] == [False, True]

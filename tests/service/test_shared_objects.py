@@ -38,13 +38,13 @@ def test_the_plan_says_which_claim_gives_what(desk: Desk) -> None:
 
 def test_a_conflict_is_told_when_it_is_accepted_and_the_users_get_in(desk: Desk) -> None:
     desk("pause", "slurm")
-    desk.serve(user("jdoe"), compute(10, "DefaultQOS=other:MaxJobs=3", "jdoe"))
+    desk.begin(user("jdoe"), compute(10, "DefaultQOS=other:MaxJobs=3", "jdoe"))
     stays = "DefaultQOS stays unchanged, because claims contradict each other: allocation:9 wants "
     stays += "DefaultQOS=normal, allocation:10 wants DefaultQOS=other"
     assert stays in desk("show", "of-10").out
     assert stays in desk("plan", desk.file("ten.yaml", compute(10, "DefaultQOS=other"))).out
     desk("unpause", "slurm")
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     shown = desk.show("of-10")
     assert shown["result"]["outcome"] == "done"
     assert stays in desk("show", "of-10").out
@@ -60,6 +60,6 @@ def test_a_conflict_that_is_over_by_the_end_is_told_no_more(desk: Desk) -> None:
     assert "stays unchanged" in desk("show", "of-10").out
     desk("submit", "-", stdin=compute(9, "").replace("of-9", "less").encode())
     desk("unpause", "slurm")
-    desk("run", "--drain", "--patience", "6", code=None)
+    desk.drain()
     assert desk.show("less")["result"]["outcome"] == "done"
     assert "stays unchanged" not in desk("show", "of-10").out

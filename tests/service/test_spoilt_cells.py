@@ -47,18 +47,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         )
         conn.exec_driver_sql("INSERT INTO told VALUES ('ann', 'user:ann', 'f', 1, 1.0)")
         conn.exec_driver_sql(
-            "INSERT INTO drift VALUES ('first', 1.0, 0.1, 1, '[\"a\"]', 0, 0, 'away', 1, 0, 1.0)"
+            "INSERT INTO drift VALUES ('first', 1.0, 0.1, 1, '[\"a\"]', 0, 0, 'away', 1, 0, 1.0, "
+            "'{}')"
         )
         conn.exec_driver_sql(
             "INSERT INTO idle VALUES ('ann', 1.0, 30, 1.0, 'i', 1, 'idle-ann-1', 1.0, 1.0)"
         )
-        conn.exec_driver_sql("INSERT INTO words VALUES ('user:ann', 'b', 0, '01J', 1.0, '01K')")
+        conn.exec_driver_sql(
+            "INSERT INTO words VALUES ('user:ann', 'b', 0, '01J', 1.0, '01K', 9.0, '01L')"
+        )
         conn.exec_driver_sql("INSERT INTO holds VALUES ('first', 1, 'host-a', 1.0)")
         conn.exec_driver_sql("INSERT INTO hosts VALUES ('host-a', 'first', '1', 1.0, 1.0, 0.0)")
+        conn.exec_driver_sql("INSERT INTO handed VALUES ('01J', 'a.yaml', X'7B7D0A', 'host-a')")
+        conn.exec_driver_sql("INSERT INTO spools VALUES ('s', 'host-a', '/spool', 'mark', 1.0)")
+        told = '{"out":["ann"]}'
+        conn.exec_driver_sql(f"INSERT INTO shutting VALUES (1, 4711, 1.0, '{told}', 'host-a')")
         conn.exec_driver_sql("INSERT INTO quota VALUES ('a', 'space', 80.0, 80.0, 1.0)")
         conn.exec_driver_sql("INSERT INTO quota_days VALUES ('a', 'space', 1, 5, 1.0)")
         conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
         conn.execute(requests.update().values(replaces="01J", fixed_by="01K", ended_by="01L"))
+        conn.execute(requests.update().values(follows="01M"))
+        conn.execute(requests.update().values(spool="s"))
     site.system.journal.close()
     return site
 
@@ -231,9 +240,9 @@ def test_a_spoilt_journal_is_rebuilt_to_what_was_written(tmp_path: Path) -> None
 
 def test_a_copy_with_a_spoilt_cell_is_told_and_not_used(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    site.service.copier.copy()
+    site.service.house.copier.copy()
     site.request(user("ann", "suspend"), "closed.yaml")
-    kept = site.service.copier.copy()
+    kept = site.service.house.copier.copy()
     site.system.journal.close()
     flip(kept, "suspensions", "subject", LOW)
     for path in tmp_path.glob("journal.db*"):

@@ -106,6 +106,20 @@ def test_a_death_while_a_file_lay_beside_others_counts_against_none(site: Site) 
     assert newest(site, "one.yaml").state == newest(site, "two.yaml").state == "done"
 
 
+def test_what_lasted_long_says_the_clock_of_the_file_system(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = time.time
+    put(site, HONEST, allocation(1, "ann"), "one.yaml")
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: here() + 3600)
+        for _ in range(strikes.MOST - 1):
+            die(site, "one.yaml")
+    site.take()
+    site.drain()
+    assert newest(site, "one.yaml").state == "done"
+
+
 def test_a_death_after_the_service_was_asked_to_stop_counts_against_nothing(site: Site) -> None:
     put(site, HONEST, allocation(1, "ann"), "one.yaml")
     for _ in range(strikes.MOST + 1):

@@ -188,7 +188,7 @@ def test_what_waits_for_its_time_is_held_when_it_comes_while_an_operator_holds_a
 ) -> None:
     waiting = send(site, PORTAL, allocation(1, "ann, bob", head=LATER), "scheduled.yaml")
     held_by_the_operator(site)
-    site.service.intake.readmit([waiting.id])
+    site.service.house.intake.readmit([waiting.id])
     assert (now(site, waiting).state, now(site, waiting).held_by) == ("held", "uid-4712")
 
 

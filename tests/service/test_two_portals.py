@@ -320,6 +320,17 @@ def test_whom_root_opened_stays_open_if_a_later_request_is_cancelled(site: Site)
     assert is_open(site)
 
 
+@pytest.mark.parametrize("who", [ROOT, C, A])
+def test_whom_somebody_closed_by_hand_stays_closed_whatever_cause_they_named(
+    site: Site, who: int
+) -> None:
+    ask(site, person(), A)
+    send(site, who, user("ann", "suspend", cause="reconcile"), "suspend.yaml")
+    ask(site, person(), B)
+    finish(site)
+    assert not is_open(site)
+
+
 def test_who_was_left_out_and_is_resumed_by_name_is_not_closed_again(site: Site) -> None:
     ask(site, person(), A)
     left_out(site, A)

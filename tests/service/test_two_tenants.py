@@ -44,6 +44,8 @@ THEIRS = {
     "a user": (user("bann"), "bann"),
     "a suspension of a user": (user("bann", "suspend"), "bann"),
     "a user among its own": (of("p", 1, "pann, bann"), "bann"),
+    "a leader of its project": (of("p", 1, "pann").replace("pcf", "pcf, pi: bann"), "bann"),
+    "a manager": (of("p", 1, "pann").replace("pcf", "pcf, managers: [bann]"), "bann"),
     "a project": (of("b", 1, "pann"), "bcf"),
     "a resource": (of("p", 1, "pann", "two"), "two"),
     "a project of its user": (user("pann").replace("pann}", "pann, groups: [bcf]}"), "bcf"),

@@ -171,7 +171,7 @@ def test_a_line_of_a_manifest_names_no_file(site: Site) -> None:
     drop_companion(site.spool.staging, "m.jsonl", line)
     named = {"file": "m.jsonl", "size": len(line), "sha256": hashlib.sha256(line).hexdigest()}
     site.request(json.dumps({"provisioner": 1, "action": "reconcile", "manifest": named}))
-    while site.service.portions.step():
+    while site.service.house.portions.step():
         pass
     site.drain()
     assert "a line of a manifest cannot name a file" in why(the_last(site))

@@ -30,7 +30,7 @@ def told(site: Site, caplog: pytest.LogCaptureFixture, days: float) -> list[str]
     """Return what is logged when so many days have passed."""
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        site.service.reporter.waits(time.time() + days * DAY)
+        site.service.house.reporter.waits(time.time() + days * DAY)
     return caplog.messages
 
 

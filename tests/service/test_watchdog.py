@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.admission.acceptance import Admitted
+from provisioner.admission.after_commit import Admitted
 from provisioner.journal import facts, journal
 from provisioner.spool.spool import Submission
 from provisioner.spool.submit import drop

@@ -33,7 +33,7 @@ def copied(site: Site, *numbers: int) -> list[backup.Copy]:
     """Serve a request and copy, for each number; return the copies of the site."""
     for number in numbers:
         site.request(allocation(number, "ann"), f"{number}.yaml")
-        site.service.copier.copy()
+        site.service.house.copier.copy()
     return backup.copies(site.config.backup_directory, site.system.journal.identity)
 
 
@@ -81,13 +81,13 @@ def test_a_service_keeps_its_own_copies_beside_newer_ones_of_another(
 
 def test_only_its_own_copies_tell_a_service_when_the_next_is_due(pair: tuple[Site, Site]) -> None:
     one, two = pair
-    assert one.service.copier.due_in() > 0
-    assert two.service.copier.due_in() == 0
+    assert one.service.house.copier.due_in() > 0
+    assert two.service.house.copier.due_in() == 0
     copied(two, 1)
-    assert two.service.copier.due_in() > 0
+    assert two.service.house.copier.due_in() > 0
     for copy in backup.copies(one.config.backup_directory, one.system.journal.identity):
         os.utime(copy.path, (1, 1))
-    assert one.service.copier.due_in() < 0 < two.service.copier.due_in()
+    assert one.service.house.copier.due_in() < 0 < two.service.house.copier.due_in()
 
 
 def test_each_of_both_journals_is_rebuilt_from_its_own(pair: tuple[Site, Site]) -> None:
@@ -158,7 +158,7 @@ def test_an_empty_journal_has_a_copy_and_a_log_of_its_own_from_the_start(
     site.start()
     identity = site.system.journal.identity
     assert len(backup.copies(directory, identity)) == 1
-    assert site.service.copier.due_in() > 0
+    assert site.service.house.copier.due_in() > 0
     site.request(allocation(7, "eve"), "late.yaml")
     before = {name: table(site.file, name) for name in KEPT}
     lose(site)
@@ -204,7 +204,7 @@ def test_a_copy_that_shows_damage_at_a_look_does_not_count(
     older, newer = copied(site, 1, 2)
     spoil(newer.path)
     os.utime(older.path, (older.at - 9000, older.at - 9000))
-    assert site.service.copier.due_in() < 0
+    assert site.service.house.copier.due_in() < 0
     assert copied(site, 3)[0] == backup.look(older.path)
     assert newer.path.exists(), "it is younger than the oldest one that is kept"
     copied(site, 4, 5)

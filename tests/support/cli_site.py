@@ -22,7 +22,7 @@ import pytest
 
 from provisioner.cli import site
 from provisioner.cli.main import main
-from tests.support.waiting import until
+from tests.support.waiting import LONGEST, until
 
 SAMPLES = Path(__file__).parents[2] / "templates/requests"
 PROGRAM = (sys.executable, "-c", "from provisioner.cli.main import main; main()")
@@ -65,15 +65,28 @@ class Desk:
         return str(path)
 
     def serve(self, *requests: str) -> str:
-        """Submit requests, given as files or as their text, and drain; return the last one's id."""
+        """Submit requests and serve them all; return the id of the one that ended last."""
+        self.submit(*requests)
+        self.drain()
+        [newest] = self("queue", "--ended", "1", "--json").json["ended"]
+        return str(newest["id"])
+
+    def submit(self, *requests: str) -> None:
+        """Submit requests, given as files or as their text."""
         for text in requests:
             if "\n" in text:
                 self("submit", "-", stdin=text.encode())
             else:
                 self("submit", text)
-        self("run", "--drain", "--patience", "6", code=None)
-        [newest] = self("queue", "--ended", "1", "--json").json["ended"]
-        return str(newest["id"])
+
+    def begin(self, *requests: str) -> None:
+        """Submit requests, and serve until nothing happens for some seconds; something waits."""
+        self.submit(*requests)
+        self("run", "--drain", "--patience", "6", code=5)
+
+    def drain(self) -> None:
+        """Serve until nothing is left to do, however long a busy machine takes for a step."""
+        self("run", "--drain", "--patience", str(LONGEST))
 
     def show(self, name: str) -> Any:
         """Return what `show --json` says."""

@@ -57,18 +57,18 @@ class Cluster:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[Cluster]:
-    """Make a cluster in a directory that is not there, and serve it. Raises RuntimeError."""
-    directory.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        shutil.chown(directory, USER)
+def serving(directory: Path, *settings: str) -> Iterator[Cluster]:
+    """Make a cluster in a directory that is not there, and serve it. Raises RuntimeError.
+
+    settings: of the server, as `NAME=VALUE`, beside or instead of those of tests.
+    """
+    initialized(directory)
     made, data = Cluster(directory), str(directory / "data")
-    make = [f"--pgdata={data}", "--auth=trust", f"--username={USER}", "--encoding=UTF8"]
-    make += ["--locale=C", "--data-checksums", "--no-sync"]
-    subprocess.run(_words("initdb", make), check=True, stdout=subprocess.DEVNULL)
-    serve = ["-D", data, "-k", str(directory), "-c", "listen_addresses=", "-c", "fsync=off"]
+    serve = ["-D", data, "-k", str(directory)]
+    for setting in ("listen_addresses=", "fsync=off", *settings):
+        serve += ["-c", setting]
     with (directory / "log").open("wb") as said:
-        server = subprocess.Popen(_words("postgres", serve), stderr=said, stdin=subprocess.DEVNULL)
+        server = subprocess.Popen(command("postgres", serve), stderr=said, stdin=subprocess.DEVNULL)
     try:
         while not made.answers():
             if server.poll() is not None:
@@ -81,7 +81,22 @@ def serving(directory: Path) -> Iterator[Cluster]:
         server.wait()
 
 
-def _words(program: str, words: Sequence[str]) -> list[str]:
+def own(directory: Path) -> None:
+    """Make a directory of the server's user."""
+    directory.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(directory, USER)
+
+
+def initialized(directory: Path) -> None:
+    """Make a cluster, below a directory that is not there."""
+    own(directory)
+    make = [f"--pgdata={directory / 'data'}", "--auth=trust", f"--username={USER}"]
+    make += ["--encoding=UTF8", "--locale=C", "--data-checksums", "--no-sync"]
+    subprocess.run(command("initdb", make), check=True, stdout=subprocess.DEVNULL)
+
+
+def command(program: str, words: Sequence[str]) -> list[str]:
     """Write the words that run a program of the newest server that is installed."""
     [*_, newest] = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3])

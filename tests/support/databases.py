@@ -43,8 +43,11 @@ def placed(text: str, root: Path) -> str:
 
     root: the site's directory, which has the same journal whenever it is asked for.
     """
-    if ON == "sqlite":
-        return text
+    return text if ON == "sqlite" else on_server(text, root)
+
+
+def on_server(text: str, root: Path) -> str:
+    """Return the text of a site's configuration with its journal in PostgreSQL."""
     return re.sub(r"(?m)^journal: (?!postgresql:).*$", f"journal: {cluster().of(str(root))}", text)
 
 
@@ -68,11 +71,13 @@ def kept(root: Path) -> str:
 
 
 def set_back(root: Path, text: str) -> None:
-    """Give a site's journal on a server what it had."""
+    """Give a site's journal on a server what it had, as if nothing had been done since: nothing
+    tells that it was restored from a copy."""
     place = _place(root)
     if not place.startswith("postgresql:"):
         return
-    again = f"DROP SCHEMA {_schema(place)} CASCADE;\n{text}"
+    schema = _schema(place)
+    again = f"DROP SCHEMA {schema} CASCADE;\n{text}\nDELETE FROM {schema}.marks WHERE name='home';"
     words = ["psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={place}"]
     subprocess.run(words, check=True, input=again, capture_output=True, text=True)
 

@@ -1,13 +1,17 @@
-"""Requests whose access ends at a date, and the service's look at dates."""
+"""Requests whose access ends, or that begin, at a date, and the service's look at dates."""
 
 from __future__ import annotations
 
+import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from tests.support.engine_site import Site
+from tests.support.engine_site import Site, allocation
 
 DAY = 86400.0
+
+SOON = 0.4
+"""Seconds until all of it is due."""
 
 
 def ending(text: str, days: float) -> str:
@@ -18,6 +22,19 @@ def ending(text: str, days: float) -> str:
 
 def look(site: Site) -> None:
     """Let the service look at dates now."""
-    site.service.intake._look_again = site.service.intake._look_at_ends = 0.0
+    site.service.house.intake._look_again = site.service.house.intake._look_at_ends = 0.0
     site.take()
     site.drain()
+
+
+def scheduled(site: Site, *owners: int) -> None:
+    """Schedule a request of each owner for one moment, in this order, and wait for it."""
+    due = datetime.now(UTC) + timedelta(seconds=SOON)
+    for number, owner in enumerate(owners):
+        path = site.spool.staging / f".{number}"
+        path.write_text(allocation(number, "ann", head=f"not_before: {due.isoformat()}\n"))
+        os.chown(path, owner, owner)
+        path.rename(site.spool.staging / f"{number}.yaml")
+        site.take()
+    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()) + 0.01)
+    site.service.house.intake._look_again = 0.0

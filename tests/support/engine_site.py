@@ -28,9 +28,11 @@ from provisioner.contract import (
     State,
     Unavailable,
     Want,
+    ask_leave,
     make_key,
     split_key,
 )
+from provisioner.convergence.lanes import Lane
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import OPEN
 from provisioner.routing.router import Router
@@ -160,6 +162,7 @@ class Accounts:
         if any(split_key(change.key)[-1] in self.backend.poison for change in changes):
             raise Permanent("poisoned")
         for change in changes:
+            ask_leave()
             if change.verb == "remove":
                 self.backend.rows.pop(change.key)
             else:
@@ -233,22 +236,31 @@ class Site:
         assert isinstance(self.config.journal, Path)
         return self.config.journal
 
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """The lanes, wherever they are drained."""
+        return self.service.lanes
+
     def back(self, backend: Backend) -> None:
         """Let a backend answer again, and let the lanes call it at once."""
         backend.away = False
-        for lane in self.service.lanes.values():
+        for lane in self.lanes.values():
             lane._breakers.until.clear()
             lane.drain()
         self.drain()
 
-    def start(self) -> None:
-        """Start the service, as after a crash: only disk and backends are unchanged."""
+    def built(self) -> System:
+        """Return what a process of the service has."""
         handlers = {
             "first": Accounts("first", self.first),
             "second": Accounts("second", self.second),
         }
         kinds = dict.fromkeys(handlers, "accounts")
-        self.system = System(self.config, handlers, kinds, Router(self.config, handlers, kinds))
+        return System(self.config, handlers, kinds, Router(self.config, handlers, kinds))
+
+    def start(self) -> None:
+        """Start the service, as after a crash: only disk and backends are unchanged."""
+        self.system = self.built()
         self.spool = Spool.open(self.config.spool)
         finalize(self, self.spool.close)
         finalize(self, self.system.journal.close)
@@ -263,20 +275,29 @@ class Site:
     def take(self) -> None:
         """Let the intake take the files in staging, and the clerk put files in their places."""
         while self.service.take():
-            self.service.clerk.catch_up()
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Let the clerk put files in their places."""
+        self.service.clerk.catch_up()
+
+    def die(self) -> None:
+        """End the service as the kernel does: descriptors are closed, and nothing else is."""
+        self.spool.close()
+        self.system.journal.close()
 
     def drain(self, *lanes: str, rounds: int = 40) -> None:
         """Drain lanes until nothing is due soon."""
-        chosen = lanes or tuple(self.service.lanes)
+        chosen = lanes or tuple(self.lanes)
         for _ in range(rounds):
-            if not sum(self.service.lanes[name].drain() for name in chosen):
-                here = [self.service.lanes[name] for name in chosen]
+            if not sum(self.lanes[name].drain() for name in chosen):
+                here = [self.lanes[name] for name in chosen]
                 rests = [lane.rest() for lane in here if not lane.away]
                 soon = [rest for rest in rests if rest is not None and rest < 0.1]
                 if not soon:
                     break
                 time.sleep(max(soon))
-        self.service.clerk.catch_up()
+        self.catch_up()
 
     def request(self, text: str, name: str = "r.yaml") -> None:
         """Drop a request and drain."""

@@ -1,7 +1,7 @@
 """Several hosts that serve one journal: a real process for each, and a backend that they share.
 
 Promises: the backend notes who writes what to it, and has no lock of its own. A host can be killed
-after a write that it has not recorded, and be frozen between two calls that write.
+after a write that it has not recorded, and be frozen between two calls that write, or within one.
 Leaves out: networks (all hosts have one), and PostgreSQL (`clusters`).
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from provisioner.cli import sharing
 from provisioner.config import schema as configuration
-from provisioner.contract import Change, Fault, Key, State, Want
+from provisioner.contract import Change, Fault, Key, State, Want, ask_leave
 from provisioner.routing.router import Router
 from provisioner.spool.spool import Spool
 from provisioner.spool.submit import drop
@@ -36,7 +36,7 @@ LEASE = 1.5
 PACE = 0.004
 """Seconds that a look takes for each object, so that a burst lasts."""
 
-KILL, FREEZE, FROZEN = "kill", "freeze", "frozen"
+KILL, FREEZE, AMID, FROZEN = "kill", "freeze", "amid", "frozen"
 
 
 class Shared(Accounts):
@@ -63,7 +63,9 @@ class Shared(Accounts):
         return [replace(add, data={"limit": None}), later]
 
     def apply(self, changes: Sequence[Change]) -> None:
+        adding = all(change.verb == "add" for change in changes)
         for change in changes:
+            ask_leave()
             there = self._row(change.key)
             again = there["present"] if change.verb == "add" else there["limit"] is not None
             note = {"host": os.uname().nodename, "key": change.key, "verb": change.verb}
@@ -72,10 +74,15 @@ class Shared(Accounts):
             new = self._top / f"{os.getpid()} {threading.get_ident()}"
             new.write_text(json.dumps(row))
             new.rename(self._file(change.key))
+            if adding and change is not changes[-1]:
+                self._freeze(AMID)
         if _taken(self._top / f"{KILL} {os.uname().nodename}"):
             os.kill(os.getpid(), signal.SIGKILL)
-        adding = all(change.verb == "add" for change in changes)
-        if adding and _taken(self._top / f"{FREEZE} {os.uname().nodename}"):
+        if adding:
+            self._freeze(FREEZE)
+
+    def _freeze(self, when: str) -> None:
+        if _taken(self._top / f"{when} {os.uname().nodename}"):
             (self._top / FROZEN).touch()
             # To this thread: by another one the process would stop a moment later, in a call.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
@@ -111,23 +118,40 @@ class Hosts:
 
     top: Path
     address: str
+    staging: str = "own"
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.config = self.configured("spool", self.file)
+
+    def configured(self, spool: str, file: Path) -> configuration.Config:
+        """Write a configuration, and make its spool. spool: its directory below the site's."""
         text = CONFIG.replace("journal: journal.db", f"journal: {self.address}")
         text = text.replace("tries: 3}", "tries: 3, batch: 20}")
-        self.file.write_text(f"{text}roles: {{lease: {LEASE}}}\n")
-        self.config = configuration.load(self.file)
-        Spool.create(self.config.spool).close()
+        text = text.replace("spool: spool", f"spool: {spool}")
+        file.write_text(f"{text}roles: {{lease: {LEASE}, staging: {self.staging}}}\n")
+        made = configuration.load(file)
+        Spool.create(made.spool).close()
+        return made
 
     @property
     def file(self) -> Path:
-        """The configuration that all hosts have."""
+        """The configuration that all hosts have which have none of their own."""
         return self.top / "provisioner.yaml"
+
+    def own(self, host: str) -> Path:
+        """Return the spool of an intake that has one of its own, which is made if it is not
+        there."""
+        file = self.top / f"{host}.yaml"
+        if not file.exists():
+            self.configured(f"spool-{host}", file)
+        return configuration.load(file).spool
 
     def start(self, host: str, role: str, *lanes: str) -> subprocess.Popen[bytes]:
         """Start the process of a host. role: intake or lanes."""
-        words = [sys.executable, "-m", __name__, str(self.file), role, *lanes]
+        own = self.top / f"{host}.yaml"
+        file = own if own.exists() else self.file
+        words = [sys.executable, "-m", __name__, str(file), role, *lanes]
         named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *words]
         with self.log(host).open("ab") as said:
             made = self.processes[host] = subprocess.Popen(named, stderr=said)
@@ -159,9 +183,9 @@ class Hosts:
         """Have a host die, or freeze, at its next chance."""
         (self.top / f"{what} {host}").touch()
 
-    def results(self, place: str = "done") -> list[str]:
-        """List the people whose requests have a result in a place."""
-        found = (self.config.spool / place).glob("*.result.yaml")
+    def results(self, place: str = "done", spool: Path | None = None) -> list[str]:
+        """List the people whose requests have a result in a place of a spool."""
+        found = ((spool or self.config.spool) / place).glob("*.result.yaml")
         return [file.name.split("-")[1].split(".")[0] for file in found]
 
     def writes(self) -> list[dict[str, object]]:

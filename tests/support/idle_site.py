@@ -58,7 +58,7 @@ def idle_site(root: Path) -> Site:
 def walk(site: Site) -> None:
     """Let a round take place, and what follows from it."""
     tell(site)
-    site.service.idle.walk(time.time())
+    site.service.house.idle.walk(time.time())
     site.take()
     site.drain()
     tell(site)
@@ -101,7 +101,7 @@ def ask(site: Site, clocks: Clocks) -> None:
     """Let a round ask for the closing of ann, and nobody take the request yet."""
     clocks.go(1.5 * DAY)
     seen(site.root, bob=0, ann=190)
-    site.service.idle.walk(time.time())
+    site.service.house.idle.walk(time.time())
 
 
 def to_a_closing(site: Site, clocks: Clocks) -> None:

@@ -47,9 +47,9 @@ def wrong(number: int) -> str:
 
 def tell(site: Site, now: float | None = None) -> None:
     """Let the courier do its work once, as if no server had to rest."""
-    for channel in site.service.courier._resting:
-        site.service.courier._resting[channel] = 0.0
-    site.service.courier.work(now)
+    for channel in site.service.house.courier._resting:
+        site.service.house.courier._resting[channel] = 0.0
+    site.service.house.courier.work(now)
 
 
 def served(site: Site, *requests: str) -> None:

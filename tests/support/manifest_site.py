@@ -55,7 +55,11 @@ def ask(site: Site, line: Line, uid: int = PORTAL) -> None:
 def reconcile(
     site: Site, *lines: Line, as_of: datetime | None = None, uid: int = PORTAL, **wrong: Any
 ) -> Record:
-    """Send a manifest and the request that names it; return that one at its end."""
+    """Send a manifest and the request that names it; return that one at its end.
+
+    wrong: what differs from what it would be; name: of the request's file.
+    """
+    name = wrong.get("name", "reconcile.json")
     data = "".join(json.dumps(line) + "\n" for line in lines).encode()
     put(site, "all.jsonl", data, wrong.get("owner", uid))
     named = {
@@ -64,13 +68,13 @@ def reconcile(
         "sha256": hashlib.sha256(wrong.get("text", data)).hexdigest(),
     }
     request: Line = {"provisioner": 1, "action": "reconcile", "manifest": named}
-    request |= {name: wrong[name] for name in ("kinds",) if name in wrong}
+    request |= {name: wrong[name] for name in ("kinds", "since") if name in wrong}
     if as_of is not None:
         request["as_of"] = as_of.isoformat()
-    put(site, "reconcile.json", json.dumps(request).encode(), uid)
+    put(site, name, json.dumps(request).encode(), uid)
     site.take()
     site.drain()
-    return newest(site, "reconcile.json")
+    return newest(site, name)
 
 
 def newest(site: Site, name: str) -> Record:

@@ -50,8 +50,7 @@ from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome import results
-from provisioner.outcome.filing import PLACE
-from provisioner.outcome.outcomes import receipt_of
+from provisioner.outcome.outcomes import PLACE, receipt_of
 from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request

@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LINES = (
-    "contract",
+    "contract plain",
     "objects request system",
     "agent config drafts journal spool",
     "journal.hosts journal.persons journal.postgresql journal.records journal.sqlite routing",
@@ -31,6 +31,7 @@ LINES = (
     "policy recovery.rebuilding testing",
     "admission wiring",
     "hosts idle inspection manifests monitoring notify quotas",
+    "hosts.handing house",
     "cards service",
     "cli",
 )
@@ -69,7 +70,6 @@ EMULATED = {"handlers/ldap/directory/client.py": "handlers.emulators.ldap.direct
 """A connection to `emulated://`, made where it is asked for."""
 
 PURE = {
-    "asking.attributes",
     "asking.files",
     "asking.mapping",
     "asking.wanted",
@@ -191,8 +191,8 @@ def entered(name: str) -> set[str]:
 # The engine's house.
 
 
-def test_every_package_stands_on_one_of_at_most_twelve_lines() -> None:
-    assert len(LINES) <= 12
+def test_every_package_stands_on_one_of_at_most_thirteen_lines() -> None:
+    assert len(LINES) <= 13
     assert sorted(" ".join(LINES).split()) == PACKAGES
 
 

@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from provisioner.contract import ConfigError, Json, Permanent, Unavailable, Unknown, cut_after
+from provisioner.contract import (
+    ConfigError,
+    Json,
+    Permanent,
+    Unavailable,
+    Unknown,
+    ask_leave,
+    cut_after,
+)
 
 API = "/scalemgmt/v2/"
 
@@ -153,6 +161,8 @@ class Gui:
                     connection.connect()
             except OSError as error:
                 raise NotSentError(f"{node}: not connected: {error}") from error
+            if method != "GET":
+                ask_leave()
             try:
                 connected = connection.sock
                 with cut_after(deadline - time.monotonic(), lambda: connected):

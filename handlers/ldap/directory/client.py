@@ -31,7 +31,7 @@ from handlers.ldap.directory.answers import (
 )
 from handlers.ldap.directory.settings import DirectorySettings
 from handlers.ldap.directory.text import Entry, any_of, chunks
-from provisioner.contract import Fault, Unavailable, Unknown, cut_after
+from provisioner.contract import Fault, Unavailable, Unknown, ask_leave, carrying_leave, cut_after
 
 T = TypeVar("T")
 
@@ -165,13 +165,14 @@ class Directory:
         else:
             share = [items[start::threads] for start in range(threads)]
             with ThreadPoolExecutor(threads) as pool:
-                done = pool.map(lambda part: list(_faults(write, part)), share)
+                done = pool.map(carrying_leave(lambda part: list(_faults(write, part))), share)
                 faults = [fault for part in done for fault in part]
         for fault in sorted(faults, key=lambda fault: not isinstance(fault, _AWAY)):
             raise fault
 
     def _write(self, what: str, call: Callable[[Any], object]) -> None:
         with self._connection() as connection:
+            ask_leave()
             try:
                 with _bounded(self.settings, connection):
                     call(connection)

@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from handlers.slurm.rest.token import without_name
-from provisioner.contract import ConfigError, Unavailable, Unknown, cut_after
+from provisioner.contract import ConfigError, Unavailable, Unknown, ask_leave, cut_after
 
 MOST: Final = 128 * 1024 * 1024
 """The most bytes of an answer: an association is 3.5 KB of JSON (24.11.5)."""
@@ -68,6 +68,8 @@ class Wire:
             text = None if body is None else json.dumps(body).encode()
             target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
             headers, connected = self._headers(), connection.sock
+            if writes:
+                ask_leave()
             with cut_after(deadline - time.monotonic(), lambda: connected):
                 connection.request(method, target, text, headers)
                 response = connection.getresponse()

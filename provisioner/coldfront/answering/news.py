@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.coldfront.models import Sync
 
 STALE = datetime.timedelta(minutes=5)
@@ -39,7 +39,7 @@ def read() -> News:
         return News(stale=True)
     age = timezone.now() - row.at
     stale = bool(row.error) or age > STALE
-    unsent = outbox.why_behind(row.behind) if row.behind else ""
+    unsent = sending.why_behind(row.behind) if row.behind else ""
     return News(row.at, row.error, stale, age < datetime.timedelta(minutes=1), unsent)
 
 

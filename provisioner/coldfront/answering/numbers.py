@@ -23,8 +23,16 @@ from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
 from provisioner.coldfront.answering import answers, news
-from provisioner.coldfront.asking import files, outbox
-from provisioner.coldfront.models import INCOMPLETE, LISTED, NEW, RETRYABLE, UNHEARD, Request, Sync
+from provisioner.coldfront.asking import files, outbox, sending
+from provisioner.coldfront.models import (
+    INCOMPLETE,
+    NEW,
+    RENUMBERED,
+    RETRYABLE,
+    UNHEARD,
+    Request,
+    Sync,
+)
 from provisioner.outcome.receipts import ENDING, safe
 
 _KEY = "numbers"
@@ -97,7 +105,7 @@ def look(receipts: Path) -> int:
     It stays noted until somebody renumbers. Raises OSError when the receipts are not readable.
     """
     _note(_highest(receipts))
-    return outbox.ahead()
+    return sending.ahead()
 
 
 def _note(number: int) -> None:
@@ -106,7 +114,7 @@ def _note(number: int) -> None:
     if number <= newest:
         return
     # The newest rows may have been deleted. Only a new number tells for certain.
-    row = Request.objects.create(event=_KEY, key=_KEY, state=LISTED)
+    row = Request.objects.create(event=_KEY, key=_KEY, state=RENUMBERED)
     row_number = int(row.pk)
     row.delete()
     if number >= row_number:
@@ -140,9 +148,9 @@ def renumber(receipts: Path) -> tuple[int, int]:
     """
     with transaction.atomic():
         newest = Request.objects.aggregate(newest=Max("number"))["newest"] or 0
-        first = max(int(time.time()), newest + 1, _highest(receipts) + 1, outbox.ahead() + 1)
+        first = max(int(time.time()), newest + 1, _highest(receipts) + 1, sending.ahead() + 1)
         Request.objects.create(
-            number=first, event="provisioner_renumber", key=_KEY, state=LISTED,
+            number=first, event="provisioner_renumber", key=_KEY, state=RENUMBERED,
             written=timezone.now(),
         )  # fmt: skip
         with connection.cursor() as cursor:
@@ -150,6 +158,6 @@ def renumber(receipts: Path) -> tuple[int, int]:
                 cursor.execute(statement)
         waiting = list(Request.objects.filter(state=NEW).exclude(body=""))
         for row in waiting:
-            outbox.repeat(row)
+            sending.repeat(row)
         Sync.objects.update(behind=0)
     return first, len(waiting)

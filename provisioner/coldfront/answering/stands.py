@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from provisioner.coldfront.answering import answers
 from provisioner.coldfront.asking import earlier, mapping
-from provisioner.coldfront.models import CARRIED_OUT, NEW, OPEN, PROMISED, WRITTEN, Request, Step
+from provisioner.coldfront.models import NEW, OPEN, WRITTEN, Request, Step
 
 _CHUNK = 500
 
@@ -25,11 +25,10 @@ _CHUNK = 500
 class UserStand:
     """The status of one user of one allocation.
 
-    number: of the last request; about: the number of the request that determines the status, 0 if
-    that has no page; since: when that request was made; parts: the steps of the account and of the
-    allocation; shut: the request that closed the allocation, or None; moving: the one that
-    determines the status because it asked to close or reopen the allocation and is not done, or
-    None.
+    number: of the last request; about: the number of the request that determines the status;
+    since: when that request was made; parts: the steps of the account and of the allocation; shut:
+    the request that closed the allocation, or None; moving: the one that determines the status
+    because it asked to close or reopen the allocation and is not done, or None.
     """
 
     number: int
@@ -82,9 +81,8 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
             if moved is not None and (_closes(moved) or _worse(of_access, stand)):
                 stand, about = of_access, moved
                 moving = moved if shut is None else None
-            number = 0 if about.state == PROMISED else about.pk
             standings[row.allocation, user] = UserStand(
-                row.number, number, stand, tuple(own), about.created, shut, moving
+                row.number, about.pk, stand, tuple(own), about.created, shut, moving
             )
     return standings
 
@@ -99,7 +97,6 @@ _OPEN = answers.Stand(answers.READY)
 _UNDONE = {
     NEW: "not sent yet",
     WRITTEN: "not answered yet",
-    PROMISED: "in a manifest that the service has not carried out",
 }
 """What to call the states that ColdFront itself gives to a request."""
 
@@ -114,12 +111,12 @@ def _worse(one: answers.Stand, other: answers.Stand) -> bool:
 
 def _of_access(row: Request, parts: Sequence[answers.Part]) -> answers.Stand:
     """Return what a request to close or reopen an allocation means for its users."""
-    if row.state in CARRIED_OUT:
+    if row.state == "done":
         return _SHUT if _closes(row) else _OPEN
     what = "closed" if _closes(row) else "given back"
     wrong = next((part for part in parts if part.state in _STOPPED and part.message), None)
     why = f"{wrong.name}: {wrong.message}" if wrong is not None else row.error
-    failed = row.state not in (*OPEN, NEW, PROMISED) or (row.state in (NEW, PROMISED) and row.error)
+    failed = row.state not in (*OPEN, NEW) or (row.state == NEW and row.error)
     return answers.Stand(
         answers.FAILED if failed else answers.WAITING,
         f"access is not {what}: the request for it is {_UNDONE.get(row.state, row.state)}"
@@ -140,11 +137,11 @@ def _access(rows: Sequence[Request]) -> dict[int, Request]:
     """Return the request that determines the access to each allocation, by allocation.
 
     That is the newest one to close or reopen it. A closed allocation that shall be closed once
-    more, for another reason, is closed meanwhile.
+    more, for another reason, is closed meanwhile, unless it may have been opened in between.
     """
     keys = [mapping.key_of("allocation", f"{row.allocation}-access") for row in rows]
     moved = earlier.last_named(keys)
-    before = earlier.last_carried_out(key for key, row in moved.items() if _closes(row))
+    before = earlier.last_moved(key for key, row in moved.items() if _closes(row))
     closed = {key: row for key, row in before.items() if _closes(row)}
     return {row.allocation: row for row in (moved | closed).values()}
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provisioner.coldfront.answering import answers, news, numbers, stands
@@ -78,9 +80,8 @@ def sync() -> Synced:
 
 
 def _read_receipts(directory: Path) -> int:
-    newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
     unanswered = Request.objects.filter(
-        Q(state__in=OPEN) | Q(state__in=RETRYABLE) & ~Exists(newer)
+        Q(state__in=OPEN) | Q(state__in=RETRYABLE) & ~Exists(_newer())
     ).order_by("number")
     if unanswered.exists() and not directory.is_dir():
         # The service makes the directory when it accepts the first request of this user.
@@ -91,27 +92,46 @@ def _read_receipts(directory: Path) -> int:
 
 
 def _told_anew(directory: Path) -> list[Request]:
-    """Return done requests whose receipts are newer than their answers, as with a newer use."""
-    newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
-    done = Request.objects.filter(~Exists(newer), action="allocation.provision", state="done")
+    """Return done requests whose receipts were written again since, as with a newer use.
+
+    Only whether the times are the same counts: no clock of this host's tells which is later.
+    """
+    done = Request.objects.filter(~Exists(_newer()), action="allocation.provision", state="done")
     numbers = []
     for number, answered in done.exclude(answered=None).values_list("number", "answered"):
         with suppress(FileNotFoundError):
-            if _receipt(directory, number).stat().st_mtime > answered.timestamp():
+            if _moment(_receipt(directory, number).stat()) != answered:
                 numbers.append(number)
     return list(Request.objects.filter(pk__in=numbers[:_RENEWED]))
+
+
+def _newer() -> QuerySet[Any]:
+    """Return the newer requests of the same key. A row that asks for nothing, as what is wanted is
+    incomplete, is none: the request before it stands."""
+    rows = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
+    return rows.exclude(body="")
 
 
 def _receipt(directory: Path, number: int) -> Path:
     return directory / f"{safe(outbox.request_id(number))}.yaml"
 
 
+def _moment(status: os.stat_result) -> datetime:
+    """Return when a receipt was written, by the clock of its host, as a database keeps it."""
+    return _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a receipt newly says of a row. wrong: why that is not the row's answer, or ''."""
+    """What a receipt newly says of a row. wrong: why that is not the row's answer, or ''; at: when
+    it was written."""
 
     row: Request
     answer: answers.Answer
+    at: datetime
     wrong: str
 
     @property
@@ -125,7 +145,8 @@ def _told(directory: Path, rows: Iterable[Request]) -> Iterator[_Told]:
     """Yield what the receipts of rows say that is not recorded yet."""
     for row in rows:
         try:
-            receipt = _receipt(directory, row.number).read_bytes()
+            with _receipt(directory, row.number).open("rb") as file:
+                at, receipt = _moment(os.fstat(file.fileno())), file.read()
         except FileNotFoundError:
             continue
         answer = answers.read(receipt)
@@ -133,9 +154,9 @@ def _told(directory: Path, rows: Iterable[Request]) -> Iterator[_Told]:
             continue
         wrong = numbers.why_not_its(row, answer)
         if wrong or answer.whole != row.answer:
-            yield _Told(row, answer, wrong)
+            yield _Told(row, answer, at, wrong)
         else:
-            Request.objects.filter(pk=row.pk, state="done").update(answered=timezone.now())
+            Request.objects.filter(pk=row.pk, state="done").update(answered=at)
 
 
 def _portions(told: Iterable[_Told]) -> Iterator[list[_Told]]:
@@ -189,7 +210,7 @@ def _record_answers(told: Sequence[_Told]) -> int:
             Request.objects.filter(pk=one.row.pk).update(
                 state=one.answer.state,
                 answer=one.answer.whole,
-                answered=timezone.now(),
+                answered=one.at,
                 error="; ".join(one.answer.problems),
                 advice="; ".join(one.answer.advice),
             )
@@ -215,8 +236,6 @@ def _follow_up(row: Request, answer: answers.Answer) -> None:
     """Change the rows that an answer to another one concerns."""
     if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
         manifest.forget_unfollowed(row.number)
-    elif row.action == "reconcile" and answer.state in ("done", "failed"):
-        manifest.followed(row.number, failed=answer.state == "failed")
     if row.action in _WITH_USERS and answer.state == "refused":
         outbox.drop_leavers(Request.objects.get(pk=row.pk))
 

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from provisioner.coldfront.asking.wanted import Wanted, without_leavers
-from provisioner.coldfront.models import CARRIED_OUT, NEW, RETRYABLE, UNHEARD, Request
+from provisioner.coldfront.models import INCOMPLETE, NEW, RETRYABLE, UNHEARD, Request, Step
 
 _CHUNK = 500
 
@@ -28,13 +28,22 @@ def last(keys: Iterable[str]) -> dict[str, Request]:
 
 
 def last_named(keys: Iterable[str]) -> dict[str, Request]:
-    """Return the newest row of each key that says an action, also one that is only promised."""
+    """Return the newest row of each key that says an action."""
     return _newest(keys, Request.objects.exclude(action=""))
 
 
-def last_carried_out(keys: Iterable[str]) -> dict[str, Request]:
-    """Return the newest row of each key that the service has carried out."""
-    return _newest(keys, Request.objects.filter(state__in=CARRIED_OUT))
+def last_moved(keys: Iterable[str]) -> dict[str, Request]:
+    """Return the newest row of each key of access that closed, or opened or may have opened.
+
+    A closing counts when it is done; a reopening as soon as the service may have begun it, also if
+    it failed since, as one of its steps may have been done.
+    """
+    steps = Step.objects.filter(request=OuterRef("pk"), state__in=("done", "failed"))
+    never = Q(state__in=(NEW, INCOMPLETE, "refused", UNHEARD)) | (
+        Q(state__in=("cancelled", "superseded")) & ~Exists(steps)
+    )
+    opened = Q(action="allocation.resume") & ~never
+    return _newest(keys, Request.objects.filter(opened | Q(state="done")))
 
 
 def last_asked(keys: Iterable[str], action: str) -> dict[str, Request]:

@@ -4,7 +4,7 @@ Promises: while a page is served, each change is noted by a row in the page's ow
 changed thing becomes one request when the page is done, after any number of signals. Outside of a
 page, it becomes one request when the transaction is committed; if one thing changes again and
 again, as in a script, only its first changes do, and the others are noted. If the process is
-killed, the note stays. `outbox.flush` makes the requests for late notes. No handler that is
+killed, the note stays. `sending.flush` makes the requests for late notes. No handler that is
 connected here raises. Leaves out: which signals there are (each version's own), and what a request
 says (`outbox`).
 """
@@ -24,7 +24,7 @@ from asgiref.local import Local
 from django.core.signals import request_finished, request_started
 from django.db import connection, transaction
 
-from provisioner.coldfront.asking import options, outbox
+from provisioner.coldfront.asking import options, outbox, sending
 from provisioner.coldfront.asking.portal import portal
 from provisioner.contract import ConfigError
 
@@ -233,7 +233,7 @@ def _say(news: dict[About, News]) -> None:
     try:
         for about, item in news.items():
             _say_one(about, item)
-        outbox.flush(options.at_once())
+        sending.flush(options.at_once())
     except (ConfigError, OSError) as error:
         log.error("provisioner: cannot write to staging, will try again later: %s", error)
     except Exception:

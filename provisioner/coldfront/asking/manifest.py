@@ -2,9 +2,9 @@
 
 Promises: the whole file is on disk before its request; its content was read after `as_of`. A line
 gets a row in the outbox, and the row's id, if it is new, differs from the last row, or the last row
-went wrong. Of rows that went wrong, repeated manifests keep one for each line. A subject that is
-incomplete today appears as in its last request, without the users who left. Leaves out: the
-comparison; the service makes it.
+went wrong. Of rows that went wrong, repeated manifests keep the first and the last of each line. A
+subject that is incomplete today appears as in its last request, without the users who left. Leaves
+out: the comparison; the service makes it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
-from provisioner.coldfront.asking import earlier, mapping, options, outbox
+from provisioner.coldfront.asking import earlier, mapping, options, outbox, sending
 from provisioner.coldfront.asking.portal import portal
 from provisioner.coldfront.asking.wanted import Wanted
-from provisioner.coldfront.models import LISTED, NEW, PROMISED, RETRYABLE, WRITTEN, Request
+from provisioner.coldfront.models import NEW, RETRYABLE, WHOLE, WRITTEN, Request
 from provisioner.spool.submit import drop, drop_companion
 
 KEY = "reconcile"
@@ -129,20 +129,20 @@ def send() -> Sent:
     Raises ConfigError or OSError when it cannot write them, and then deletes the rows: the next
     manifest is newer.
     """
-    outbox.stop_if_behind()
+    sending.stop_if_behind()
     row = Request.objects.create(event=_COMMAND, key=KEY, subject="site:", action="reconcile")
     event = _event(row.number)
     try:
         manifest = _read_with_ids(event)
+        _say_access(manifest)
         name = _drop(row, manifest)
     except BaseException:
         Request.objects.filter(event=event, state=NEW).delete()
         Request.objects.filter(pk=row.pk, state=NEW).delete()
         raise
-    outbox.mark_written(row)
+    sending.mark_written(row)
     _keep(manifest.own.values())
     _replace(manifest.own, row.number)
-    _note_access(event, manifest)
     return Sent(row.number, name, manifest)
 
 
@@ -151,29 +151,7 @@ def forget_unfollowed(number: int) -> None:
     event = _event(number)
     # An event that wanted the same as an existing row was appended to that row's event.
     rows = Request.objects.filter(Q(event=event) | Q(event__startswith=f"{event},"))
-    rows.filter(state__in=(WRITTEN, PROMISED, LISTED)).delete()
-
-
-def followed(number: int, *, failed: bool = False) -> None:
-    """Note that the service has carried out a manifest, and with it the changes of access.
-
-    failed: something in the manifest failed. A suspension may be that, so none counts as done.
-    """
-    rows = Request.objects.filter(event=_event(number), state=PROMISED)
-    closing = rows.filter(action="allocation.suspend")
-    if failed:
-        why = f"{outbox.request_id(number)} failed. The next reconcile does it again"
-        closing.update(error=why)
-        rows = rows.exclude(action="allocation.suspend")
-    held = Request.objects.filter(action="allocation.provision", state="held")
-    # The service leaves a subject alone while a request for it is held.
-    left_alone = closing.filter(allocation__in=list(held.values_list("allocation", flat=True)))
-    kept = list(left_alone.values_list("pk", flat=True))
-    Request.objects.filter(pk__in=kept).update(
-        error="a request for this allocation is held, so the service leaves it as it is."
-        " Release or cancel that one"
-    )
-    rows.exclude(pk__in=kept).update(state=LISTED, digest="manifest")
+    rows.filter(state=WRITTEN).delete()
 
 
 _COMMAND = "provisioner_reconcile"
@@ -193,6 +171,7 @@ def _drop(row: Request, manifest: Manifest) -> str:
         "id": outbox.request_id(row.number),
         "order": {"key": KEY, "number": row.number},
         "as_of": manifest.as_of.isoformat(),
+        "since": row.number,
         "manifest": {
             "file": name,
             "size": len(body),
@@ -258,57 +237,51 @@ def _keep(rows: Iterable[Request]) -> None:
 def _replace(keys: Iterable[str], number: int) -> None:
     """Delete rows of earlier manifests that went wrong and that this manifest repeats.
 
-    keys: of this manifest's rows; number: of the manifest, below those of its rows. A row for which
-    somebody sent a control request stays.
+    keys: of this manifest's rows; number: of the manifest, below those of its rows. Kept are a row
+    for which somebody sent a control request, and the first one since the subject was last done: it
+    says since when the subject is not as ColdFront has it.
     """
     steered = Request.objects.filter(of__isnull=False).values("of")
     listed = list(keys)
     for start in range(0, len(listed), 500):
-        Request.objects.filter(
-            key__in=listed[start : start + 500],
-            state__in=RETRYABLE,
-            event__startswith=f"{_COMMAND} ",
-            number__lt=number,
-        ).exclude(number__in=steered).delete()
+        same = Request.objects.filter(
+            key__in=listed[start : start + 500], number__lt=number, of=None
+        )
+        wrong = same.filter(state__in=RETRYABLE, event__startswith=f"{_COMMAND} ")
+        done = dict(same.filter(WHOLE).order_by().values_list("key").annotate(last=Max("number")))
+        first: dict[str, int] = {}
+        for key, one in wrong.order_by("number").values_list("key", "number"):
+            if one > done.get(key, 0):
+                first.setdefault(key, one)
+        wrong.exclude(number__in=steered).exclude(number__in=list(first.values())).delete()
 
 
-def _note_access(event: str, manifest: Manifest) -> None:
-    """Note which allocations the service will suspend or resume when it carries out a manifest.
+def _say_access(manifest: Manifest) -> None:
+    """Ask for suspensions and resumes of which no event has told, by requests of their own.
 
-    They count once it has done that (`followed`). A manifest may be held for days.
+    The service would suspend what a manifest leaves out, too, but answers nothing about it. Each of
+    those may be held, refused or late.
     """
     listed = {
-        line.about["allocation"]
+        line.about["allocation"]: line.about["project"]
         for line in manifest.lines
         if "allocation" in line.about and line.wanted.document is not None
     }
     requested = Request.objects.filter(action="allocation.provision").exclude(body="")
     ever = set(requested.order_by().values_list("allocation", flat=True).distinct())
-    actions = dict.fromkeys(sorted(listed), "allocation.resume")
-    actions |= dict.fromkeys(sorted(ever - listed), "allocation.suspend")
-    keys = {pk: outbox.access_key(pk) for pk in actions}
-    # What an earlier manifest promised and did not do, this one promises.
-    known = set(keys.values())
-    _forget(row for row in Request.objects.filter(state=PROMISED).only("key") if row.key in known)
-    latest = earlier.last(keys.values())
-    Request.objects.bulk_create(
-        Request(
-            event=event,
-            key=keys[pk],
-            allocation=pk,
-            action=action,
-            subject=f"allocation:{pk}",
-            state=PROMISED,
-        )
-        for pk, action in actions.items()
-        if _moves(action, latest.get(keys[pk]))
-    )
+    latest = earlier.last(outbox.access_key(pk) for pk in {*ever, *listed})
+    for pk in sorted(ever - listed.keys()):
+        if _is_due("allocation.suspend", latest.get(outbox.access_key(pk))):
+            outbox.allocation(pk, _COMMAND)
+    for pk, project in sorted(listed.items()):
+        if _is_due("allocation.resume", latest.get(outbox.access_key(pk))):
+            outbox.readmit(pk, project, _COMMAND)
+    sending.flush()
 
 
-def _moves(action: str, before: Request | None) -> bool:
-    """Return True if a manifest changes an allocation's access, or does it again."""
+def _is_due(action: str, before: Request | None) -> bool:
+    """Return True if access has to be asked for. before: what was last asked for it."""
     if before is None:
-        # An allocation that was never suspended needs no note that it is resumed.
         return action == "allocation.suspend"
     return before.action != action or before.state in RETRYABLE
 
@@ -324,7 +297,7 @@ def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
         people |= {person.name: person for person in facts.users}
         key = mapping.key_of("allocation", facts.pk)
         about = {"allocation": facts.pk, "project": facts.project}
-        lines.append(Line(f"allocation:{facts.pk}", key, facts.wanted, about))
+        lines.append(Line(options.allocation(facts.pk), key, facts.wanted, about))
     yield from _with_removals("allocation", lines)
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from provisioner.coldfront.asking import attributes
-from provisioner.coldfront.asking.attributes import (
+from provisioner.coldfront.asking.wanted import (
     ACCOUNT,
     CLUSTER,
     FILES,
@@ -25,19 +24,18 @@ from provisioner.coldfront.asking.attributes import (
     SPECS,
     USER_SPECS,
     Attributes,
-    given,
-)
-from provisioner.coldfront.asking.wanted import (
     Document,
     Wanted,
     checked,
     filled,
+    given,
     is_mail,
     is_user,
     names,
     one_line,
     whole,
 )
+from provisioner.coldfront.asking.wanted import spaces as spaces_of
 
 ENTITLED = ("Active", "Renewal Requested")
 """Statuses of an allocation in which its users have access, as in ColdFront's own Slurm plugin."""
@@ -54,11 +52,13 @@ suspension that a manifest caused, and a manifest one that an event caused.
 class Options:
     """A centre's options.
 
-    projects: whether projects and their members become requests, beside allocations;
-    attributes: the names in a request of further allocation attributes, by attribute.
+    allocation_id: an allocation's id in requests, by its key; projects: whether projects and their
+    members become requests, beside allocations; attributes: the names in a request of further
+    allocation attributes, by attribute.
     """
 
     instance: str = "coldfront"
+    allocation_id: str = "{pk}"
     project_code: str = "cf{pk}"
     projects: bool = True
     quota_unit: str = "GB"
@@ -163,7 +163,7 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
     project, unknown = project_part(allocation.project, options)
     users, strange = names(person.name for person in allocation.users)
     body: Document = {
-        "id": str(allocation.pk),
+        "id": allocation_id(allocation.pk, options),
         "resource": name,
         "project": project,
         "users": users,
@@ -177,7 +177,7 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
     clusters = _clusters(allocation)
     if clusters:
         body["slurm"] = _slurm(allocation, clusters, read)
-    spaces = attributes.spaces(allocation.attributes, options.quota_unit)
+    spaces = spaces_of(allocation.attributes, options.quota_unit)
     if resource.kind == "Storage" or spaces:
         body["quota"] = {
             "space": read.space(spaces, needed=resource.kind == "Storage"),
@@ -198,7 +198,7 @@ def unused(allocation: Allocation, options: Options) -> tuple[str, ...]:
     used = {*options.attributes, FILESET, PATH, KIND}
     if _clusters(allocation):
         used |= {ACCOUNT, PARENT, SPECS, USER_SPECS}
-    spaces = attributes.spaces(allocation.attributes, options.quota_unit)
+    spaces = spaces_of(allocation.attributes, options.quota_unit)
     if spaces or (allocation.resource is not None and allocation.resource.kind == "Storage"):
         used |= {FILES, *spaces}
     used |= {f"{name}_attriblist" for name in used}
@@ -206,19 +206,25 @@ def unused(allocation: Allocation, options: Options) -> tuple[str, ...]:
     return tuple(sorted(name for name in there if name not in used))
 
 
-def suspend(pk: int, status: str) -> Document:
+def allocation_id(pk: int, options: Options) -> str:
+    """Return the id by which the service knows an allocation."""
+    return options.allocation_id.format(pk=pk)
+
+
+def suspend(pk: int, status: str, options: Options) -> Document:
     """Return a request that takes away the access of an allocation's users."""
     reason = f"the allocation is {status} in ColdFront"
-    return _access("allocation.suspend", pk, reason)
+    return _access("allocation.suspend", allocation_id(pk, options), reason)
 
 
-def resume(pk: int) -> Document:
+def resume(pk: int, options: Options) -> Document:
     """Return a request that gives back the access of an allocation's users."""
-    return _access("allocation.resume", pk, "the allocation is active in ColdFront again")
+    reason = "the allocation is active in ColdFront again"
+    return _access("allocation.resume", allocation_id(pk, options), reason)
 
 
-def _access(action: str, pk: int, reason: str) -> Document:
-    return {"action": action, "reason": reason, "allocation": {"id": str(pk)}, "cause": CAUSE}
+def _access(action: str, name: str, reason: str) -> Document:
+    return {"action": action, "reason": reason, "allocation": {"id": name}, "cause": CAUSE}
 
 
 def _clusters(allocation: Allocation) -> tuple[Resource, ...]:

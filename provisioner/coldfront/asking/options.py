@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
+from provisioner.coldfront.asking import mapping as in_requests
 from provisioner.coldfront.asking.mapping import Options
 from provisioner.system.users import user_name
 
@@ -20,11 +21,17 @@ def mapping() -> Options:
     default = Options()
     return Options(
         instance=_setting("INSTANCE", default.instance),
+        allocation_id=_setting("ALLOCATION_ID", default.allocation_id),
         project_code=_setting("PROJECT_CODE", default.project_code),
         projects=_setting("PROJECTS", default.projects),
         quota_unit=_setting("QUOTA_UNIT", default.quota_unit),
         attributes={**default.attributes, **_setting("ATTRIBUTES", {})},
     )
+
+
+def allocation(pk: int) -> str:
+    """Return the subject of an allocation in requests."""
+    return f"allocation:{in_requests.allocation_id(pk, mapping())}"
 
 
 def staging() -> Path:

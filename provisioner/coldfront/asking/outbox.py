@@ -1,8 +1,9 @@
-"""The outbox: what ColdFront wants now, as a row, and the row as a file in staging.
+"""The outbox: what ColdFront wants now, as a row.
 
 Promises: a row has its number before ColdFront is read for it, so the snapshot with the higher
-number is the newer one. If staging cannot be written, the row stays and becomes a file later. A
-request that repeats the last one gets no row. Leaves out: who calls when (`signals`, the commands).
+number is the newer one. A request that repeats the last one gets no row; whoever decides that has
+seen what all others say of the same. Leaves out: how rows become files (`sending`), and who calls
+when (`signals`, the commands).
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, When
-from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from provisioner.coldfront.asking import earlier, files, mapping, options
@@ -25,11 +24,8 @@ from provisioner.coldfront.models import (
     INCOMPLETE,
     NEW,
     RETRYABLE,
-    WRITTEN,
     Request,
-    Sync,
 )
-from provisioner.contract import ConfigError
 from provisioner.request.values import as_person
 from provisioner.spool.submission import LIMIT
 
@@ -59,13 +55,14 @@ def forget(numbers: Sequence[int]) -> None:
         some.filter(state=NEW, body="").delete()
 
 
+@transaction.atomic
 def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) -> None:
     """Make a row for what ColdFront now wants for an allocation and its users.
 
     by: the person who caused it; let_in: the key of an allocation user who has just been given
     access (ColdFront sends the signal before it saves).
     """
-    row = _reserve(event, mapping.key_of("allocation", pk), by, allocation=pk)
+    row = _reserve_in_turn(event, mapping.key_of("allocation", pk), by, allocation=pk)
     snapshot = list(portal().allocations([pk], with_user=(pk, let_in) if let_in else None))
     if not snapshot:
         _withdraw(row, pk, "deleted")
@@ -79,11 +76,12 @@ def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) 
     if wanted.document is not None:
         people(facts.users, event, by)
     wanted = _with_removals("allocation", row, wanted)
-    _say(row, wanted, f"allocation:{pk}")
+    _say(row, wanted, options.allocation(pk))
     if wanted.document is not None:
-        _readmit(pk, facts.project, event, by)
+        readmit(pk, facts.project, event, by)
 
 
+@transaction.atomic
 def project(pk: int, event: str, *, by: str = "") -> None:
     """Make a row for what ColdFront now wants for a project and its members.
 
@@ -94,7 +92,7 @@ def project(pk: int, event: str, *, by: str = "") -> None:
         for allocation_id in earlier.allocations_of(pk):
             allocation(allocation_id, event, by=by)
         return
-    row = _reserve(event, mapping.key_of("project", pk), by, project=pk)
+    row = _reserve_in_turn(event, mapping.key_of("project", pk), by, project=pk)
     snapshot = list(portal().projects([pk]))
     if not snapshot:
         row.delete()
@@ -149,6 +147,27 @@ def _reserve(event: str, key: str, by: str, **about: Any) -> Request:
     return row
 
 
+def _reserve_in_turn(event: str, key: str, by: str, **about: Any) -> Request:
+    _take_turn(key)
+    return _reserve(event, key, by, **about)
+
+
+def _take_turn(key: str) -> None:
+    """Wait, until the end of this transaction, for others that make requests under the same key.
+
+    Otherwise a request that another has not committed yet would be unseen, and this one taken for
+    a repetition of the one before that. Without any row there is nothing to repeat. A note goes
+    while others wait for it: their turn is then at the row that is the first by then.
+    """
+    gone: list[int] = []
+    rows = Request.objects.filter(key=key).order_by("number")
+    while (first := rows.exclude(pk__in=gone).values_list("number", flat=True).first()) is not None:
+        if Request.objects.select_for_update().filter(pk=first).first() is not None:
+            return
+        gone.append(first)
+
+
+@transaction.atomic
 def drop_leavers(refused: Request) -> None:
     """Make a request for the removals in a request that the service refused.
 
@@ -160,7 +179,8 @@ def drop_leavers(refused: Request) -> None:
     if taken is None:
         return
     about = {"allocation": refused.allocation, "project": refused.project}
-    row = _reserve(f"{request_id(refused.number)} refused", refused.key, refused.by, **about)
+    event = f"{request_id(refused.number)} refused"
+    row = _reserve_in_turn(event, refused.key, refused.by, **about)
     refused_body = json.loads(refused.body)[part]
     why = (
         f"{request_id(refused.number)} was refused; this request repeats the one before it,"
@@ -268,116 +288,27 @@ def _withdraw(row: Request, pk: int, status: str) -> None:
         row.delete()
         return
     row.key = access_key(pk)
-    _say(row, Wanted(mapping.suspend(pk, status)), f"allocation:{pk}")
+    _say(row, Wanted(mapping.suspend(pk, status, options.mapping())), options.allocation(pk))
 
 
-def _readmit(pk: int, of: int, event: str, by: str) -> None:
-    """Make a row that gives an allocation's access back, if it was taken away."""
+@transaction.atomic
+def readmit(pk: int, of: int, event: str, by: str = "") -> None:
+    """Make a row that gives an allocation's access back, if it was taken away. of: its project.
+
+    ColdFront is read for it once more: somebody may have closed the allocation since it was read.
+    """
+    _take_turn(mapping.key_of("allocation", pk))
     before = Request.objects.filter(key=access_key(pk)).exclude(digest="", action="").last()
-    if before is not None and before.action == "allocation.suspend":
-        row = _reserve(event, access_key(pk), by, allocation=pk, project=of)
-        _say(row, Wanted(mapping.resume(pk)), f"allocation:{pk}")
+    if before is None or not (before.action == "allocation.suspend" or before.state in RETRYABLE):
+        return
+    row = _reserve(event, access_key(pk), by, allocation=pk, project=of)
+    if any(now.entitled and now.wanted is not None for now in portal().allocations([pk])):
+        _say(row, Wanted(mapping.resume(pk, options.mapping())), options.allocation(pk))
+    else:
+        row.delete()
 
 
-# Rows become files.
-
-
-def flush(limit: int | None = None) -> int:
-    """Write the rows that wait, in order; return how many requests were written.
-
-    limit: at most so many. Raises ConfigError or OSError when it cannot write one; every row that
-    waits then has the error.
-    """
-    finish_notes()
-    stop_if_behind()
-    # Users first: the requests for what they get wait until the users are known.
-    first = Case(When(action="user.provision", then=0), default=1)
-    rows = Request.objects.filter(state=NEW).exclude(body="").order_by(first, "number")
-    written: list[Request] = []
-    try:
-        for row in rows[:limit] if limit is not None else rows.iterator():
-            _drop(row)
-            written.append(row)
-    finally:
-        _mark_all(written)
-    return len(written)
-
-
-def _mark_all(written: list[Request]) -> None:
-    """Note that rows are files; after a kill before this, the same files are written again."""
-    first = [row.pk for row in written if row.action == "user.provision"]
-    rest = [row.pk for row in written if row.action != "user.provision"]
-    for numbers in (first, rest):
-        for start in range(0, len(numbers), 500):
-            some = Request.objects.filter(pk__in=numbers[start : start + 500], state=NEW)
-            some.update(state=WRITTEN, written=timezone.now(), error="")
-
-
-def write(row: Request) -> None:
-    """Write one row to staging.
-
-    Raises ConfigError or OSError when it cannot; every row that waits then has the error.
-    """
-    stop_if_behind()
-    _drop(row)
-    mark_written(row)
-
-
-def _drop(row: Request) -> None:
-    try:
-        files.put(options.staging(), request_id(row.number), list_name(row.number), row.body)
-    except (ConfigError, OSError) as error:
-        _all_wait(str(error))
-        raise
-
-
-def _all_wait(why: str) -> None:
-    Request.objects.filter(state=NEW).exclude(body="").update(error=why)
-
-
-def ahead() -> int:
-    """Return the noted number that the service knows and this ColdFront has not given out, or 0."""
-    numbers = Sync.objects.filter(behind__gt=0).values_list("behind", flat=True)
-    return int(numbers.first() or 0)
-
-
-def why_behind(number: int) -> str:
-    """Return what is wrong if the service knows a higher number than this ColdFront has given out,
-    and what to type."""
-    return (
-        f"the service knows {request_id(number)}, which this ColdFront has not sent. Either"
-        " ColdFront's database was restored or the app installed again; then run:"
-        " coldfront provisioner_renumber. Or another ColdFront has the same PROVISIONER_INSTANCE,"
-        " and one of the two is a copy; then give the copy another service's staging. Until then"
-        " nothing is sent"
-    )
-
-
-def stop_if_behind() -> None:
-    """Raise ConfigError if numbers are behind: what is sent would be taken for something else."""
-    number = ahead()
-    if number:
-        _all_wait(why_behind(number))
-        raise ConfigError(why_behind(number))
-
-
-def repeat(row: Request) -> None:
-    """Give a row that waits a new number; its request has that, too."""
-    document = json.loads(row.body)
-    old, row.pk = row.pk, None
-    row.error, row._state.adding = "", True
-    row.save(force_insert=True)
-    document |= {"id": request_id(row.number), "order": {"key": row.key, "number": row.number}}
-    row.body = json.dumps(document, ensure_ascii=False)
-    row.save(update_fields=["body"])
-    Request.objects.filter(pk=old).delete()
-
-
-def mark_written(row: Request) -> None:
-    """Note that a row is a file now."""
-    Request.objects.filter(pk=row.pk, state=NEW).update(
-        state=WRITTEN, written=timezone.now(), error="", body=row.body
-    )
+# Notes become rows.
 
 
 def finish_notes() -> None:
@@ -392,8 +323,3 @@ def finish_notes() -> None:
                 forget(left.numbers)
         except Exception:
             log.exception("provisioner: failed to make a request for %s; tried again later", left)
-
-
-def waiting() -> Collection[int]:
-    """Return the numbers of the rows that are not files yet."""
-    return list(Request.objects.filter(state=NEW).values_list("number", flat=True))

@@ -1,4 +1,5 @@
-"""The content of a request, or why there is none: the part that all documents share.
+"""The content of a request, or why there is none: the part that all documents share, with the names
+of ColdFront's attributes, and their values as an admin typed them.
 
 Promises: a document is valid in the request format; a name that no account may have is left out,
 with a problem that says so; users who left are removed even if something else is wrong. Leaves out:
@@ -7,30 +8,36 @@ what ColdFront's data means (`mapping`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from provisioner.coldfront.asking.attributes import (
-    ACCOUNT,
-    CLUSTER,
-    FILES,
-    FILESET,
-    GID,
-    KIND,
-    PARENT,
-    PATH,
-    RESOURCE,
-    SPACE,
-    SPECS,
-    USER_SPECS,
-)
 from provisioner.contract.texts import phrase
 from provisioner.policy.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names
 from provisioner.request.actions import ACTIONS
 from provisioner.request.values import Mail, UserName
+
+RESOURCE = "provisioner_resource"
+NONE = "-"
+"""The value of RESOURCE for a resource that is never provisioned; it overrides CLUSTER."""
+CLUSTER = "slurm_cluster"
+ACCOUNT = "slurm_account_name"
+PARENT = "slurm_parent"
+SPECS = "slurm_specs"
+USER_SPECS = "slurm_user_specs"
+SPACE = "Storage Quota (GB)"
+FILES = "Storage Quota (files)"
+FILESET = "fileset_name"
+PATH = "fileset_path"
+KIND = "fileset_kind"
+GID = "project_gid"
+
+_SPACE = re.compile(r"storage quota \(([kmgtpe]?i?b)\)", re.IGNORECASE)
+
+Attributes = Mapping[str, tuple[str, ...]]
 
 Document = dict[str, Any]
 
@@ -181,3 +188,27 @@ def _problem(detail: Any, places: Mapping[str, str]) -> str:
     where = places.get(key) or _FILLED_IN.get(key, key)
     message = str(detail["msg"]).removeprefix("Value error, ")
     return f"fix {where}: {detail.get('input')!r} is refused: {message}"
+
+
+# Attributes.
+
+
+def given(attributes: Attributes, name: str) -> tuple[str, ...]:
+    """Return an attribute's values, stripped, without empty ones."""
+    return tuple(value.strip() for value in attributes.get(name, ()) if value.strip())
+
+
+def spaces(attributes: Attributes, gb: str) -> dict[str, str]:
+    """Return the unit of each filled-in attribute that gives an amount of space, by its name.
+
+    gb: the site's meaning of GB, "GB" or "GiB"; TB and the others follow it. A name such as
+    `Storage Quota (TiB)` is already exact.
+    """
+    units = {}
+    for name in sorted(attributes):
+        match = _SPACE.fullmatch(name.strip())
+        if match is not None and given(attributes, name):
+            unit = match[1].upper().replace("I", "i")
+            binary = gb.lower() == "gib" and len(unit) == 2
+            units[name] = f"{unit[0]}iB" if binary else unit
+    return units

@@ -17,7 +17,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from provisioner.coldfront.asking import mapping, outbox
+from provisioner.coldfront import whose
+from provisioner.coldfront.asking import mapping, outbox, sending
 from provisioner.coldfront.asking.wanted import one_line
 from provisioner.coldfront.models import NEW, OPEN, Request
 from provisioner.contract import ConfigError, InvalidRequest
@@ -72,7 +73,7 @@ def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") 
     """Make a control request about a request, and write it to staging if possible; return its row.
 
     digest: of the request that the page showed; only a release contains it. Raises InvalidRequest
-    when the verb makes no sense now.
+    when the verb makes no sense now, and for a release by a person whose request it is.
     """
     newer = Request.objects.filter(key=target.key, number__gt=target.number).exclude(digest="")
     fit = sensible(target.state, newest=not newer.exists(), busy=pending(target) is not None)
@@ -81,6 +82,11 @@ def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") 
             f"cannot {verb} {outbox.request_id(target.number)} now: it is {target.state}, or an"
             " earlier button has no answer yet",
             advice="reload the page in a minute",
+        )
+    if verb == "release" and (own := whose.own(person, [target]).get(target.number)):
+        raise InvalidRequest(
+            f"cannot release {outbox.request_id(target.number)}: {own}, and {whose.NOBODY}",
+            advice=whose.ADVICE,
         )
     with transaction.atomic():
         row: Request = Request.objects.create(
@@ -122,6 +128,6 @@ def _document(row: Request, target: Request, reason: str) -> dict[str, Any]:
 
 def _write(row: Request) -> None:
     try:
-        outbox.write(row)
+        sending.write(row)
     except (ConfigError, OSError) as error:
         log.error("provisioner: cannot write to staging, will try again later: %s", error)

@@ -18,14 +18,13 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from provisioner.coldfront import snapshots
+from provisioner.coldfront import snapshots, whose
 from provisioner.coldfront.answering import news
 from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import (
     INCOMPLETE,
     NEW,
     OPEN,
-    PROMISED,
     UNHEARD,
     Request,
     Standing,
@@ -93,7 +92,7 @@ class Entry:
 
     title: its subject as people call it; by: the person who caused it, with the full name; why: the
     error, or the reason to wait; notes: what to fill in; digest: of the request in the
-    service's answer, which a release repeats, or ''.
+    service's answer, which a release repeats, or ''; own: why the reader may not release it, or ''.
     """
 
     row: Request
@@ -110,6 +109,7 @@ class Entry:
     allocation: int | None
     title: str
     by: str
+    own: str
 
     @property
     def told(self) -> bool:
@@ -161,8 +161,7 @@ def counts() -> Sequence[tuple[str, str, int]]:
 def entries(rows: Sequence[Any], user: Any) -> list[Entry]:
     """Return what the list shows of each request.
 
-    user: the reader. A reader gets no release button for a request that they caused,
-    or that repeats an unfinished one of theirs.
+    user: the reader, who gets no release button for a request of their own (`whose`).
     """
     shown_steps = Step.objects.in_bulk([row.shown_step for row in rows if row.shown_step])
     titles = Project.objects.in_bulk({row.project for row in rows if row.project})
@@ -172,7 +171,7 @@ def entries(rows: Sequence[Any], user: Any) -> list[Entry]:
     )  # fmt: skip
     steering = Request.objects.filter(of__in=[row.pk for row in rows]).defer("body", "answer")
     steered = {control.of: control for control in steering.order_by("number")}
-    askers = _askers(rows)
+    own = whose.own(user.get_username(), [row for row in rows if row.state == "held"])
     full = people.full_names({name for row in rows for name in (row.user, row.by)})
     resources = snapshots.resource_names(there)
     return [
@@ -182,7 +181,7 @@ def entries(rows: Sequence[Any], user: Any) -> list[Entry]:
                 shown_steps.get(row.shown_step),
                 steered.get(row.pk),
                 user,
-                user.get_username() in askers.get(row.pk, ()),
+                own.get(row.pk, ""),
             ),
             project=titles.get(row.project),
             allocation=row.allocation if row.allocation in there else None,
@@ -209,36 +208,15 @@ def _all() -> QuerySet[Any]:
     newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
     steps = Step.objects.filter(request=OuterRef("pk")).order_by("pk").values("pk")
     wrong = steps.filter(state__in=("failed", "cancelled"))
-    rows = Request.objects.exclude(digest="", action="").filter(of=None).exclude(state=PROMISED)
+    rows = Request.objects.exclude(digest="", action="").filter(of=None)
     return rows.defer("body", "answer").annotate(
-        newest=~Exists(newer.exclude(digest="", action="").exclude(state=PROMISED)),
+        newest=~Exists(newer.exclude(digest="", action="")),
         shown_step=Coalesce(
             Subquery(wrong.exclude(message="")[:1]),
             Subquery(wrong[:1]),
             Subquery(steps.exclude(message="")[:1]),
         ),
     )
-
-
-def _askers(rows: Sequence[Any]) -> dict[int, set[str]]:
-    """Return, for each held row, everyone who asked for the same since it was last done."""
-    held = [row for row in rows if row.state == "held"]
-    same = Request.objects.filter(key__in={row.key for row in held}, of=None).order_by("number")
-    by_key: dict[str, list[Request]] = {}
-    for request in same.only("number", "key", "action", "state", "by"):
-        by_key.setdefault(request.key, []).append(request)
-    askers: dict[int, set[str]] = {}
-    for row in held:
-        before = [request for request in by_key[row.key] if request.number <= row.number]
-        done = [
-            request.number
-            for request in before
-            if (request.action, request.state) == (row.action, "done")
-        ]
-        askers[row.pk] = {
-            request.by for request in before if request.number > max(done, default=-1)
-        }
-    return askers
 
 
 def _with_digest(rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -278,20 +256,20 @@ def _entry(
     step: Step | None,
     control: Request | None,
     user: Any,
-    own: bool,
+    own: str,
 ) -> Entry:
     overdue = timezone.now() - row.created > news.STALE
     look = words.of_request(row.state, row.error, overdue=overdue)
     what = why = advice = ""
     if step is not None and row.state not in ("done", "superseded"):
-        whose = f", {step.user}" if step.user else ""
-        what = f"{step.name} ({step.handler}{whose})" if step.handler else f"{step.name}{whose}"
+        of = f", {step.user}" if step.user else ""
+        what = f"{step.name} ({step.handler}{of})" if step.handler else f"{step.name}{of}"
         why, advice = step.message or step.state, step.advice
     elif row.state not in ("done",):
         why, advice = row.error, row.advice
     open_control = control is not None and control.state in (NEW, *OPEN)
-    verbs = controls.sensible(row.state, newest=row.newest, busy=open_control)
-    verbs = tuple(verb for verb in verbs if verb != "release" or not own)
+    sensible = controls.sensible(row.state, newest=row.newest, busy=open_control)
+    verbs = [verb for verb in sensible if verb != "release" or not own]
     return Entry(
         row=row,
         id=outbox.request_id(row.number),
@@ -312,6 +290,7 @@ def _entry(
         allocation=None,
         title="",
         by=row.by,
+        own=f"{own}, and {whose.NOBODY}: {whose.ADVICE}" if "release" in sensible and own else "",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from provisioner.coldfront.answering import answers
 from provisioner.coldfront.answering.answers import Part
-from provisioner.coldfront.models import INCOMPLETE, LISTED, NEW, UNHEARD, WRITTEN
+from provisioner.coldfront.models import INCOMPLETE, NEW, UNHEARD, WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,6 @@ STATES: Mapping[str, Look] = {
     INCOMPLETE: Look(
         "incomplete", "text-bg-warning", "fill it in; ColdFront then sends the request"
     ),
-    LISTED: Look("in a manifest", "text-bg-secondary"),
 }
 """Every state of a request."""
 
@@ -70,7 +69,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "refused": ("Refused", ("refused",)),
     "unheard": ("Not heard", (UNHEARD,)),
     "cancelled": ("Cancelled", ("cancelled",)),
-    "done": ("Done", ("done", "superseded", LISTED)),
+    "done": ("Done", ("done", "superseded")),
 }
 """The groups of states to filter by: each has a name, a label, and its states."""
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from provisioner.contract import OWNING, Change, Fault, Handler, Unavailable, Unknown
-from provisioner.convergence.calls import leave
+from provisioner.contract import OWNING, Change, Fault, Handler, Unavailable, Unknown, ask_leave
 from provisioner.convergence.calls.questions import unexpected
 from provisioner.convergence.calls.timings import timed
 from provisioner.objects.items import Item
@@ -37,11 +36,11 @@ def apply_group(
 ) -> Iterable[tuple[Sequence[Change], Fault | None]]:
     """Apply changes of one phase and group; a fault comes with the change that caused it.
 
-    Raises Unavailable and Unknown, which concern the backend, and what `leave.ask` raises.
+    Raises Unavailable and Unknown, which concern the backend, and what `ask_leave` raises.
     """
     if not changes:
         return
-    leave.ask()
+    ask_leave()
     try:
         with timed("apply"):
             handler.apply(changes)

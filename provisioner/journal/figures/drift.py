@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
@@ -50,13 +50,15 @@ class Look:
 class Seen:
     """The last look at a handler, and all that was found and repaired before.
 
-    asked: when a repair was last asked for; None: never.
+    asked: when a repair was last asked for; None: never; repairs: when that of each object was, of
+    those that differ.
     """
 
     look: Look
     found: int
     repaired: int
     asked: float | None
+    repairs: Mapping[Key, float]
 
 
 def seen(conn: Connection) -> dict[str, Seen]:
@@ -70,15 +72,16 @@ def seen(conn: Connection) -> dict[str, Seen]:
             row.found,
             row.repaired,
             row.asked,
+            row.repairs,
         )
         for row in conn.execute(select(drift))
     }  # fmt: skip
 
 
 def record(
-    conn: Connection, look: Look, before: Seen | None, now: float, asked: bool = False
+    conn: Connection, look: Look, before: Seen | None, now: float, asked: Collection[Key] = ()
 ) -> None:
-    """Write a look, and an event of what is new. asked: a repair of what differs was asked for.
+    """Write a look, and an event of what is new. asked: those of which a repair was asked for.
 
     before: the look before. What differed then and no longer does is repaired, whoever did it. A
     handler that could not be asked keeps what was known of it.
@@ -95,6 +98,7 @@ def record(
         text = f"{look.instance}: {_many(gone)} as wanted again: {_listed(gone)}"
         added.append(_event(REPAIRED, text, look.instance, len(gone), 0))
     audit.append(conn, added, now)
+    repairs = {**(before.repairs if before else {}), **dict.fromkeys(asked, now)}
     row = {
         "instance": look.instance,
         "at": look.at,
@@ -107,6 +111,7 @@ def record(
         "found": (before.found if before else 0) + len(fresh),
         "repaired": (before.repaired if before else 0) + len(gone),
         "asked": now if asked else before.asked if before else None,
+        "repairs": {key: repairs[key] for key in differing if key in repairs},
     }
     conn.execute(upsert(drift).on_conflict_do_update(index_elements=["instance"], set_=row), row)
 

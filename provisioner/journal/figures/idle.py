@@ -15,7 +15,7 @@ from sqlalchemy import Connection, case, delete, func, select, update
 
 from provisioner.journal import bulk, facts
 from provisioner.journal.dialect import IDS, chunks, upsert
-from provisioner.journal.queries import beforehand
+from provisioner.journal.persons import beforehand
 from provisioner.journal.schema import claims, idle, messages, requests, steps, suspensions
 from provisioner.objects.states import MessageState, RequestState
 from provisioner.system import ulid
@@ -120,6 +120,15 @@ def put(conn: Connection, rows: Collection[Kept], gone: Collection[str]) -> None
         )
     for part in chunks(gone):
         conn.execute(delete(idle).where(idle.c.person.in_(part)))
+
+
+def note_opened(conn: Connection, subject: str, now: float) -> None:
+    """Note that a suspension of a person was lifted: if none is left they were opened, and have all
+    their days again. Nobody else was. now: seconds since the epoch."""
+    person = subject.removeprefix(_USER)
+    left = select(suspensions.c.cause).where(suspensions.c.subject == subject).limit(1)
+    if subject.startswith(_USER) and conn.scalar(left) is None:
+        put(conn, [Kept(person, spared=now)], ())
 
 
 def set_clock(conn: Connection, by: float, back: float, now: float) -> None:

@@ -1,3 +1,3 @@
-"""Hosts: which processes serve a journal together, and which of them has which lane."""
+"""Hosts: which processes serve a journal together, which of them has which lane, which spool."""
 
-__all__ = ["holds", "presence"]
+__all__ = ["handed", "holds", "presence", "spools", "together"]

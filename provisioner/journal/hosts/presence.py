@@ -1,6 +1,6 @@
 """Presence: the processes that serve a journal together, as the table `hosts` has them.
 
-Promises: everything is read and written inside the caller's transaction. Times are the server's.
+Promises: all but `clear` read and write inside the caller's transaction. Times are the server's.
 Leaves out: saying that a process is still there, which waits for no transaction (`wire`).
 """
 
@@ -12,12 +12,20 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from provisioner.contract import ConfigError
+from provisioner.journal import facts
 from provisioner.journal.dialect import upsert
 from provisioner.journal.hosts import holds
+from provisioner.journal.journal import Journal
 from provisioner.journal.schema import hosts
 
 INTAKE = "intake"
-"""The roles of the process that takes files and keeps house."""
+"""The roles of a process that takes files, and keeps house if no other one does."""
+
+HOUSE = "the house"
+"""What one of the intakes does for the whole journal: it is held as a lane is."""
+
+FORGOTTEN = 7 * 86400.0
+"""Seconds after which a process that is not heard is no longer missed: its host is gone."""
 
 _JOIN = upsert(hosts)
 _COLUMNS = ("version", "since", "heard", "ahead")
@@ -42,9 +50,9 @@ class Host:
 
     @property
     def lanes(self) -> list[str]:
-        """Return the lanes that it may drain."""
+        """Return the lanes that it may drain; an intake may have the house."""
         role, _, names = self.roles.partition(" ")
-        return names.split(", ") if role == "lanes" else []
+        return names.split(", ") if role == "lanes" else [HOUSE]
 
 
 def lanes_role(names: Collection[str]) -> str:
@@ -62,25 +70,27 @@ class Seen:
     missing: bool
     drains: tuple[str, ...]
 
+    @property
+    def takes(self) -> bool:
+        """Return True if it takes requests."""
+        return self.host.roles.partition(" ")[0] == INTAKE
+
 
 def seen(conn: Connection, now: float, lease: float) -> list[Seen]:
     """Return how each process is that did not end in order.
 
-    now: the server's time; lease: seconds. One is missing after two of them.
+    now: the server's time; lease: seconds. One is missing after two of them, and gone after
+    `FORGOTTEN`.
     """
     whose = {lane: holder.host for lane, holder in holds.listed(conn).items()}
     found = []
     for host in listed(conn):
         drains = tuple(lane for lane in host.lanes if whose.get(lane) == host.name)
         silent = max(0.0, now - host.heard)
+        if silent > FORGOTTEN:
+            continue
         found.append(Seen(host, silent, silent > 2 * lease, drains))
     return found
-
-
-def undrained(found: Collection[Seen], lanes: Collection[str]) -> list[str]:
-    """Return the lanes that no process drains; none if one process has all."""
-    drained = {lane for each in found if not each.missing for lane in each.drains}
-    return sorted(set(lanes) - drained) if found else []
 
 
 def listed(conn: Connection) -> list[Host]:
@@ -89,19 +99,31 @@ def listed(conn: Connection) -> list[Host]:
     return [Host(*row) for row in rows]
 
 
-def join(conn: Connection, host: Host, alive: float) -> None:
-    """Add a process, or write again the row of one that died.
+def join(conn: Connection, host: Host, lease: float) -> None:
+    """Add a process, or write again the row of one that died. lease: seconds.
 
-    alive: the time since which others that are there were heard. Raises ConfigError if one of them
-    has another version of the program.
+    Raises ConfigError if another one that is there has another version of the program, or another
+    lease: who takes a lane up waits for as long as its own lease says.
     """
-    for other in listed(conn):
-        if other.heard >= alive and other.version != host.version:
+    agreed = float(facts.get(conn, facts.LEASE) or lease)
+    there = [o for o in listed(conn) if o.heard >= host.heard - 2 * max(agreed, lease)]
+    for other in there:
+        if (other.name, other.roles) != (host.name, host.roles) and agreed != lease:
+            raise ConfigError(
+                f"{other.name} serves the journal ({other.roles}) with a lease of {agreed:g} s, "
+                f"and {host.name} has {lease:g} s",
+                advice="set `roles.lease` alike on all hosts, and start them again",
+                passing=True,
+            )
+        if other.version != host.version:
             raise ConfigError(
                 f"{other.name} serves the journal ({other.roles}) with version {other.version} of "
                 f"the program, and {host.name} has {host.version}",
                 advice="install one version on all hosts; stop them all, then start them",
             )
+    if agreed != lease:  # who was not heard, and comes back, ends, and begins with the new one
+        conn.execute(delete(hosts))
+    facts.put(conn, facts.LEASE, str(lease))
     row = {name: getattr(host, name) for name in ("name", "roles", *_COLUMNS)}
     conn.execute(_AGAIN, row)
 
@@ -109,3 +131,12 @@ def join(conn: Connection, host: Host, alive: float) -> None:
 def leave(conn: Connection, host: Host) -> None:
     """Remove a process that ends in order."""
     conn.execute(delete(hosts).where(hosts.c.name == host.name, hosts.c.roles == host.roles))
+
+
+def clear(book: Journal) -> None:
+    """Remove all processes: one serves alone from now on."""
+    with book.reading() as conn:
+        some = listed(conn)
+    if some:
+        with book.transaction() as conn:
+            conn.execute(delete(hosts))

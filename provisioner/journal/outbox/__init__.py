@@ -1,3 +1,3 @@
 """The outbox: what happened since people were last told, messages to them, and what they know."""
 
-__all__ = ["known", "messages", "news", "rights", "shelf"]
+__all__ = ["draft", "known", "messages", "news", "rights", "shelf"]

@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, or_, select, update
 
 from provisioner.journal import bulk
 from provisioner.journal.dialect import chunks, upsert
-from provisioner.journal.schema import messages
+from provisioner.journal.schema import messages, requests
 from provisioner.objects.states import MessageState
+from provisioner.system import ulid
 
 MAIL, HOOK = "mail", "hook"
 
@@ -58,7 +59,7 @@ def add(conn: Connection, added: Sequence[Message]) -> list[Message]:
     A message that is there already is no news. An error would keep all others from people.
     """
     rows = [{name: getattr(m, name) for name in _COLUMNS} for m in added]
-    if bulk.run(conn, _INSERT, rows) == len(added):
+    if bulk.count(conn, _INSERT, rows) == len(added):
         return []
     kept: dict[str, Message] = {}
     for part in chunks([m.id for m in added]):
@@ -72,21 +73,60 @@ def _for(message: Message) -> tuple[str, ...]:
     return message.channel, message.event, message.person, message.address, message.subject
 
 
-def due(conn: Connection, channel: str, now: float, latest: float, limit: int) -> list[Message]:
-    """List waiting messages of a channel that are due, oldest first.
+def mailbox(address: str) -> str:
+    """Return the name under which mails to an address are counted.
 
-    latest: no message can be due after it, so that one that is was put off by a wrong clock.
+    RFC 5321, 2.4: a domain is the same in any letters, and so is a mailbox on nearly every server.
     """
+    return address.lower()
+
+
+def due(
+    conn: Connection,
+    channel: str,
+    now: float,
+    latest: float,
+    limit: int,
+    without: Collection[str] = (),
+) -> list[Message]:
+    """List waiting messages of a channel that are due, as they take turns, at most `limit`.
+
+    First those whose requests are of different submitters; among those of one submitter, of
+    different requests; then the oldest. So neither a writer nor a request with very many of them
+    keeps those of others waiting. latest: no message can be due after it, so that one that is was
+    put off by a wrong clock; without: addresses (`mailbox`) that get nothing now.
+    """
+    waiting = (
+        messages.c.state == MessageState.WAITING,
+        messages.c.channel == channel,
+        or_(messages.c.due <= now, messages.c.due > latest),
+        func.lower(messages.c.address).not_in(list(without)),
+    )
+    first = _in_turns(and_(*waiting)).limit(limit).subquery()
     return _listed(
         conn,
         select(messages)
-        .where(
-            messages.c.state == MessageState.WAITING,
-            messages.c.channel == channel,
-            or_(messages.c.due <= now, messages.c.due > latest),
-        )
-        .order_by(messages.c.made, messages.c.id)
-        .limit(limit),
+        .join(first, first.c.id == messages.c.id)
+        .order_by(first.c.turn, messages.c.made, messages.c.id),
+    )
+
+
+def _in_turns(which: ColumnElement[bool]) -> Select[Any]:
+    """Select ids of messages in their turns. A message's id begins with that of its request."""
+    own = func.substr(messages.c.id, 1, ulid.LENGTH)
+    age = (messages.c.made, messages.c.id)
+    nth = func.row_number().over(partition_by=own, order_by=age).label("nth")
+    of_requests = (
+        select(messages.c.id, messages.c.made, requests.c.uid, nth)
+        .outerjoin(requests, requests.c.id == own)
+        .where(which)
+        .subquery()
+    )
+    within = (of_requests.c.nth, of_requests.c.made, of_requests.c.id)
+    turn = func.row_number().over(partition_by=of_requests.c.uid, order_by=within).label("turn")
+    of_writers = select(of_requests.c.id, of_requests.c.made, turn).subquery()
+    return select(of_writers.c.id, of_writers.c.turn).order_by(
+        of_writers.c.turn, of_writers.c.made, of_writers.c.id
     )
 
 
@@ -112,7 +152,7 @@ def counts(conn: Connection) -> dict[str, int]:
 
 
 def sent_between(conn: Connection, since: float, until: float) -> dict[str, list[float]]:
-    """Return when mail was sent to each address, between two times.
+    """Return when mail was sent to each address (`mailbox`), between two times.
 
     until: now; what was sent later was sent while the clock was ahead.
     """
@@ -126,7 +166,7 @@ def sent_between(conn: Connection, since: float, until: float) -> dict[str, list
         )
     )
     for row in rows:
-        found.setdefault(row.address, []).append(row.ended)
+        found.setdefault(mailbox(row.address), []).append(row.ended)
     return found
 
 
@@ -198,9 +238,10 @@ def old(conn: Connection, before: float) -> bool:
     return conn.scalar(select(messages.c.id).where(_ended(before)).limit(1)) is not None
 
 
-def forget(conn: Connection, before: float) -> int:
-    """Delete messages that ended before a time; return how many."""
-    return conn.execute(delete(messages).where(_ended(before))).rowcount
+def forget(conn: Connection, before: float, most: int) -> int:
+    """Delete messages that ended before a time; return how many. most: delete no more."""
+    some = select(messages.c.id).where(_ended(before)).limit(most)
+    return conn.execute(delete(messages).where(messages.c.id.in_(some))).rowcount
 
 
 def _ended(before: float) -> ColumnElement[bool]:

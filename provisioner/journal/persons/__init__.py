@@ -1,3 +1,12 @@
-"""Persons: who asks for one, who left them out, and who has no access."""
+"""Persons: who asks for one, who left them out, who has no access, and whom nobody knows yet."""
 
-__all__ = ["askers", "chains", "closed", "lately", "words"]
+__all__ = [
+    "askers",
+    "beforehand",
+    "chains",
+    "closed",
+    "lately",
+    "newcomers",
+    "shutting",
+    "words",
+]

@@ -17,26 +17,24 @@ from sqlalchemy import Connection, Select, func, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.persons import chains, words
-from provisioner.journal.schema import claims, requests, steps, suspensions
+from provisioner.journal.schema import claims, requests, steps
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
 
 PROVISION = "user.provision"
-
-LEFT_OUT = "reconcile"
-"""The cause of a suspension for being left out of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
     """A writer who asked for a person. asks: they have not left them out since.
 
-    request: the newest that says so, or that they are left out.
+    request: the newest that says so, or that they are left out; ends: the date that it names.
     """
 
     writer: str
     request: RequestId
     asks: bool = True
+    ends: float | None = None
 
 
 Askers = Mapping[str, Asker]
@@ -51,14 +49,11 @@ _ASKING = (
     requests.c.duplicate_of.is_(None),
     select(steps.c.name).where(steps.c.request == requests.c.id).exists(),
 )
-_columns = ("subject", "writer", "id", "accepted", "replaces")
+_columns = ("subject", "writer", "id", "accepted", "replaces", "ends", "follows")
 _ASKED: Any = (
     select(*(requests.c[name] for name in _columns))
     .where(requests.c.subject.in_(IDS), *_ASKING)
     .order_by(requests.c.accepted, requests.c.id)
-)
-_CLOSED = select(suspensions.c.subject, suspensions.c.source, suspensions.c.request).where(
-    suspensions.c.subject.in_(IDS), suspensions.c.cause == LEFT_OUT
 )
 
 
@@ -78,17 +73,15 @@ def of(
         for_whom = chains.writers(chains.read(conn, mending))
         for row in rows:
             writer = for_whom.get(row.replaces, row.writer)
-            found[row.subject][writer] = Asker(writer, row.id)
+            found[row.subject][writer] = Asker(writer, row.id, ends=row.ends)
             pair = row.subject, writer
-            asked[pair] = max(asked.get(pair, ""), row.id)
+            # What followed from a manifest came before what the next one says, whatever its own id.
+            asked[pair] = max(asked.get(pair, ""), row.follows or row.id)
     for word in words.of(conn, people):
         # By id, as the time of day may have jumped (`left_out` sees to those that were released).
-        if word.request >= asked.get((word.subject, word.writer), ""):
-            said = Asker(word.writer, word.request, word.listed)
+        if word.closes or word.request >= asked.get((word.subject, word.writer), ""):
+            said = Asker(word.writer, word.request, word.listed, word.ends)
             found[word.subject][word.writer] = said
-    for part in chunks(people):
-        for subject, source, request in conn.execute(_CLOSED, {"b_ids": part}):
-            found[subject][source] = Asker(source, request, asks=False)
     return found
 
 

@@ -1,18 +1,20 @@
 """Closed: who has no access to what a request gives, and which requests that concerns.
 
-Promises: reads only, inside the caller's transaction. A writer learns whether others have closed
-somebody, not who and why. Leaves out: what a writer closed of an allocation itself, which it knows.
+Promises: reads only, inside the caller's transaction. Nobody counts as closed before a request that
+closes them is done: one that waits, or failed, has left them open somewhere. A writer learns
+whether others have closed somebody, not who and why. Leaves out: what a writer closed of an
+allocation itself, which it knows; who is resumed counts as open from the acceptance of that on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, exists, func, or_, select
 
-from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.dialect import IDS, chunks, unindexed
 from provisioner.journal.persons.askers import PROVISION
-from provisioner.journal.schema import claims, suspensions
+from provisioner.journal.schema import claims, events, requests, suspensions
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.system.ulid import RequestId
 
@@ -20,8 +22,20 @@ _MOVING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resu
 """Actions that close or open somebody."""
 
 _USER = "user:"
-_SUSPENDED = select(suspensions.c.subject, suspensions.c.source, suspensions.c.cause).where(
-    suspensions.c.subject.in_(IDS)
+_BY, _LATER = requests.alias(), requests.alias()
+_DONE_LATER = exists().where(
+    _LATER.c.subject == suspensions.c.subject,
+    _LATER.c.action.in_(("user.suspend", "allocation.suspend")),
+    unindexed(_LATER.c.state) == RequestState.DONE,
+    _LATER.c.id > suspensions.c.request,
+)
+"""A reason is recorded once: the first request for it may have failed, and a later one not."""
+_SUSPENDED = (
+    select(suspensions.c.subject, suspensions.c.source, suspensions.c.cause)
+    .outerjoin(_BY, _BY.c.id == suspensions.c.request)
+    .where(suspensions.c.subject.in_(IDS))
+    # What is older than the journal's requests was done long ago.
+    .where(or_(_BY.c.id.is_(None), _BY.c.state == RequestState.DONE, _DONE_LATER))
 )
 _ANY = select(suspensions.c.subject).limit(1)
 _GIVING = (
@@ -36,10 +50,10 @@ def of(
     claimants: Mapping[RequestId, Collection[str]],
     writers: Mapping[RequestId, str],
 ) -> dict[RequestId, dict[str, str]]:
-    """Return the users among the claimants of requests who are suspended, each with the causes.
+    """Return the users among the claimants of requests who are closed, each with the causes.
 
     claimants: such as `allocation:42/user:jdoe`; writers: whose own causes are named. Those of
-    others are `others`. Requests none of whose users is suspended are left out.
+    others are `others`. Requests none of whose users is closed are left out.
     """
     listed = {
         request: users
@@ -94,6 +108,24 @@ def moves(action: str, state: RequestState, problems: object) -> bool:
     """
     moving = action in _MOVING or (action == PROVISION and problems is not None)
     return moving and state in ENDED
+
+
+def moved_since(conn: Connection, since: float) -> dict[RequestId, str]:
+    """Return the requests that may have closed or opened somebody since a time, with their
+    subjects. since: in seconds since the epoch."""
+    before = select(func.max(events.c.seq)).where(events.c.at < since).scalar_subquery()
+    over = select(events.c.request).where(
+        events.c.seq > func.coalesce(before, 0), events.c.kind.in_(list(ENDED))
+    )
+    rows = select(
+        *(requests.c.id, requests.c.subject, requests.c.action),
+        *(requests.c.state, requests.c.problems),
+    ).where(requests.c.id.in_(over), unindexed(requests.c.action).in_([*_MOVING, PROVISION]))
+    return {
+        row.id: row.subject
+        for row in conn.execute(rows)
+        if moves(row.action, row.state, row.problems)
+    }
 
 
 def told_by(conn: Connection, subjects: Collection[str]) -> set[RequestId]:

@@ -1,7 +1,9 @@
 """Words: what a writer's manifest says last of a person whom another writer asks for, too.
 
 Promises: one word for each writer and person, read and written inside the caller's transaction.
-Leaves out: requests, which say as much (`askers`), and what follows from it (`left_out`).
+Whoever a manifest closes has a word of it, as long as it closes them: a suspension without one is a
+person's, whatever cause it names. Leaves out: requests, which say as much (`askers`), and what
+follows from it (`left_out`).
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import Connection, delete, select
 
-from provisioner.journal import bulk
+from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, upsert
-from provisioner.journal.schema import words
+from provisioner.journal.schema import suspensions, words
 from provisioner.system.ulid import RequestId
+
+LEFT_OUT = "reconcile"
+"""The cause of a suspension for being left out of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class Word:
 
     listed: it lists them; else it leaves them out; request: the manifest's own, or that closed
     them; since: seconds since the epoch; kept: the request of another writer for which who is left
-    out stays open, None if listed.
+    out stays open, None if listed or closed; ends: the date that a line names.
     """
 
     subject: str
@@ -32,14 +37,25 @@ class Word:
     request: RequestId
     since: float
     kept: RequestId | None = None
+    ends: float | None = None
+
+    @property
+    def closes(self) -> bool:
+        """Return True if it closes the person: it leaves them out, and nobody kept them open."""
+        return not self.listed and self.kept is None
 
 
 _INSERT = upsert(words)
+_SAID = ("listed", "request", "since", "kept", "ends", "ended_by")
 _SAY = _INSERT.on_conflict_do_update(
     index_elements=["subject", "writer"],
-    set_={name: _INSERT.excluded[name] for name in ("listed", "request", "since", "kept")},
+    # A date that is said anew was not followed yet.
+    set_={name: _INSERT.excluded[name] for name in _SAID},
 )
 _OF = select(*(words.c[field.name] for field in fields(Word))).where(words.c.subject.in_(IDS))
+_CLOSED = select(
+    suspensions.c.subject, suspensions.c.source, suspensions.c.request, suspensions.c.since
+).where(suspensions.c.subject.in_(IDS), suspensions.c.cause == LEFT_OUT)
 
 
 def say(conn: Connection, some: Sequence[Word]) -> None:
@@ -53,6 +69,12 @@ def take_back(conn: Connection, subject: str, writer: str) -> None:
     conn.execute(delete(words).where(*here))
 
 
+def lift(conn: Connection, subject: str, writer: str) -> None:
+    """Forget that a writer's manifest left a person out; that it lists them stays."""
+    here = (words.c.subject == subject, words.c.writer == writer, words.c.listed.is_(False))
+    conn.execute(delete(words).where(*here))
+
+
 def forget(conn: Connection, request: RequestId) -> None:
     """Forget what a request said that is being cancelled or held."""
     conn.execute(delete(words).where(words.c.request == request))
@@ -60,4 +82,10 @@ def forget(conn: Connection, request: RequestId) -> None:
 
 def of(conn: Connection, subjects: Collection[str]) -> list[Word]:
     """List the words about some persons."""
-    return [Word(*row) for row in bulk.among(conn, _OF, subjects)]
+    said = {(row.subject, row.writer): Word(*row) for row in bulk.among(conn, _OF, subjects)}
+    for subject, source, request, since in bulk.among(conn, _CLOSED, subjects):
+        word = said.get((subject, source))
+        if (word is None or word.request != request) and audit.follows(conn, request):
+            # An older version wrote no word of whom a manifest closed.
+            said[subject, source] = Word(subject, source, False, request, since)
+    return list(said.values())

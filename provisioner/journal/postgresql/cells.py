@@ -9,7 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from provisioner.journal import audit
-from provisioner.journal.schema import Spoilt, events, metadata
+from provisioner.journal.dialect import Spoilt
+from provisioner.journal.schema import events, metadata
 
 
 def wrong(conn: Connection) -> str:

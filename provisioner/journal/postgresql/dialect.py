@@ -2,7 +2,7 @@
 
 Promises: a cell is what it is in SQLite. JSON is text, a whole number has 64 bits, a text is
 compared by its bytes. Values go by position, so that `bulk` runs both in the same way. Leaves out:
-connecting (`server`).
+the driver's connection (`driven`).
 """
 
 from __future__ import annotations
@@ -10,35 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
-from psycopg.adapt import Loader
 from sqlalchemy import JSON, Column, Float, LargeBinary, String, cast
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.base import PGDDLCompiler, PGTypeCompiler
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 
 
-class Driven(psycopg.Connection[Any]):
-    """The driver's connection, with what SQLite's has."""
-
-    def executemany(self, sql: Any, rows: Any) -> psycopg.Cursor[Any]:
-        """Run a statement for each row; the cursor knows how many it wrote."""
-        cursor = self.cursor()
-        cursor.executemany(sql, rows)
-        return cursor
-
-
-class _Sum(Loader):
-    """Reads what a sum of whole numbers is: a number that fits no whole one."""
-
-    def load(self, data: Any) -> int | float:
-        """Return the number."""
-        text = bytes(data).decode("ascii")
-        return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
 class _Float(Float[float]):
     """A number that the driver reads as one."""
+
+    render_bind_cast = True
 
     def result_processor(self, dialect: Any, coltype: object) -> None:
         """Return None: a cell is read as it is."""
@@ -120,7 +101,9 @@ class _Tables(PGDDLCompiler):
         kind = self.dialect.type_compiler_instance.process(column.type, type_expression=column)
         collated = ' COLLATE "C"' if kind == "TEXT" else ""
         needed = "" if column.nullable else " NOT NULL"
-        return f"{self.preparer.format_column(column)} {kind}{collated}{needed}"
+        given = self.get_column_default_string(column)
+        first = "" if given is None else f" DEFAULT {given}"
+        return f"{self.preparer.format_column(column)} {kind}{collated}{first}{needed}"
 
 
 _OTHERS = {kind: as_ for kind, as_ in PGDialect_psycopg.colspecs.items() if kind is not String}
@@ -139,11 +122,10 @@ class Dialect(PGDialect_psycopg):
     def __init__(self, **words: Any) -> None:
         super().__init__(paramstyle="format", **words)  # type: ignore[no-untyped-call]
 
-    def connect(self, *words: Any, **named: Any) -> Any:
-        """Connect."""
-        made = Driven.connect(*words, **named)
-        made.adapters.register_loader("numeric", _Sum)
-        return made
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Roll back, if the server is there: else it has done so, and nothing has to be logged."""
+        if not dbapi_connection.closed:
+            super().do_rollback(dbapi_connection)  # type: ignore[no-untyped-call]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dialect)

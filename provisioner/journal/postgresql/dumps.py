@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from provisioner.journal.postgresql.server import connected
+from provisioner.journal.postgresql.server import connected, patient
 from provisioner.journal.stored import Check, Unreadable, readable
 from provisioner.system.disks import flush
 
@@ -34,7 +34,7 @@ def make(place: str, target: Path, check: Check) -> None:
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     words = ["--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}"]
     try:
-        _run("pg_dump", [*words, f"--file={partial}", f"--dbname={place}"])
+        _run("pg_dump", [*words, f"--file={partial}", f"--dbname={patient(place)}"])
         check(partial)
         flush(partial)
         partial.rename(target)

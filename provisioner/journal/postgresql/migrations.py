@@ -31,9 +31,77 @@ def _twenty_first(conn: Any) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (_twenty_first,)
+def _twenty_second(conn: Any) -> None:
+    """Version 22: in which intake's spool a file was taken, and what intakes have to remember."""
+    name = 'TEXT COLLATE "C" NOT NULL'
+    conn.execute(f"ALTER TABLE requests ADD COLUMN spool {name} DEFAULT ''")
+    conn.execute(
+        f"CREATE TABLE spools (id {name}, host {name}, place {name}, mark {name}, "
+        "served FLOAT NOT NULL, PRIMARY KEY (id))"
+    )
+    conn.execute(
+        "CREATE TABLE shutting (seq BIGINT NOT NULL, uid BIGINT NOT NULL, at FLOAT NOT NULL, "
+        f"told {name}, teller {name}, PRIMARY KEY (seq))"
+    )
+
+
+def _twenty_third(conn: Any) -> None:
+    """Version 23: requests that hosts without a spool hand on."""
+    text = 'TEXT COLLATE "C"'
+    conn.execute(
+        f"CREATE TABLE handed (id {text} NOT NULL, name {text} NOT NULL, body BYTEA NOT NULL, "
+        f"taker {text}, PRIMARY KEY (id))"
+    )
+
+
+def _twenty_fourth(conn: Any) -> None:
+    """Version 24: an index of the parts of steps that are not over."""
+    conn.execute(
+        "CREATE INDEX step_objects_unended ON step_objects (request, state, step, item) "
+        "WHERE state = 'waiting' OR state = 'due'"
+    )
+
+
+def _twenty_fifth(conn: Any) -> None:
+    """Version 25: the date that a manifest says of a person whom another writer has."""
+    conn.execute("ALTER TABLE words ADD COLUMN ends FLOAT")
+    conn.execute('ALTER TABLE words ADD COLUMN ended_by TEXT COLLATE "C"')
+    conn.execute("CREATE INDEX words_ends ON words (ends) WHERE ends IS NOT NULL")
+
+
+def _twenty_sixth(conn: Any) -> None:
+    """Version 26: an index of the events that name new users."""
+    conn.execute("CREATE INDEX events_new_users ON events (at) WHERE kind = 'new-user'")
+
+
+def _twenty_seventh(conn: Any) -> None:
+    """Version 27: when a repair of each object that differs was last asked for."""
+    conn.execute("ALTER TABLE drift ADD COLUMN repairs JSON NOT NULL DEFAULT '{}'")
+
+
+def _twenty_eighth(conn: Any) -> None:
+    """Version 28: an index of the parts of steps that belong to users."""
+    conn.execute("CREATE INDEX step_objects_users ON step_objects (request, item) WHERE item <> ''")
+
+
+def _twenty_ninth(conn: Any) -> None:
+    """Version 29: from which request's manifest a request follows."""
+    conn.execute('ALTER TABLE requests ADD COLUMN follows TEXT COLLATE "C"')
+
+
+STEPS: tuple[Step, ...] = (
+    _twenty_first,
+    _twenty_second,
+    _twenty_third,
+    _twenty_fourth,
+    _twenty_fifth,
+    _twenty_sixth,
+    _twenty_seventh,
+    _twenty_eighth,
+    _twenty_ninth,
+)
 """From version FIRST to the next, and so on, in plain SQL. A change of `schema` needs one here, and
-one in `sqlite.migrations`."""
+one in `sqlite.steps`."""
 
 _READ = "SELECT value FROM marks WHERE name = 'version'"
 _WRITE = "UPDATE marks SET value = %s WHERE name = 'version'"
@@ -59,6 +127,14 @@ def migrate(conn: Any, place: str, steps: Sequence[Step] = STEPS) -> int | None:
         conn.execute(_WRITE, [str(number)])
         conn.commit()
     return before
+
+
+def behind(conn: Any) -> bool:
+    """Return True if there is a journal of an earlier version."""
+    if not conn.execute(_THERE).fetchone()[0]:
+        return False
+    row = conn.execute(_READ).fetchone()
+    return row is not None and int(row[0]) < FIRST + len(STEPS)
 
 
 def newer(place: str, version: int, known: int) -> ConfigError:

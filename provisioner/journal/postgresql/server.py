@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
@@ -23,10 +25,13 @@ from sqlalchemy.util import LRUCache
 from provisioner.contract import ConfigError
 from provisioner.journal import bulk, facts
 from provisioner.journal.database import Place, Trouble
+from provisioner.journal.dialect import Spoilt
 from provisioner.journal.kept import READING
 from provisioner.journal.postgresql import cells, migrations, service
 from provisioner.journal.postgresql.dialect import SCHEME, Dialect
-from provisioner.journal.schema import VERSION, Spoilt, metadata
+from provisioner.journal.postgresql.driven import Driven
+from provisioner.journal.schema import VERSION, metadata
+from provisioner.plain import compact
 from provisioner.system import ulid
 
 _DIALECT = Dialect()
@@ -34,10 +39,15 @@ _DIALECT = Dialect()
 WRITER = 0x70726F76
 """The first number of the lock that a writer holds until its commit; the second is the schema's."""
 
-_LOCK = f"SELECT pg_advisory_xact_lock({WRITER}, hashtext(current_schema()))"
-_LOOK = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+KEY = "pg_catalog.hashtext(current_schema()::TEXT)"
+"""The number of a schema. Without the name and the type, another role's function of this name in
+the journal's schema, for the type that `current_schema` has, would be called with our rights."""
 
-CHANNEL = "'provisioner ' || current_schema()"
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_LOCK = f"SELECT pg_advisory_xact_lock({WRITER}, {KEY})"
+_LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+CHANNEL = "'provisioner ' || current_schema()::TEXT"
 """Where news are told. A journal is a schema: several may share a database."""
 
 NOW = "extract(epoch FROM clock_timestamp())::FLOAT8"
@@ -46,7 +56,6 @@ NOW = "extract(epoch FROM clock_timestamp())::FLOAT8"
 TELL = f"SELECT pg_notify({CHANNEL}, %s)"
 """Tells something at the commit."""
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
 
 _FULL = ("53100",)
@@ -73,8 +82,8 @@ address says otherwise."""
 
 
 _SESSION = (
-    "SET synchronous_commit = on; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
-    "SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000"
+    "SET client_encoding = 'UTF8'; SET synchronous_commit = on; SET tcp_keepalives_idle = 10; "
+    "SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000"
 )
 """What the server is asked for. After half a minute it gives up a client that says nothing, too: a
 host without power would keep its locks for hours."""
@@ -120,14 +129,15 @@ class Server:
 
     def claim(self, conn: Connection) -> None:
         """Share the lock of who serves it: this connection, alone, can then write."""
-        service.claim(conn.connection.driver_connection, str(self.place))
+        with _by_itself(conn) as driver:
+            service.claim(driver, str(self.place))
 
-    def share(self, conn: Connection, role: str, rest: float) -> None:
+    def share(self, conn: Connection, roles: Sequence[str], rest: float) -> None:
         """Share the lock of who serves it; the server ends a transaction that rests for long."""
-        driver: Any = conn.connection.driver_connection
-        service.share(driver, str(self.place), role)
-        driver.execute(f"SET idle_in_transaction_session_timeout = {round(rest * 1000)}")
-        driver.commit()
+        with _by_itself(conn) as driver:
+            service.share(driver, str(self.place), roles)
+            driver.execute(f"SET idle_in_transaction_session_timeout = {round(rest * 1000)}")
+            driver.commit()
 
     def now(self, conn: Connection) -> float:
         """Return the server's time."""
@@ -136,7 +146,7 @@ class Server:
 
     def announce(self, conn: Connection, news: str) -> None:
         """Tell it with the transaction."""
-        bulk.drive(conn, TELL, (news,))
+        bulk.drive(conn, TELL, [(news,)])
 
     def summed(self, conn: Connection) -> None:
         """Keep no sum: pages have checksums."""
@@ -153,11 +163,12 @@ def connect(place: str) -> Server:
         f"{SCHEME}://",
         execution_options={"compiled_cache": _COMPILED},
         poolclass=StaticPool,
-        creator=lambda: connected(place),
-        json_serializer=_compact,
+        creator=lambda: connected(place, Driven),
+        json_serializer=compact.written,
         json_deserializer=_parsed,
         use_native_hstore=False,
     )
+    event.listen(engine, "connect", _lead)
     event.listen(engine, "begin", _begin)
     try:
         with engine.connect() as bare:
@@ -195,19 +206,43 @@ def refuse_password(place: str) -> None:
         )
 
 
-def connected(place: str) -> Any:
+def patient(place: str, **more: str) -> str:
+    """Return an address by which nobody waits for a silent server for long, `pg_dump` included.
+
+    more: what else it says, unless the site's own says it.
+    """
+    return make_conninfo(**{**_PATIENCE, **more, **conninfo_to_dict(place)})
+
+
+def connected(place: str, kind: type[psycopg.Connection[Any]] = psycopg.Connection) -> Any:
     """Return a connection, by which others see who this is. Raises psycopg.Error."""
     name = f"provisioner {os.uname().nodename} {os.getpid()}"[:_LONGEST]
-    words = {**_PATIENCE, "application_name": name, **conninfo_to_dict(place)}
-    made = _DIALECT.connect(**words)
+    made = kind.connect(patient(place, application_name=name))
     made.execute(_SESSION)
     made.commit()
     return made
 
 
+def _lead(made: Any, record: Any) -> None:
+    """Have the statements of the hot path run by a connection's pipeline."""
+    record.info[bulk.DRIVER] = made.lead()
+
+
+@contextmanager
+def _by_itself(conn: Connection) -> Iterator[Any]:
+    """Give the driver's connection, which begins transactions by itself within the block."""
+    driver: Any = conn.connection.driver_connection
+    driver.autocommit = False
+    yield driver
+    driver.autocommit = True
+
+
 def _begin(conn: Connection) -> None:
+    """Begin a transaction: a reader's with its first question, a writer's when it has the lock."""
     reading = conn.get_execution_options().get(READING, False)
-    bulk.drive(conn, _LOOK if reading else _LOCK, ())
+    bulk.drive(conn, _LOOK if reading else _WRITE, [()])
+    if not reading:
+        bulk.drive(conn, _LOCK, ())
 
 
 def _create(conn: Connection) -> None:

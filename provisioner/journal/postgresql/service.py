@@ -9,6 +9,7 @@ it is to write (`server`), and who has which lane (`journal.hosts.holds`).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
@@ -32,9 +33,22 @@ _READY = 30.0
 """Seconds for which another process may make the journal ready."""
 
 
+_STOP = (
+    "stop it first; each service needs a journal of its own, or roles on every host: "
+    "--intake, --lanes"
+)
+
+FIRST = (
+    "the journal has an earlier version than this program, or lacks what only the redo log here "
+    "has: stop all that serve it, start this one, then the others, with one version on all hosts"
+)
+"""Advice for one that is to serve it with others, and has to change it before."""
+
+
 def _lock(number: int, role: str = "") -> str:
     """Return the key of a lock. A journal is a schema: several may share a database."""
-    return f"({number}, hashtext(current_schema() || '{role}'))"
+    quoted = role.replace("'", "''")
+    return f"({number}, pg_catalog.hashtext(current_schema()::TEXT || '{quoted}'))"
 
 
 def _who(number: int) -> str:
@@ -42,25 +56,28 @@ def _who(number: int) -> str:
         "SELECT application_name, coalesce(host(client_addr), 'a local socket'), pid "
         "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
         f"AND classid = {number} AND pg_locks.database = (SELECT oid FROM pg_database WHERE "
-        f"datname = current_database()) AND objid::BIGINT = (hashtext(current_schema() || %s))"
-        "::BIGINT & 4294967295 AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 1"
+        f"datname = current_database()) AND objid::BIGINT = "
+        "pg_catalog.hashtext(current_schema()::TEXT || %s)::BIGINT & 4294967295 "
+        "AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 1"
     )
 
 
-def free(conn: Any) -> bool:
-    """Take the lock of all with a connection, alone. Return False if a process serves."""
-    got = _got(conn, f"SELECT pg_try_advisory_lock{_lock(_SERVED)}")
+def only(conn: Any, place: str, advice: str = _STOP) -> None:
+    """Take the lock of all with a connection, alone.
+
+    Raises ConfigError if a process serves; advice: what to do then.
+    """
+    if not _waited(conn, f"SELECT pg_advisory_lock{_lock(_SERVED)}", _GRACE):
+        raise _served(conn, place, _SERVED, advice)
     conn.commit()
-    return got
 
 
 def reserve(conn: Any, place: str) -> None:
     """Serve alone, with a connection. Raises ConfigError if another process serves."""
-    if not _waited(conn, f"SELECT pg_advisory_lock{_lock(_SERVED)}", _GRACE):
-        raise _served(conn, place, _SERVED)
+    only(conn, place)
     # From here on nobody else has it; what this process opens shares it.
     claim(conn, place)
-    _got(conn, f"SELECT pg_advisory_unlock{_lock(_SERVED)}")
+    conn.execute(f"SELECT pg_advisory_unlock{_lock(_SERVED)}")
     conn.commit()
 
 
@@ -72,15 +89,16 @@ def claim(conn: Any, place: str) -> None:
     conn.commit()
 
 
-def share(conn: Any, place: str, role: str) -> None:
-    """Serve with others, with a connection. role: one that one process has; '' if many do.
+def share(conn: Any, place: str, roles: Sequence[str]) -> None:
+    """Serve with others, with a connection. roles: those that one process has.
 
-    Raises ConfigError if another process serves alone, or has the role.
+    Raises ConfigError if another process serves alone, or has one of the roles.
     """
     if not _waited(conn, f"SELECT pg_advisory_lock_shared{_lock(_SERVED)}", _READY):
         raise _served(conn, place, _SERVED)
-    if role and not _waited(conn, f"SELECT pg_advisory_lock{_lock(_ROLE, role)}", _GRACE):
-        raise _taken(conn, place, role)
+    for role in roles:
+        if not _waited(conn, f"SELECT pg_advisory_lock{_lock(_ROLE, role)}", _GRACE):
+            raise _taken(conn, place, role)
     # Until the commit: whoever serves alone would keep it.
     if not _waited(conn, f"SELECT pg_advisory_xact_lock{_lock(_ALONE)}", _GRACE):
         raise _served(conn, place, _ALONE)
@@ -98,10 +116,6 @@ def _waited(conn: Any, statement: str, seconds: float) -> bool:
     return True
 
 
-def _got(conn: Any, statement: str) -> bool:
-    return bool(conn.execute(statement).fetchone()[0])
-
-
 def _named(conn: Any, number: int, role: str = "") -> str:
     who = conn.execute(_who(number), [role]).fetchone()
     return f"{who[0]}, by {who[1]}, server process {who[2]}" if who else "unknown"
@@ -111,20 +125,21 @@ def _named(conn: Any, number: int, role: str = "") -> str:
 # again.
 
 
-def _served(conn: Any, place: str, number: int) -> ConfigError:
+def _served(conn: Any, place: str, number: int, advice: str = _STOP) -> ConfigError:
     return ConfigError(
         f"{place} is served by another process: {_named(conn, number)}; this host is "
         f"{os.uname().nodename}",
-        advice="stop it first; each service needs a journal of its own, or roles on every host: "
-        "--intake, --lanes",
+        advice=advice,
         passing=True,
     )
 
 
 def _taken(conn: Any, place: str, role: str) -> ConfigError:
     return ConfigError(
-        f"{place} has its {role} already: {_named(conn, _ROLE, role)}; this host is "
+        f"{place} has {role} already: {_named(conn, _ROLE, role)}; this host is "
         f"{os.uname().nodename}",
-        advice=f"stop one of both; a journal has one {role}",
+        advice="stop one of both: each intake needs a host and a spool of its own; if both have "
+        "one spool on a shared file system, set `roles.staging: shared`; if one has a copy of the "
+        "other's, remove the file `intake` from the copy",
         passing=True,
     )

@@ -17,33 +17,41 @@ from typing import Any
 import psycopg
 
 from provisioner.contract import ConfigError
-from provisioner.journal.postgresql.server import CHANNEL, NOW, TELL, WRITER, connected, unusable
+from provisioner.journal.postgresql.server import (
+    CHANNEL,
+    KEY,
+    NOW,
+    TELL,
+    WRITER,
+    connected,
+    unusable,
+)
 
 _LISTEN = f"SELECT format('LISTEN %I', {CHANNEL})"
 _BEAT = f"UPDATE hosts SET heard = {NOW}, ahead = %s - {NOW} WHERE name = %s AND roles = %s"
 _CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE "
     f"locktype = 'advisory' AND granted AND classid = {WRITER} AND objid::BIGINT = "
-    "hashtext(current_schema())::BIGINT & 4294967295 AND state = 'idle in transaction' "
-    "AND state_change < clock_timestamp() - make_interval(secs => %s)"
+    f"{KEY}::BIGINT & 4294967295 AND wait_event_type = 'Client' "
+    "AND state_change < clock_timestamp() - make_interval(secs => "
+    "%s * CASE wait_event WHEN 'ClientRead' THEN 1 ELSE 3 END)"
 )
-"""Ends who keeps all other writers waiting, and does nothing: a host that froze."""
+"""Ends who keeps all other writers waiting, and does nothing: a host that froze. The server has no
+time limit for one that froze between the rows of one statement, or before it took all of an answer,
+as it is active; such an answer is as old as its statement, which may have taken long itself."""
 
 _HOLDS = "SELECT lane, epoch FROM holds"
-_TIME = (
-    f"SELECT {NOW}, coalesce((SELECT ahead FROM hosts WHERE roles = 'intake' "
-    "ORDER BY heard DESC LIMIT 1), 0)"
-)
+_TIME = f"SELECT {NOW}"
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a process learned. epochs: of each lane; server: its time, in seconds since the epoch;
-    ahead: seconds by which the clock of the intake's host is before it."""
+    """What a process learned. epochs: of each lane; server: its time, in seconds since the
+    epoch; known: others see it."""
 
     epochs: Mapping[str, int]
     server: float
-    ahead: float
+    known: bool
 
 
 class Wire:
@@ -66,10 +74,10 @@ class Wire:
         """
         with self._turn, _lost():
             self._asks.execute(_CUT, [rest])
-            self._asks.execute(_BEAT, [time.time(), name, roles])
+            known = self._asks.execute(_BEAT, [time.time(), name, roles]).rowcount == 1
             epochs = dict(self._asks.execute(_HOLDS).fetchall())
-            [(server, ahead)] = self._asks.execute(_TIME).fetchall()
-        return Beat(epochs, server, ahead)
+            [(server,)] = self._asks.execute(_TIME).fetchall()
+        return Beat(epochs, server, known)
 
     def tell(self, news: str) -> None:
         """Tell every process something now. Raises ConfigError."""

@@ -2,7 +2,7 @@
 
 __all__ = [
     "anchors",
-    "beforehand",
+    "dates",
     "expiry",
     "history",
     "holdings",

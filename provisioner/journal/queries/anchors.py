@@ -35,7 +35,7 @@ _NAMED = union(
     precedents.newest_having(),
     askers.newest(),
     *askers.put_right(),
-    select(words.c.request).where(words.c.kept.is_not(None)),
+    select(words.c.request).where(words.c.listed.is_(False) | words.c.ends.is_not(None)),
 )
 
 

@@ -113,6 +113,17 @@ def forget(conn: Connection, ids: list[RequestId]) -> int:
     return len(gone)
 
 
+def of_spools(
+    conn: Connection, ids: Collection[RequestId], spools: Collection[str]
+) -> list[RequestId]:
+    """Return those of some requests whose file was taken in some spools, in order."""
+    found: list[RequestId] = []
+    for part in chunks(ids):
+        there = requests.c.id.in_(part), requests.c.spool.in_(list(spools))
+        found += conn.scalars(select(requests.c.id).where(*there))
+    return sorted(found)
+
+
 def newest_beyond(conn: Connection, keep: int) -> RequestId | Literal[""]:
     """Return the oldest of the `keep` newest finished requests; '' if there are fewer."""
     return conn.scalar(_NEWEST, {"b_floor": keep - 1}) or ""

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, bindparam, false, func, or_, select
 from provisioner.contract import Key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
-from provisioner.journal.schema import objects, requests, step_objects
+from provisioner.journal.persons.lately import BY_DATE
+from provisioner.journal.schema import in_state, objects, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.system import ulid
@@ -35,7 +36,8 @@ CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resu
 """Actions that close or open a subject, and leave its claims."""
 
 DATED = "ended-"
-"""How the names of the service's own requests begin that end access when a date has come."""
+"""How the names of the service's own requests begin that end access when a date has come. A writer
+may give a file such a name, too: only `ended_by` says whose it is."""
 
 STOPPED = (RequestState.CANCELLED, RequestState.HELD)
 """States in which only what a request has already made or taken away counts."""
@@ -168,7 +170,7 @@ _STEP: Any = (step_rows.c.request == step_objects.c.request) & (
     step_rows.c.name == step_objects.c.step
 )
 UNREAD: Any = func.coalesce(
-    (step_objects.c.state == StepState.DONE)
+    in_state(StepState.DONE)
     & (objects.c.converged > 0)
     & (objects.c.converged < step_objects.c.generation),
     false(),
@@ -217,7 +219,7 @@ _ASKED = select(requests.c.id, requests.c.subject).where(
     requests.c.action.in_(sorted({*CLAIMING, *CLOSING})),
     unindexed(requests.c.state).not_in([RequestState.REFUSED, RequestState.CANCELLED]),
     requests.c.duplicate_of.is_(None),
-    ~requests.c.name.startswith(DATED, autoescape=True),
+    requests.c.id.not_in(BY_DATE),
 )
 
 _BEFORE = (
@@ -238,6 +240,15 @@ def first_at(conn: Connection, at: float) -> RequestId:
     return least if last is None else ulid.after(last)
 
 
+def numbered(conn: Connection, writer: str, since: int, before: RequestId) -> list[RequestId]:
+    """Return a writer's first request with a higher number than one, of those that were accepted
+    before another one, however long; none if there is none."""
+    # By the index of writers and numbers: the first by id may be any number of rows behind.
+    some = (requests.c.writer == writer, requests.c.order_number > since)
+    first = conn.scalar(select(func.min(unindexed(requests.c.id))).where(*some))
+    return [] if first is None or first > before else [first]
+
+
 def asked_since(conn: Connection, writer: str, least: RequestId) -> list[tuple[RequestId, str]]:
     """List a writer's requests for something, each with the subject that is or has it, `folded`.
 
@@ -245,3 +256,15 @@ def asked_since(conn: Connection, writer: str, least: RequestId) -> list[tuple[R
     """
     rows = bulk.rows(conn, _ASKED, {"b_since": least, "b_writer": writer})
     return [(request, folded(subject.partition("/")[0])) for request, subject in rows]
+
+
+_MANIFESTS = select(requests.c.id, func.coalesce(requests.c.follows, requests.c.id)).where(
+    requests.c.id.in_(IDS),
+    or_(requests.c.follows.is_not(None), requests.c.action.in_(["reconcile", "adopt"])),
+)
+
+
+def manifests_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, RequestId]:
+    """Return from which request's manifest each of some follows; one with a manifest is itself
+    that. Others are left out."""
+    return {row[0]: row[1] for row in bulk.among(conn, _MANIFESTS, ids)}

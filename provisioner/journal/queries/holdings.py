@@ -19,7 +19,7 @@ from provisioner.contract import Claim, Key, Want, split_key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
-from provisioner.journal.schema import claims, objects, step_objects, steps, suspensions
+from provisioner.journal.schema import claims, in_state, objects, step_objects, steps, suspensions
 from provisioner.objects.losses import (
     Nature,
     Pair,
@@ -47,7 +47,7 @@ _HAD: Any = _PAIRS.join(objects, objects.c.key == claims.c.key).where(_MET)
 _UNWRITTEN = (objects.c.converged > 0) & (objects.c.converged < objects.c.generation)
 _WAS: Any = (
     select(step_objects.c.key, step_objects.c.claimant)
-    .where(step_objects.c.key.in_(IDS), step_objects.c.state == StepState.DONE)
+    .where(step_objects.c.key.in_(IDS), in_state(StepState.DONE))
     .distinct()
 )
 _OF_ROUTES: Any = _WAS.join(

@@ -13,7 +13,6 @@ uid may have had another user before. Leaves out: who may do what with it (`poli
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
@@ -24,6 +23,7 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
 from provisioner.objects.states import OPEN, RequestState
+from provisioner.plain.values import value
 from provisioner.system.ulid import LENGTH, RequestId
 
 _KINDS = ("user:", "project:", "allocation:")
@@ -39,7 +39,7 @@ _NAMED = 10
 """The most requests that the message about an ambiguous name lists."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Seeker:
     """Who looks a request up.
 

@@ -79,6 +79,36 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     return known
 
 
+_REPEATED = select(requests.c.duplicate_of).where(
+    requests.c.writer == bindparam("b_writer"),
+    requests.c.writer_id.in_(IDS),
+    requests.c.duplicate_of.is_not(None),
+    requests.c.state != RequestState.REFUSED,
+    requests.c.spool == bindparam("b_spool"),
+)
+
+
+def repeated(conn: Connection, names: Collection[tuple[str, str]], spool: str) -> set[RequestId]:
+    """Return the requests under some (writer, writer's id) that were dropped again in a spool."""
+    found: set[RequestId] = set()
+    for writer, ids in by_writer(names).items():
+        rows = bulk.among(conn, _REPEATED, ids, b_writer=writer, b_spool=spool)
+        found.update(row.duplicate_of for row in rows)
+    return found
+
+
+def repeated_since(conn: Connection, spool: str, since: float) -> list[RequestId]:
+    """Return the requests that were dropped again in another spool, and were not over at a time."""
+    first = requests.alias()
+    again = (
+        requests.c.spool == spool,
+        requests.c.duplicate_of == first.c.id,
+        first.c.spool != spool,
+        or_(first.c.ended.is_(None), first.c.ended >= since),
+    )
+    return sorted(set(conn.scalars(select(first.c.id).where(*again))))
+
+
 EVERYTHING = "site:"
 """The subject of a manifest. Each request that follows from one is judged by its own."""
 

@@ -16,8 +16,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, unindexed
-from provisioner.journal.persons import chains
-from provisioner.journal.queries import beforehand
+from provisioner.journal.persons import beforehand, chains
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import LEFT, UNFIXED, requests
 from provisioner.objects.states import RequestState

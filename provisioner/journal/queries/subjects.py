@@ -1,24 +1,25 @@
-"""Subjects: what they claim, who has suspended them, and when their access ends.
+"""Subjects: what they claim, and who has suspended them.
 
 Promises: reads only, inside the caller's transaction, and only what is asked for, however large the
-ledger is. Leaves out: what manifests and policy do with it.
+ledger is. Leaves out: what manifests and policy do with it, and when
+access ends (`dates`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
 
 from provisioner.contract import InvalidRequest, Key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.queries import history
 from provisioner.journal.records.ledger import Held
-from provisioner.journal.schema import claims, requests, steps, suspensions
+from provisioner.journal.schema import claims, requests, suspensions
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.system.ulid import RequestId
 
@@ -123,134 +124,6 @@ def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspensi
     return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """When a subject's access ends. request: the one that says so, of a writer.
-
-    at: seconds since the epoch; ended_by: the service's request that ended it, None before.
-    """
-
-    subject: str
-    at: float
-    request: RequestId
-    writer: str
-    uid: int
-    ended_by: RequestId | None = None
-
-
-_DATED = select(
-    requests.c.id, requests.c.subject, requests.c.ends, requests.c.writer, requests.c.uid,
-    requests.c.ended_by,
-).where(requests.c.ends.is_not(None))  # fmt: skip
-
-
-_asked = requests.alias()
-_IN_VAIN = exists().where(
-    _asked.c.id == requests.c.ended_by,  # by its key: very many requests may have failed
-    _asked.c.state.in_([RequestState.FAILED, RequestState.REFUSED]),
-    _asked.c.ended < bindparam("b_failed"),
-    ~select(steps.c.name).where(steps.c.request == _asked.c.id).exists(),
-)
-
-
-def ends_until(conn: Connection, until: float, failed: float = 0.0) -> list[End]:
-    """List the dates in force up to a time that were not followed yet, earliest first.
-
-    failed: also those whose request failed or was refused before this time, and never began.
-
-    A date is in force while no newer request of the subject has claimed. One that was cancelled or
-    is held moves no date, whatever it had made before.
-    """
-    open_yet = or_(requests.c.ended_by.is_(None), _IN_VAIN)
-    due = _DATED.where(requests.c.ends <= until, open_yet).order_by(requests.c.ends, requests.c.id)
-    return _in_force(conn, conn.execute(due, {"b_failed": failed}).all())
-
-
-def ends_of(conn: Connection, subjects: Collection[str]) -> list[End]:
-    """List the dates in force of some subjects, earliest first."""
-    rows: list[Any] = []
-    for part in chunks(subjects):
-        rows += conn.execute(_DATED.where(requests.c.subject.in_(part))).all()
-    return _in_force(conn, sorted(rows, key=lambda row: (row.ends, row.id)))
-
-
-def follows_a_date(conn: Connection, request: RequestId) -> bool:
-    """Return True if the service made a request because a date had come."""
-    dated = select(requests.c.id).where(requests.c.ended_by == request)
-    return conn.scalar(dated.limit(1)) is not None
-
-
-def ended_in_vain(conn: Connection, request: RequestId) -> str:
-    """Return why a request that the service made for a date must not be followed any more.
-
-    '' if the date is still in force, or it is no such request.
-    """
-    rows = conn.execute(_DATED.where(requests.c.ended_by == request)).all()
-    if not rows or _in_force(conn, rows):
-        return ""
-    return f"the date of {rows[0].id}, which it follows, was moved or removed since"
-
-
-def _in_force(conn: Connection, rows: Sequence[Any]) -> list[End]:
-    """Return the dates of those requests that are the newest of their subject to have a claim.
-
-    What one that was cancelled or is held has made counts as the claim of the request before.
-    """
-    newest: dict[str, str] = {}
-    stopped: dict[str, str] = {}
-    for part in chunks({row.subject.partition("/")[0] for row in rows}):
-        claimed = select(claims.c.request).where(claims.c.root.in_(part)).distinct().subquery()
-        is_stopped = requests.c.state.in_(history.STOPPED).label("is_stopped")
-        statement = (
-            select(requests.c.subject, is_stopped, func.max(requests.c.id))
-            .where(requests.c.id.in_(select(claimed.c.request)))
-            .group_by(requests.c.subject, "is_stopped")
-        )
-        for subject, stops, request in conn.execute(statement):
-            (stopped if stops else newest)[subject] = request
-    for subject, request in _behind(conn, {name.partition("/")[0] for name in stopped}):
-        newest[subject] = max(request, newest.get(subject, ""))
-    return [
-        End(row.subject, row.ends, row.id, row.writer, row.uid, row.ended_by)
-        for row in rows
-        if (newest.get(row.subject) or stopped.get(row.subject)) == row.id
-    ]
-
-
-def _behind(conn: Connection, roots: Collection[str]) -> Iterator[tuple[str, RequestId]]:
-    """Return whose the claims of stopped requests were before, each with its subject."""
-    owner: dict[history.Pair, RequestId] = {}
-    for part in chunks(roots):
-        ids = select(requests.c.id).where(requests.c.state.in_(history.STOPPED))
-        held = select(claims.c.key, claims.c.claimant, claims.c.request).where(
-            claims.c.root.in_(part), claims.c.request.in_(ids)
-        )
-        owner.update({(key, name): request for key, name, request in conn.execute(held)})
-    mentions = history.of(conn, owner)
-    asked = {mention.request for some in mentions.values() for mention in some}
-    about = {}
-    for some_ids in chunks(asked):
-        rows = select(requests.c.id, requests.c.subject, requests.c.state)
-        found = conn.execute(rows.where(requests.c.id.in_(some_ids)))
-        about.update({row.id: row for row in found})
-    for pair, some in mentions.items():
-        if not history.mentioned(some, owner[pair]):
-            continue
-        standing = [
-            one
-            for one in history.earlier(some, owner[pair])
-            if one.counts and not (one.step and about[one.request].state in history.STOPPED)
-        ]
-        if standing and standing[-1].step:
-            row = about[standing[-1].request]
-            yield row.subject, row.id
-
-
-def set_ended(conn: Connection, request: RequestId, ended_by: RequestId) -> None:
-    """Record which request of the service's own follows from a date."""
-    conn.execute(update(requests).where(requests.c.id == request).values(ended_by=ended_by))
-
-
 def every_suspension(conn: Connection) -> list[Suspension]:
     """List all suspensions, oldest first."""
     rows = conn.execute(select(suspensions).order_by(suspensions.c.since, suspensions.c.subject))
@@ -261,23 +134,6 @@ def everybody(conn: Connection) -> list[tuple[str, str]]:
     """List the first and last part of all claimants: an allocation, and a person in it."""
     rows = conn.execute(select(claims.c.root, claims.c.leaf).distinct())
     return [(root, leaf) for root, leaf in rows]
-
-
-def unknown(conn: Connection, users: Sequence[str]) -> list[str]:
-    """List the users for whom there is no claim."""
-    return _without(conn, claims.c.leaf, users)
-
-
-def without_request(conn: Connection, users: Sequence[str]) -> list[str]:
-    """List the users without claims from requests about themselves, such as `user.provision`."""
-    return _without(conn, claims.c.root, users)
-
-
-def _without(conn: Connection, column: ColumnElement[str], users: Sequence[str]) -> list[str]:
-    known: set[str] = set()
-    for part in chunks([f"user:{name}" for name in users]):
-        known.update(conn.scalars(select(column).where(column.in_(part)).distinct()))
-    return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
 
 
 def _is(root: str) -> ColumnElement[bool]:

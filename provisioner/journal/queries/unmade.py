@@ -17,7 +17,7 @@ from provisioner.contract import Key, Want
 from provisioner.journal.dialect import IDS, chunks, lies_in
 from provisioner.journal.queries.history import STOPPED, TAKING, UNREAD, Pair
 from provisioner.journal.records import step_moves
-from provisioner.journal.schema import claims, objects, requests, step_objects, steps
+from provisioner.journal.schema import claims, in_state, objects, requests, step_objects, steps
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.system.ulid import RequestId
 
@@ -176,7 +176,7 @@ def _taken_by(request: RequestId) -> Select[tuple[Key]]:
         .join(steps, _STEP)
         .join(objects, objects.c.key == step_objects.c.key)
         .where(step_objects.c.request == request, ~steps.c.routed)
-        .where(step_objects.c.state == StepState.DONE, objects.c.converged > 0, ~UNREAD)
+        .where(in_state(StepState.DONE), objects.c.converged > 0, ~UNREAD)
     )
 
 

@@ -14,6 +14,12 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.schema import events
 from provisioner.system.ulid import RequestId
 
+UNFLUSHED = 600.0
+"""Seconds before the newest event in which writes may be lost after a power cut."""
+
+_MOST = 200_000
+"""The most events that are looked at for that."""
+
 _AFTER = (
     select(events.c.seq, events.c.request, events.c.kind, events.c.text)
     .where(events.c.seq > bindparam("b_seq"), events.c.request.is_not(None))
@@ -75,16 +81,21 @@ def with_event(conn: Connection, ids: Collection[RequestId], kind: str) -> list[
     return sorted(found)
 
 
-def recent(conn: Connection, seconds: float, most: int) -> list[RequestId]:
-    """List requests with an event in the last seconds before the newest event.
+def flushed(conn: Connection, served: float) -> float:
+    """Return a time before which all was filed, also after a power cut.
 
-    most: how many of the newest events count at most.
+    served: when files were certainly written. Both in seconds since the epoch.
     """
+    newest = conn.scalar(select(events.c.at).order_by(events.c.seq.desc()).limit(1))
+    return min(served, newest or 0.0) - UNFLUSHED
+
+
+def recent(conn: Connection, since: float) -> list[RequestId]:
+    """List requests with an event since a time, in seconds since the epoch, among the newest."""
     newest = select(func.max(events.c.seq)).scalar_subquery()
-    end = select(events.c.at).where(events.c.seq == newest).scalar_subquery()
     statement = (
         select(events.c.request)
-        .where(events.c.seq > newest - most, events.c.at >= end - seconds)
+        .where(events.c.seq > newest - _MOST, events.c.at >= since)
         .where(events.c.request.is_not(None))
         .distinct()
     )

@@ -20,9 +20,10 @@ from provisioner.journal.schema import numbers, objects, writers
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption
+from provisioner.plain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Kept:
     """What is saved of one object.
 
@@ -99,11 +100,6 @@ def shelved(conn: Connection, keys: Collection[Key]) -> dict[Key, Shelved]:
     for part in chunks(keys):
         found |= _shelved(conn.execute(_SHELVED.where(objects.c.key.in_(IDS)), {"b_ids": part}))
     return found
-
-
-def shelved_at(conn: Connection, instances: Collection[str]) -> dict[Key, Shelved]:
-    """Return the same of all objects of some instances, in one query."""
-    return _shelved(conn.execute(_SHELVED.where(objects.c.instance.in_(list(instances)))))
 
 
 def _shelved(rows: Iterable[Any]) -> dict[Key, Shelved]:

@@ -7,7 +7,7 @@ when objects are due (`object_rows`), and any backend.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +30,16 @@ from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, lies_in, upsert
 from provisioner.journal.records import object_rows
 from provisioner.journal.records.object_rows import Turn
-from provisioner.journal.schema import claims, objects, step_objects, suspensions
+from provisioner.journal.schema import DUE, claims, objects, step_objects, suspensions
 from provisioner.objects.items import Item
-from provisioner.objects.states import Adoption, StepState
+from provisioner.objects.states import Adoption
+from provisioner.plain.values import value
 from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Entry:
     """One claim to write. With want None, the earlier want counts until the step is due."""
 
@@ -126,9 +127,9 @@ def claim(
     object_rows.add(conn, {e.key: where for e, where in placed if e.want is None}, None)
 
 
-def restore(conn: Connection, entry: Entry, request: RequestId, source: str) -> None:
-    """Write a claim that was taken back again, as its request's and its writer's."""
-    conn.execute(_WRITE, _row(entry, request, source))
+def restore(conn: Connection, taken: Iterable[tuple[Entry, RequestId, str]]) -> None:
+    """Write claims that were taken back again, each as its request's and its writer's."""
+    bulk.run(conn, _WRITE, [_row(*claim) for claim in taken])
 
 
 def _row(entry: Entry, request: RequestId, source: str) -> dict[str, Any]:
@@ -215,11 +216,7 @@ def unschedule_unclaimed(conn: Connection, keys: Collection[Key]) -> None:
     adoption listed stays in it, as an object that nobody claims.
     """
     claimed = select(claims.c.key).where(claims.c.key == objects.c.key).exists()
-    awaited = (
-        select(step_objects.c.key)
-        .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
-        .exists()
-    )
+    awaited = select(step_objects.c.key).where(step_objects.c.key == objects.c.key, DUE).exists()
     free = ~claimed & ~awaited
     listed = objects.c.adoption.in_([Adoption.NEW, Adoption.DIFFERS])
     begun = (objects.c.converged > 0) | objects.c.applied.is_not(None)
@@ -254,15 +251,16 @@ def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
     return result.rowcount > 0
 
 
-def lift(conn: Connection, request: RequestId) -> bool:
+def lift(conn: Connection, subject: str, request: RequestId) -> bool:
     """Take back the reason that a request recorded. Return False if it recorded none."""
-    return conn.execute(delete(suspensions).where(suspensions.c.request == request)).rowcount > 0
+    here = (suspensions.c.subject == subject, suspensions.c.request == request)
+    return conn.execute(delete(suspensions).where(*here)).rowcount > 0
 
 
-def hand_on(conn: Connection, request: RequestId, heir: RequestId) -> bool:
+def hand_on(conn: Connection, subject: str, request: RequestId, heir: RequestId) -> bool:
     """Keep the reason that a request recorded for another one. Return False if it recorded none."""
-    statement = update(suspensions).where(suspensions.c.request == request).values(request=heir)
-    return conn.execute(statement).rowcount > 0
+    here = (suspensions.c.subject == subject, suspensions.c.request == request)
+    return conn.execute(update(suspensions).where(*here).values(request=heir)).rowcount > 0
 
 
 def suspended_by(conn: Connection, subject: str, cause: str) -> dict[str, tuple[float, RequestId]]:
@@ -350,12 +348,6 @@ def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim,
     out.
     """
     return _counting(conn, bulk.among(conn, _CLAIMS_OF, keys))
-
-
-def claims_at(conn: Connection, instances: Collection[str]) -> dict[Key, tuple[Claim, ...]]:
-    """Return the same of all objects of some instances, in one query."""
-    there = _CLAIMS.join_from(claims, objects, objects.c.key == claims.c.key)
-    return _counting(conn, conn.execute(there.where(objects.c.instance.in_(list(instances)))).all())
 
 
 def _counting(conn: Connection, rows: Sequence[Any]) -> dict[Key, tuple[Claim, ...]]:

@@ -19,6 +19,7 @@ from provisioner.journal.schema import lanes, objects
 from provisioner.objects.applied import Applied
 from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption
+from provisioner.plain.values import value
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
@@ -153,7 +154,7 @@ def repair(conn: Connection, keys: Collection[Key], turn: Turn) -> int:
 
 def _make_due(conn: Connection, how: Update, keys: Collection[Key], turn: Turn) -> int:
     named = {"b_now": turn.now, "b_writer": turn.writer}
-    return bulk.run(conn, how, [{"b_key": key, **named} for key in dict.fromkeys(keys)])
+    return bulk.count(conn, how, [{"b_key": key, **named} for key in dict.fromkeys(keys)])
 
 
 def all_keys(conn: Connection, instances: Collection[str] | None = None) -> list[Key]:
@@ -200,7 +201,7 @@ def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float |
     return next((due for (due,) in rows), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What a drain learned of one object.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -26,6 +25,7 @@ from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RUNNING, RequestState
+from provisioner.plain.values import value
 from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
@@ -41,7 +41,7 @@ POLICY = "the policy"
 """The holder's name when policy holds a request; `for_review` is the fact."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Record:
     """A request as the journal has it. Times in seconds since the epoch."""
 
@@ -72,6 +72,8 @@ class Record:
     replaces: RequestId | None = None
     ends: float | None = None
     ended_by: RequestId | None = None
+    spool: str = ""
+    follows: RequestId | None = None
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Record:
@@ -174,19 +176,16 @@ def set_state(
 
     What put them right before no longer counts.
     """
-    moved = list(
-        conn.scalars(
-            select(requests.c.id).where(
-                requests.c.id.in_(list(ids)), requests.c.state.in_(list(old))
-            )
+    moved: list[RequestId] = []
+    for part in chunks(ids):
+        among = select(requests.c.id).where(
+            requests.c.id.in_(part), requests.c.state.in_(list(old))
         )
-    )
-    if moved:
-        conn.execute(
-            update(requests)
-            .where(requests.c.id.in_(moved))
-            .values(state=new, ended=None, fixed_by=None)
-        )
+        here = list(conn.scalars(among))
+        if here:
+            moving = update(requests).where(requests.c.id.in_(here))
+            conn.execute(moving.values(state=new, ended=None, fixed_by=None))
+        moved += here
     return moved
 
 
@@ -366,9 +365,14 @@ def scheduled_until(conn: Connection, now: float) -> list[tuple[RequestId, int]]
     return [(row.id, row.uid) for row in conn.execute(statement)]
 
 
-def ids_in(conn: Connection, states: Collection[str]) -> list[RequestId]:
-    """List the requests in some states."""
-    return list(conn.scalars(select(requests.c.id).where(requests.c.state.in_(states))))
+def ids_in(
+    conn: Connection, states: Collection[str], before: float | None = None
+) -> list[RequestId]:
+    """List the requests in some states, oldest first. before: only those accepted before a time."""
+    among = select(requests.c.id).where(requests.c.state.in_(states)).order_by(requests.c.id)
+    if before is not None:
+        among = among.where(requests.c.accepted < before)
+    return list(conn.scalars(among))
 
 
 def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:

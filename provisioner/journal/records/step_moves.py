@@ -7,59 +7,33 @@ moves (`advance`, `settling`, `interventions`, `undo`), adding steps and reading
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
 from provisioner.contract import Key
 from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks
-from provisioner.journal.schema import objects, requests, step_objects, steps
+from provisioner.journal.schema import (
+    DUE,
+    UNENDED,
+    WAITING,
+    in_state,
+    objects,
+    requests,
+    step_objects,
+    steps,
+)
 from provisioner.objects.errors import Error
 from provisioner.objects.states import OVER, RUNNING, StepState
 from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
-_AWAITING = (
-    select(
-        step_objects.c.request,
-        step_objects.c.step,
-        step_objects.c.key,
-        step_objects.c.item,
-        step_objects.c.claimant,
-        step_objects.c.generation,
-        step_objects.c.changed,
-        steps.c.routed,
-        requests.c.action,
-    )
-    .join(
-        steps,
-        (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
-    )
-    .join(requests, requests.c.id == step_objects.c.request)
-    .where(step_objects.c.key.in_(IDS), step_objects.c.state == StepState.DUE)
-)
-
 _OBJECT = select(step_objects.c.key).where(
     step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name
-)
-
-_ENDING = select(
-    steps.c.request,
-    steps.c.name,
-    case(
-        (_OBJECT.where(step_objects.c.state == StepState.FAILED).exists(), StepState.FAILED),
-        (_OBJECT.where(step_objects.c.state == StepState.SKIPPED).exists(), StepState.SKIPPED),
-        else_=StepState.DONE,
-    ),
-).where(
-    steps.c.request.in_(IDS),
-    steps.c.state == StepState.DUE,
-    _OBJECT.exists(),
-    ~_OBJECT.where(step_objects.c.state.in_([StepState.DUE, StepState.WAITING])).exists(),
 )
 
 _THE_STEP = update(steps).where(
@@ -70,10 +44,25 @@ _START_STEP = _THE_STEP.values(
     state=bindparam("b_state"), error=bindparam("b_error"), started=bindparam("b_now")
 )
 
-_CLOSE = _THE_STEP.values(state=bindparam("b_state"), ended=bindparam("b_now"))
+_CLOSE = _THE_STEP.where(
+    steps.c.state == StepState.DUE,
+    ~_OBJECT.where(DUE).exists(),
+    ~_OBJECT.where(WAITING).exists(),
+).values(
+    state=case(
+        (_OBJECT.where(in_state(StepState.FAILED)).exists(), StepState.FAILED),
+        (_OBJECT.where(in_state(StepState.SKIPPED)).exists(), StepState.SKIPPED),
+        else_=StepState.DONE,
+    ),
+    ended=bindparam("b_now"),
+)
 
 _END_STEP = _THE_STEP.values(
     state=bindparam("b_state"), error=bindparam("b_error"), ended=bindparam("b_now")
+)
+
+_GENERATION = (
+    select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
 )
 
 _MOVE_WAITING = (
@@ -81,9 +70,13 @@ _MOVE_WAITING = (
     .where(
         step_objects.c.request == bindparam("b_request"),
         step_objects.c.step == bindparam("b_step"),
-        step_objects.c.state == StepState.WAITING,
+        WAITING,
     )
-    .values(state=bindparam("b_state"), error=bindparam("b_error"), generation=None)
+    .values(
+        state=bindparam("b_state"),
+        error=bindparam("b_error"),
+        generation=case((bindparam("b_state") == StepState.DUE, _GENERATION)),
+    )
 )
 
 _MOVE_WAITING_OF_ONE = _MOVE_WAITING.where(step_objects.c.item == bindparam("b_item"))
@@ -109,15 +102,11 @@ _UPDATE_OBJECT = (
     )
 )
 
-_GENERATION = (
-    select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
-)
-
 _STAMP = (
     update(step_objects)
     .where(
         step_objects.c.request == bindparam("b_request"),
-        step_objects.c.state == StepState.DUE,
+        DUE,
         step_objects.c.generation.is_(None),
     )
     .values(generation=_GENERATION)
@@ -140,12 +129,24 @@ _BEGIN_AGAIN = _UNMADE.values(state=StepState.WAITING, generation=None, error=No
 
 _OPEN = (
     select(requests.c.id)
-    .where(requests.c.id == bindparam("b_request"), requests.c.state.in_(RUNNING))
+    .where(requests.c.id == bindparam("b_request"))
+    .where(or_(*(requests.c.state == state for state in RUNNING)))
     .exists()
 )
 
-_AGAIN = _UNMADE.where(step_objects.c.state == StepState.DONE, _OPEN).values(
-    state=StepState.DUE, generation=None
+_AGAIN = _UNMADE.where(in_state(StepState.DONE), _OPEN).values(state=StepState.DUE, generation=None)
+
+_PARTS_OF = select(step_objects.c.request, step_objects.c.key).where(step_objects.c.key.in_(IDS))
+
+_LOOK_AGAIN = (
+    update(step_objects)
+    .where(
+        step_objects.c.request == bindparam("b_request"),
+        step_objects.c.key == bindparam("b_key"),
+        or_(in_state(StepState.DONE), DUE),
+        _OPEN,
+    )
+    .values(state=StepState.DUE, generation=None)
 )
 
 _AGAIN_STEP = (
@@ -153,29 +154,17 @@ _AGAIN_STEP = (
     .where(
         steps.c.request == bindparam("b_request"),
         steps.c.state == StepState.DONE,
-        _OBJECT.where(step_objects.c.state == StepState.DUE).exists(),
+        _OBJECT.where(DUE).exists(),
     )
     .values(state=StepState.DUE, ended=None)
 )
 
 
-def close_steps(conn: Connection, ids: Collection[RequestId], now: float) -> None:
-    """End the due steps whose objects are all over."""
-    ended = [
-        {"b_request": request, "b_name": step, "b_state": state, "b_now": now}
-        for request, step, state in bulk.among(conn, _ENDING, ids)
-    ]
-    if ended:
-        bulk.run(conn, _CLOSE, ended)
-
-
-def awaiting(conn: Connection, keys: Collection[Key]) -> list[Any]:
-    """List the parts of steps that wait for objects.
-
-    Each has request, step, key, item, claimant, generation, changed, routed, and the request's
-    action.
-    """
-    return bulk.among(conn, _AWAITING, keys)
+def close_steps(conn: Connection, some: Iterable[tuple[RequestId, str]], now: float) -> None:
+    """End those of some steps, by request and name, that are due and whose objects are all over."""
+    steps = dict.fromkeys(some)
+    rows = [{"b_request": request, "b_name": name, "b_now": now} for request, name in steps]
+    bulk.run(conn, _CLOSE, rows)
 
 
 def write_parts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -228,7 +217,7 @@ def finish_untracked(conn: Connection, request: RequestId) -> None:
     there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
     conn.execute(
         update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.state == StepState.DUE, ~there)
+        .where(step_objects.c.request == request, DUE, ~there)
         .values(state=StepState.DONE)
     )
 
@@ -260,7 +249,7 @@ def stop(conn: Connection, request: RequestId, state: StepState, now: float) -> 
     An object that its routes claim stays due: the next owner of the claim may wait for it (`undo`).
     """
     running = (StepState.WAITING, StepState.DUE)
-    mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
+    mine = (step_objects.c.request == request) & UNENDED
     looked_at = (
         select(steps.c.name)
         .where(steps.c.request == step_objects.c.request)
@@ -274,11 +263,7 @@ def stop(conn: Connection, request: RequestId, state: StepState, now: float) -> 
         .values(state=state, ended=now if state in OVER else None)
     )
     conn.execute(update(step_objects).where(mine).values(state=state))
-    awaited = (
-        select(step_objects.c.key)
-        .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
-        .exists()
-    )
+    awaited = select(step_objects.c.key).where(step_objects.c.key == objects.c.key, DUE).exists()
     for part in chunks(keys):
         conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
 
@@ -302,11 +287,11 @@ def wait_whole(conn: Connection, request: RequestId) -> None:
         .where(steps.c.name == step_objects.c.step, steps.c.routed)
         .exists()
     )
-    mine = (step_objects.c.request == request) & (step_objects.c.state == StepState.DONE)
+    mine = (step_objects.c.request == request) & in_state(StepState.DONE)
     conn.execute(
         update(step_objects).where(mine, begins_again, routed).values(state=StepState.WAITING)
     )
-    waits = _OBJECT.where(step_objects.c.state == StepState.WAITING).exists()
+    waits = _OBJECT.where(WAITING).exists()
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.state.in_(OVER), waits)
@@ -324,7 +309,7 @@ def begin(conn: Connection, request: RequestId, names: Sequence[str], now: float
     conn.execute(
         update(step_objects)
         .where(step_objects.c.request == request, step_objects.c.step.in_(names))
-        .where(step_objects.c.state == StepState.WAITING)
+        .where(WAITING)
         .values(state=StepState.DUE, generation=None)
     )
 
@@ -334,8 +319,8 @@ def begin_again(conn: Connection, request: RequestId, pairs: Collection[tuple[Ke
 
     pairs: objects, each with its claimant. The steps themselves do not change (see `wait_whole`).
     """
-    for key, claimant in pairs:
-        conn.execute(_BEGIN_AGAIN, {"b_request": request, "b_key": key, "b_claimant": claimant})
+    rows = [{"b_request": request, "b_key": key, "b_claimant": who} for key, who in pairs]
+    bulk.run(conn, _BEGIN_AGAIN, rows)
 
 
 def reopen(conn: Connection, request: RequestId, names: Collection[str]) -> None:
@@ -354,29 +339,27 @@ def wait_again(conn: Connection, claims: Collection[tuple[RequestId, Key, str]])
     claims: request, object and claimant of each. An object that only a waiting step claims counts
     as over for every request, because there is nothing to make. So these requests never made it.
     """
-    for request, key, claimant in claims:
-        mine = {"b_request": request, "b_key": key, "b_claimant": claimant}
-        if conn.execute(_AGAIN, mine).rowcount:
-            conn.execute(_AGAIN_STEP, mine)
+    rows = [{"b_request": request, "b_key": key, "b_claimant": who} for request, key, who in claims]
+    if bulk.count(conn, _AGAIN, rows):
+        theirs = [{"b_request": request} for request in {request for request, _, _ in claims}]
+        bulk.run(conn, _AGAIN_STEP, theirs)
 
 
 def look_again(conn: Connection, requests: Collection[RequestId], keys: Collection[Key]) -> None:
     """Make open requests wait for objects that have become due, also where they were over."""
-    over = update(step_objects).where(step_objects.c.state.in_([StepState.DONE, StepState.DUE]))
-    again = over.where(step_objects.c.request == bindparam("b_request"), _OPEN)
-    for request in requests:
-        for part in chunks(keys):
-            which = again.where(step_objects.c.key.in_(part))
-            conn.execute(which.values(state=StepState.DUE, generation=None), {"b_request": request})
-        conn.execute(_AGAIN_STEP, {"b_request": request})
-    stamp(conn, requests)
+    theirs = [part for part in bulk.among(conn, _PARTS_OF, keys) if part.request in requests]
+    rows = [{"b_request": request, "b_key": key} for request, key in dict.fromkeys(theirs)]
+    bulk.run(conn, _LOOK_AGAIN, rows)
+    waiting = [{"b_request": request} for request in {part.request for part in theirs}]
+    bulk.run(conn, _AGAIN_STEP, waiting)
+    stamp(conn, {part.request for part in theirs})
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Waiting parts of a step that move to a state. users: whose, '' for those without a user.
 
-    Parts that become due have no generation yet (see `stamp`).
+    Parts that become due wait for their objects as they are now.
     """
 
     request: RequestId
@@ -394,7 +377,6 @@ def set_parts(conn: Connection, moved: Sequence[Parts]) -> None:
         if len(m.users) == 1:
             alone += [{**move, "b_item": user} for user in m.users]
             continue
-        # All parts of a step are read for each statement, so one for each user takes too long.
         for part in chunks(m.users):
             conn.execute(_MOVE_WAITING_OF_SOME, {**move, "b_ids": part})
     bulk.run(conn, _MOVE_WAITING_OF_ONE, alone)

@@ -7,20 +7,40 @@ step is due (`steps`), and objects by themselves (`object_rows`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 
+from provisioner.contract import Key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, cut, upsert
-from provisioner.journal.schema import objects, step_objects, steps
+from provisioner.journal.schema import (
+    DUE,
+    OF_USERS,
+    WAITING,
+    objects,
+    requests,
+    step_objects,
+    steps,
+)
 from provisioner.objects.errors import Error
 from provisioner.objects.states import StepState
+from provisioner.plain.values import value
 from provisioner.system.ulid import RequestId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """A step and its objects as the journal has them."""
 
@@ -37,7 +57,7 @@ class StepRecord:
     withdraws: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
     """One object's part in a step."""
 
@@ -63,11 +83,15 @@ with several objects each."""
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 _INSERT_STEPS = insert(steps)
 
-_PARTS_OF = (
-    select(step_objects.c.request, func.count())
-    .where(step_objects.c.request.in_(IDS))
-    .group_by(step_objects.c.request)
-)
+
+def _size(request: Column[Any]) -> Any:
+    """Return an expression that counts the objects of a request, up to a number."""
+    some: Any = select(literal_column("1")).where(step_objects.c.request == request)
+    first = some.limit(bindparam("b_most")).correlate(request.table).subquery()
+    return select(func.count()).select_from(first).scalar_subquery()
+
+
+_SIZES = select(requests.c.id, _size(requests.c.id)).where(requests.c.id.in_(IDS))
 
 _GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
 
@@ -113,16 +137,55 @@ _STANDINGS_OF = (
     .order_by(step_objects.c.key)
 )
 
+_STANDINGS_OF_USERS = _STANDINGS_OF.where(
+    OF_USERS, step_objects.c.item.in_(bindparam("b_users", expanding=True))
+)
+
+_STANDINGS_OF_NOBODY = _STANDINGS_OF.where(
+    step_objects.c.step.in_(bindparam("b_names", expanding=True)), step_objects.c.item == ""
+)
+
 _OBJECTS_OF_ONE = _OBJECTS.where(
     step_objects.c.request == bindparam("b_request"), step_objects.c.step == bindparam("b_step")
 )
 
+_PLACES = select(
+    step_objects.c.request, step_objects.c.step, step_objects.c.item, step_objects.c.key
+).where(step_objects.c.key.in_(IDS))
+
+_WORD: Any = literal_column(f"'{StepState.DUE}'")
+_ARE_DUE = step_objects.c.state.between(_WORD, _WORD)
+"""As a range it is found with the keys, and never by reading all that is due."""
+
+_AWAITING = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.claimant,
+        step_objects.c.generation,
+        step_objects.c.changed,
+        step_objects.c.error,
+        steps.c.routed,
+        requests.c.action,
+    )
+    .join(
+        steps,
+        (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
+    )
+    .join(requests, requests.c.id == step_objects.c.request)
+    .where(step_objects.c.key.in_(IDS), _ARE_DUE)
+)
+
 _USERS_WAITING = (
-    select(step_objects.c.request)
+    select(steps.c.request, _size(steps.c.request))
     .where(
-        step_objects.c.request.in_(IDS),
-        step_objects.c.state == StepState.WAITING,
-        step_objects.c.item != "",
+        steps.c.request.in_(IDS),
+        select(step_objects.c.key)
+        .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
+        .where(WAITING, step_objects.c.item > "")
+        .exists(),
     )
     .distinct()
 )
@@ -178,8 +241,13 @@ def steps_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, li
 
 def light(conn: Connection, ids: Collection[RequestId]) -> list[list[RequestId]]:
     """Cut requests into portions with at most `PARTS` objects, unless one alone has more."""
-    parts = dict(bulk.among(conn, _PARTS_OF, ids)) if len(ids) > 1 else {}
+    parts = sizes(conn, ids, PARTS) if len(ids) > 1 else {}
     return list(cut(ids, lambda request: parts.get(request, 0), PARTS))
+
+
+def sizes(conn: Connection, ids: Collection[RequestId], most: int) -> dict[RequestId, int]:
+    """Count the objects of requests, of each until there are `most`: so many are read at most."""
+    return dict(bulk.among(conn, _SIZES, ids, b_most=most))
 
 
 def filled(conn: Connection, outlines: Outlines) -> dict[RequestId, list[StepRecord]]:
@@ -200,11 +268,20 @@ def standings_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId
 
 def standing(conn: Connection, outlines: Outlines) -> dict[RequestId, list[StepRecord]]:
     """Load the states of the objects of requests' steps, and return these with them."""
-    parts: Parts = {}
-    for request, step, key, item, state, claimant in bulk.among(conn, _STANDINGS_OF, outlines):
-        record = ObjectRecord(key=key, item=item, state=state, claimant=claimant)
-        parts.setdefault((request, step), []).append(record)
-    return _with(outlines, parts)
+    return _with(outlines, _standings(bulk.among(conn, _STANDINGS_OF, outlines)))
+
+
+def standing_for(
+    conn: Connection, request: RequestId, listed: Sequence[StepRecord], users: Collection[str]
+) -> list[StepRecord]:
+    """Load the states of some users' objects of a request's steps, and of those of nobody."""
+    rows: list[Any] = []
+    for some in chunks(users):
+        rows += bulk.rows(conn, _STANDINGS_OF_USERS, {IDS.key: [request], "b_users": some})
+    others = sorted({step.name for step in listed} - {row.step for row in rows})
+    if others:
+        rows += bulk.rows(conn, _STANDINGS_OF_NOBODY, {IDS.key: [request], "b_names": others})
+    return _with({request: listed}, _standings(rows))[request]
 
 
 def whole(conn: Connection, step: StepRecord) -> StepRecord:
@@ -225,9 +302,28 @@ def wholes(conn: Connection, some: Sequence[StepRecord]) -> list[StepRecord]:
     return [replace(step, objects=tuple(parts.get((step.request, step.name), ()))) for step in some]
 
 
-def with_users_waiting(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
-    """Return those of some requests in which a user's part of a step waits."""
-    return {request for (request,) in bulk.among(conn, _USERS_WAITING, ids)}
+def places(conn: Connection, keys: Collection[str]) -> list[Any]:
+    """List where objects are parts of steps: request, step, item and key of each."""
+    return bulk.among(conn, _PLACES, keys)
+
+
+def awaiting(conn: Connection, keys: Collection[Key]) -> list[Any]:
+    """List the parts of steps that wait for objects.
+
+    Each has request, step, key, item, claimant, generation, changed, error, routed, and the
+    request's action.
+    """
+    return bulk.among(conn, _AWAITING, keys)
+
+
+def with_users_waiting(
+    conn: Connection, ids: Collection[RequestId], most: int
+) -> dict[RequestId, int]:
+    """Return those of some requests in which a user's part of a step waits.
+
+    With how many objects each has: they are counted until there are `most`.
+    """
+    return dict(bulk.among(conn, _USERS_WAITING, ids, b_most=most))
 
 
 def _object(row: Any) -> ObjectRecord:
@@ -241,6 +337,14 @@ def _object(row: Any) -> ObjectRecord:
         read_back=read_back,
         claimant=claimant,
     )
+
+
+def _standings(rows: Sequence[Any]) -> Parts:
+    parts: Parts = {}
+    for request, step, key, item, state, claimant in rows:
+        record = ObjectRecord(key=key, item=item, state=state, claimant=claimant)
+        parts.setdefault((request, step), []).append(record)
+    return parts
 
 
 def _with(outlines: Outlines, parts: Parts) -> dict[RequestId, list[StepRecord]]:
@@ -268,7 +372,7 @@ def waiting_for(
             objects.c.lane,
         )
         .join(objects, objects.c.key == step_objects.c.key)
-        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == StepState.DUE)
+        .where(step_objects.c.request.in_(list(ids)), DUE)
     )
     waits: dict[RequestId, list[dict[str, Any]]] = {request: [] for request in ids}
     for row in rows:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, Text, bindparam, case, cast, func, select, update
 
 from provisioner.contract import Claim, Key
 from provisioner.journal import bulk
@@ -19,9 +19,16 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.journal.schema import claims, lanes, objects, step_objects, steps
 from provisioner.objects.items import Item
+from provisioner.plain.values import value
 from provisioner.system.ulid import RequestId
 
 _AGAIN = (objects.c.generation > 1) & (objects.c.converged != objects.c.generation)
+
+_LENGTH = (
+    select(func.sum(func.length(cast(claims.c.want, Text))))
+    .where(claims.c.key == objects.c.key)
+    .scalar_subquery()
+)
 
 _LOOKED_AT = (
     select(
@@ -33,6 +40,7 @@ _LOOKED_AT = (
         objects.c.adoption,
         *keepsakes.COLUMNS,
         case((_AGAIN, objects.c.state)).label("state"),
+        _LENGTH.label("length"),
     )
     .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
     .order_by(objects.c.due)
@@ -48,6 +56,10 @@ _DUE = {
     (True, True): _LOOKED_AT.where(_OF_WRITER, object_rows.NOT_SHUT),
 }
 """What is due, by whether it is of one writer, and whether some instances are shut."""
+
+HEAVY = 1024 * 1024
+"""Bytes of wants, as text, of the objects of a batch: handlers, plans and results take some fifty
+times as much."""
 
 SHARED = 4
 """How much shorter a batch is that several writers share: each of them waits for all of it."""
@@ -122,7 +134,7 @@ class Missing:
     rests: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Due:
     """An object that is due.
 
@@ -151,6 +163,9 @@ def due(
     asked now; their objects stay due. taken: objects whose results are being recorded, which are
     left out.
 
+    Fewer are returned if more than `HEAVY` bytes are wanted of them: a want can be very long, and
+    very many requests can want something of one object.
+
     An object of ours that only waiting steps claim stays as it is, unless all of these claims are
     suspended: who is suspended has no access, whatever waits. It is then as if nobody claimed it.
 
@@ -169,7 +184,7 @@ def due(
         ]
         rows = in_turns([row for row in some if row.key not in taken] for some in mine)
         limit = min(limit, max(-(-limit // SHARED), len(writers)))
-    rows = [row for row in rows if row.key not in taken][:limit]
+    rows = _light([row for row in rows if row.key not in taken][:limit])
     held = ledger.claims_of(conn, [row.key for row in rows])
     waiting = {row.key for row in rows if held.get(row.key) == ()}
     closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
@@ -181,6 +196,13 @@ def due(
         Due(row.instance, item, item.awaited and item.key not in closed, early.get(item.key))
         for row, item in zip(rows, items, strict=True)
     ]
+
+
+def _light(rows: list[Any]) -> list[Any]:
+    """Return the first of some objects, of which no more is wanted than `HEAVY`, but at least
+    one."""
+    weights = accumulate(row.length or 0 for row in rows)
+    return rows[: max(1, sum(weight <= HEAVY for weight in weights))]
 
 
 def in_turns(queues: Iterable[Iterable[Of]]) -> list[Of]:

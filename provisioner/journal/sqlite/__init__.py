@@ -4,4 +4,5 @@ __all__ = [
     "cells",
     "copies",
     "migrations",
+    "steps",
 ]

@@ -19,7 +19,8 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, Table, Text
 
 from provisioner.journal import audit, facts, sums
-from provisioner.journal.schema import Errors, Spoilt, States, events, metadata, requests
+from provisioner.journal.dialect import Errors, Spoilt, States
+from provisioner.journal.schema import events, metadata, requests
 from provisioner.journal.sqlite.copies import reading
 from provisioner.objects.states import RequestState
 

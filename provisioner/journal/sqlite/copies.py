@@ -39,6 +39,21 @@ def position_of(path: Path) -> tuple[str, int]:
     return values["journal"], int(values["position"])
 
 
+def moved_to(path: Path) -> str | None:
+    """Return the place to which a file's journal was moved; None if it was not."""
+    with reading(path) as db:
+        row = db.execute("SELECT value FROM marks WHERE name = 'moved'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def note_moved(path: Path, to: str | None) -> None:
+    """Note in a file to which place its journal was moved; None: where it is now, others know."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM marks WHERE name = 'moved'")
+        if to is not None:
+            db.execute("INSERT INTO marks (name, value) VALUES ('moved', ?)", [to])
+
+
 def newest_event(path: Path) -> str | None:
     """Return the hash of the newest event; None if there is none. Raises Unreadable."""
     with reading(path) as db:

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,21 @@ from sqlalchemy.util import LRUCache
 from provisioner.contract import ConfigError
 from provisioner.journal import bulk, facts
 from provisioner.journal.database import REBUILD, Database, Trouble
+from provisioner.journal.dialect import Spoilt
 from provisioner.journal.kept import READING
-from provisioner.journal.schema import VERSION, Spoilt, metadata
+from provisioner.journal.schema import VERSION, metadata
 from provisioner.journal.sqlite import cells, migrations
 from provisioner.journal.sqlite.dialect import SCHEME, Dialect
 from provisioner.journal.sqlite.triggers import Sums
+from provisioner.plain import compact
 from provisioner.system import ulid
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode
 _decoded = json.JSONDecoder().raw_decode
 
 
 def _written(value: Any) -> str:
     """Return a value as JSON; most lists of steps and objects are empty."""
-    return "[]" if value == [] else _compact(value)
+    return "[]" if value == [] else compact.written(value)
 
 
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
@@ -106,7 +108,7 @@ class File:
     def claim(self, conn: Connection) -> None:
         """Do nothing: who serves it has locked the file."""
 
-    def share(self, conn: Connection, role: str, rest: float) -> None:
+    def share(self, conn: Connection, roles: Sequence[str], rest: float) -> None:
         """Raise ConfigError: a file is for one process."""
         raise not_shared(self.path)
 

@@ -5,18 +5,21 @@ Promises: what `journal.stored` asks. Leaves out: an open one (`file`).
 
 from __future__ import annotations
 
+import glob
 import logging
 import shlex
 import sqlite3
 import stat
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from provisioner.contract import ConfigError, Finding, Level
+from provisioner.journal.database import Place
 from provisioner.journal.sqlite import copies, migrations
 from provisioner.journal.sqlite.file import connect, not_shared
 from provisioner.journal.stored import Check, Numbered, readable
+from provisioner.system.disks import flush
 from provisioner.system.locks import locked
 
 __all__ = ["Stored", "connect"]
@@ -50,7 +53,11 @@ class Stored:
         """Hold the lock beside the file."""
         return locked(self._path)
 
-    def first(self) -> AbstractContextManager[bool]:
+    def behind(self) -> bool:
+        """Raise ConfigError: a file is for one process."""
+        raise not_shared(self._path)
+
+    def unserved(self) -> AbstractContextManager[None]:
         """Raise ConfigError: a file is for one process."""
         raise not_shared(self._path)
 
@@ -91,6 +98,19 @@ class Stored:
             for number, did in done:
                 copies.redo(self._path, number, did)
 
+    def was_restored(self) -> bool:
+        """Return False: the redo log and the copies say it (`recovery.level`)."""
+        return False
+
+    def settle(self) -> None:
+        """Do nothing."""
+
+    def settle_again(self) -> None:
+        """Forget where the ones went that were here before."""
+        for file in self._renamed():
+            with suppress(sqlite3.Error):  # one that is no journal
+                copies.note_moved(file, None)
+
     def size(self) -> int:
         """Return how long the file is."""
         return self._path.stat().st_size
@@ -99,6 +119,32 @@ class Stored:
         """Copy it."""
         with readable(sqlite3.Error):
             copies.copy(self._path, target, check)
+
+    def retire(self, to: Place) -> Place:
+        """Note in it where the journal is now, and rename it, with what SQLite has beside it."""
+        with suppress(sqlite3.Error):  # without room: it is set aside all the same
+            copies.note_moved(self._path, str(to))
+        ends = (".moved", *(f".moved{number}" for number in range(2, 1000)))
+        end = next(end for end in ends if not self._path.with_name(self._path.name + end).exists())
+        for beside in ("-wal", "-shm", ""):
+            file = self._path.with_name(self._path.name + beside)
+            if file.exists():
+                file.rename(self._path.with_name(f"{self._path.name}{end}{beside}"))
+        flush(self._path.parent)
+        return self._path.with_name(self._path.name + end)
+
+    def moved_to(self) -> str | None:
+        """Read it in the file that was renamed."""
+        for file in self._renamed():
+            with suppress(sqlite3.Error):  # one that is no journal
+                if (to := copies.moved_to(file)) is not None:
+                    return to
+        return None
+
+    def _renamed(self) -> list[Path]:
+        """List the files of journals that were here before."""
+        beside = self._path.parent.glob(f"{glob.escape(self._path.name)}.moved*")
+        return [file for file in beside if not file.name.endswith(("-wal", "-shm"))]
 
     def findings(self) -> Sequence[Finding]:
         """Return whether others may write to it."""

@@ -1,3 +1,3 @@
-"""Rebuilding: a new journal from a copy and the redo log."""
+"""Rebuilding: a new journal from a copy and the redo log, or in another place."""
 
-__all__ = ["rebuild", "rebuilt"]
+__all__ = ["move", "rebuild", "rebuilt"]

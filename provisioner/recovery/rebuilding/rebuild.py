@@ -11,6 +11,7 @@ spool and not in the log; they are reported.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,11 +24,12 @@ from provisioner.config.schema import Config
 from provisioner.contract import ConfigError
 from provisioner.journal import facts, stored
 from provisioner.journal.database import Place
+from provisioner.journal.hosts import spools
 from provisioner.journal.journal import Journal
 from provisioner.journal.schema import VERSION
-from provisioner.journal.sqlite import cells, copies, migrations
+from provisioner.journal.sqlite import cells, copies, migrations, steps
 from provisioner.journal.stored import Unreadable
-from provisioner.recovery import backup, level, redo_log, startup
+from provisioner.recovery import backup, level, redo_log, seen, startup
 from provisioner.recovery.lineage import Lineage, trace
 from provisioner.recovery.rebuilding.rebuilt import (
     Base,
@@ -94,6 +96,21 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
     return replace(rebuilt, damaged=_reasons(unused), aside=aside)
 
 
+def compared(config: Config, spool: Spool) -> tuple[Path, ...] | None:
+    """Compare a spool with the journal, rebuilt with another spool, also while that is served.
+
+    Return the files of requests that the journal does not know; None if it is to be rebuilt.
+    """
+    journal = config.journal
+    there = stored.of(journal)
+    if not isinstance(journal, str) or not there.exists() or there.was_restored():
+        return None
+    with suppress(ConfigError), _opened(journal) as book:
+        if _identity(spool.root) in (None, book.identity) and seen.is_behind(spool, book):
+            return tuple(seen.look(spool, book))
+    return None
+
+
 def _continued(config: Config, journal: str, named: str | None, spool: Spool) -> Rebuilt:
     """Add to a journal on a server what only its redo log has."""
     directory, there = config.backup_directory, stored.of(journal)
@@ -115,6 +132,7 @@ def _continued(config: Config, journal: str, named: str | None, spool: Spool) ->
     redone = len(log), log[-1].at if log else None
     left = partial(leave, directory, lineage, ())
     rebuilt = settled(journal, spool, directory, lineage, Base(journal, redone, left))
+    there.settle_again()
     backup.back_up(journal, directory, config.backup.keep)
     return rebuilt
 
@@ -131,8 +149,9 @@ def _refuse_choice(journal: str, copy: Path | None, empty: bool) -> None:
 
 def _restoring(journal: str) -> str:
     return (
-        f"restore the newest copy into an empty database, pg_restore --dbname={journal!r} FILE, or "
-        "the site's archive; then: provisioner journal rebuild"
+        "restore the newest copy into an empty database, pg_restore --clean --if-exists "
+        f"--single-transaction --dbname={journal!r} FILE, or the site's archive; then: provisioner "
+        "journal rebuild"
     )
 
 
@@ -146,13 +165,19 @@ def _identity(spool: Path) -> str | None:
 def _refuse_whole(journal: Place, identity: str | None, directory: Path, spool: Spool) -> None:
     if not stored.of(journal).exists():
         return
+    if stored.of(journal).was_restored():
+        return
     try:
         level.check(journal, directory)
         with _opened(journal) as book:
             book.check()
             if book.identity != identity:
                 return
+            seen.refuse_unknown(spool, book)
             startup.check_newest(spool, book)
+            with book.reading() as conn:
+                if spools.others(conn, os.uname().nodename, str(spool.root)):
+                    return  # what theirs have is not seen from here
     except ConfigError:
         return
     raise ConfigError(
@@ -262,7 +287,7 @@ def _redo(
     redone, until = 0, None
     log = redo_log.along(lineage, copies.position_of(made)[1])
     for version, transactions in groupby(log, lambda transaction: transaction.version):
-        migrations.migrate(made, migrations.STEPS[: version - 1])
+        migrations.migrate(made, steps.STEPS[: version - 1])
         with copies.redoing(made, _PORTION) as redo:
             for transaction in transactions:
                 try:

@@ -6,19 +6,21 @@ own from then on; those of another journal stay. Leaves out: making the journal 
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from provisioner.journal import audit, facts, stored
 from provisioner.journal.database import Place
+from provisioner.journal.hosts import spools
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.journal.schema import VERSION
 from provisioner.journal.stored import Unreadable
-from provisioner.recovery import backup, level, redo_log, startup
+from provisioner.recovery import backup, level, redo_log, seen, startup
 from provisioner.recovery.lineage import File, Lineage
 from provisioner.recovery.redo_log import RedoLog
 from provisioner.spool.spool import Spool
@@ -34,7 +36,8 @@ class Rebuilt:
     epoch; lost: the number of transactions in the log after a gap; counts: requests by state;
     unknown: files of requests in the spool that the new journal does not know; aside: the old
     journal; forked: the report about two branches of the log, or ''; left: copies and files of the
-    log that do not lead to the new journal, under their new names.
+    log that do not lead to the new journal, under their new names; others: the hosts of intakes
+    that may have requests that the new journal does not know, and where their spools are there.
     """
 
     base: Place | None
@@ -47,6 +50,7 @@ class Rebuilt:
     aside: Path | None
     forked: str = ""
     left: tuple[Path, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,22 @@ def settled(made: Place, spool: Spool, directory: Path, lineage: Lineage, on: Ba
         position = book.position
         lost = sum(max(0, file.last - max(file.after, position)) for file in lineage.line)
         left = on.leave(book.identity, position)
-        kept = [(ulid, place) for place in startup.KEPT for ulid in spool.listed(place)]
-        _prepare(book, directory, on.base, max(kept, default=("", ""))[0])
+        _prepare(book, directory, on.base)
+        unknown = seen.look(spool, book)
         with book.reading() as conn:
             counts = request_rows.counts(conn)
-            known = request_rows.all_ids(conn)
+            others = {h: at for h, at in spools.awaited(conn).items() if not _is_own(spool, h, at)}
         startup.name(spool.root, book.identity)
     finally:
         book.close()
-    unknown = tuple(spool.root / place / ulid for ulid, place in kept if ulid not in known)
     forked = level.forked(directory, lineage) if lineage.branches else ""
-    return Rebuilt(on.base, (), *on.redone, lost, counts, unknown, None, forked, left)
+    return Rebuilt(
+        on.base, (), *on.redone, lost, counts, tuple(unknown), None, forked, left, others
+    )
+
+
+def _is_own(spool: Spool, host: str, place: str) -> bool:
+    return (host, place) == (os.uname().nodename, str(spool.root))
 
 
 def lies_beyond(copy: Path, lineage: Lineage) -> bool:
@@ -137,8 +146,8 @@ def _aside(copy: Path) -> Path:
     return copy.rename(copy.with_name(f"{copy.name}{redo_log.LEFT}"))
 
 
-def _prepare(book: Journal, directory: Path, base: Place | None, newest: str) -> None:
-    """Put the new journal in observe-only mode, and make every object due.
+def _prepare(book: Journal, directory: Path, base: Place | None) -> None:
+    """Put the new journal in observe-only mode, make every object due, and await all intakes.
 
     Record that in the redo log as well.
     """
@@ -149,7 +158,8 @@ def _prepare(book: Journal, directory: Path, base: Place | None, newest: str) ->
     origin = f"from {base.name if isinstance(base, Path) else base or 'nothing'}"
     with book.transaction() as conn:
         facts.put(conn, facts.OBSERVING, f"the journal was rebuilt {origin}")
-        facts.put(conn, facts.NEWEST, newest)
+        seen.begin(conn)
+        spools.await_all(conn)
         object_rows.hasten(conn, object_rows.all_keys(conn), now)
         object_rows.close_breakers(conn)
         audit.append(conn, [audit.Event(None, "rebuilt", origin)], now)

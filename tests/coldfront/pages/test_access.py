@@ -40,7 +40,7 @@ def test_the_staffs_pages_are_for_staff_alone(
     assert client.get(PAGE).status_code == status
     assert client.get(f"{PAGE}{row.number}/").status_code == status
     before = len(controls(site))
-    pressed = client.post(f"{PAGE}{row.number}/release/").status_code
+    pressed = client.post(f"{PAGE}{row.number}/cancel/").status_code
     assert pressed == (302 if status == 200 else status)
     assert len(controls(site)) - before == (status == 200)
 

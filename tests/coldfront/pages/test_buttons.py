@@ -69,7 +69,7 @@ def test_a_release_says_what_the_page_showed(site: Site, active: Allocation) -> 
     shown = site.get(f"{PAGE}{row.number}/")
     [digest] = {*re.findall(r'name="digest" value="([0-9a-f]{64})"', shown)}
     Request.objects.filter(pk=row.pk).update(answer={"id": ULID, "digest": "b" * 64})
-    press(site, row, "release", digest=digest)
+    press(site, row, "release", "hnelson", digest=digest)
     [control] = controls(site)
     assert (control["request"], control["digest"]) == (ULID, digest)
 
@@ -82,7 +82,7 @@ def test_what_is_no_digest_or_no_release_says_none(
 ) -> None:
     row = asked(site)
     stands(site, row, "held")
-    press(site, row, verb, digest=digest)
+    press(site, row, verb, "hnelson", digest=digest)
     assert "digest" not in controls(site)[0]
 
 
@@ -107,8 +107,8 @@ def test_from_the_list_one_comes_back_to_the_list_as_it_was(site: Site, active: 
 def test_what_was_asked_and_what_the_policy_said_is_shown(site: Site, active: Allocation) -> None:
     row = asked(site)
     stands(site, row, "held")
-    press(site, row, "release")
-    assert "release, asked by admin: asked" in text(site.get(PAGE))
+    press(site, row, "release", "hnelson")
+    assert "release, asked by hnelson: asked" in text(site.get(PAGE))
     assert ">Release<" not in site.get(PAGE)
     problem = {"message": "cf-1 is admin's own", "expected": "ask another of root"}
     stands(site, site.rows(action="request.release")[0], "refused", problems=[problem])

@@ -89,7 +89,7 @@ def test_a_row_has_its_state_in_words_and_the_buttons_that_make_sense(
     row = asked(site)
     Request.objects.exclude(pk=row.pk).delete()
     Request.objects.filter(pk=row.pk).update(state=state)
-    page = site.get(PAGE)
+    page = site.get(PAGE, "hnelson")
     assert re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', page) == [word.capitalize()]
     shown = r'<(?:button type="submit"|a) class="btn btn-sm [^>]*mb-1"[^>]*>([^<]+)<'
     assert re.findall(shown, page) == buttons
@@ -124,15 +124,18 @@ def test_a_release_is_offered_to_whoever_did_not_ask(site: Site, active: Allocat
         assert re.search(r">Release</", site.get(page, "hnelson"))
 
 
-@pytest.mark.parametrize(("became", "offered"), [("cancelled", False), ("done", True)])
+@pytest.mark.parametrize(
+    ("became", "problems", "offered"),
+    [("cancelled", [], False), ("done", [], True), ("done", ["only somebody left"], False)],
+)
 def test_a_release_is_not_offered_to_who_asked_for_the_same_before_and_did_not_get_it(
-    site: Site, active: Allocation, became: str, offered: bool
+    site: Site, active: Allocation, became: str, problems: list[str], offered: bool
 ) -> None:
     row = asked(site)
     Request.objects.filter(key=row.key).exclude(pk=row.pk).delete()
-    Request.objects.create(
-        key=row.key, action=row.action, by="admin", state=became, digest="x", number=0
-    )
+    before = {"key": row.key, "action": row.action, "digest": "x"}
+    Request.objects.create(**before, by="admin", state="refused" if problems else became, number=1)
+    Request.objects.create(**before, state=became, problems=problems, number=2)
     stands(site, row, "held")
     assert bool(re.search(r">Release</", site.get(f"{PAGE}{row.number}/", "admin"))) == offered
 

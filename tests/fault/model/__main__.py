@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.fault.model.many import report
+from tests.fault.model.play import WALK
+from tests.fault.walks import asked
 
-first, count, *_ = [*map(int, sys.argv[1:]), *(0, 2000)[len(sys.argv[1:]) :]]
-sys.exit(bool(report(range(first, first + count))[1]))
+sys.exit(bool(WALK.report(asked(sys.argv[1:]))[1]))

@@ -1,6 +1,6 @@
 """Sequences: what may happen to a site, drawn by a seed, played to the service and to the oracle.
 
-A sequence is plain data, so that one that fails is shrunk by leaving things out, and printed.
+Leaves out: many sequences, and shrinking one that fails (`walks`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from tests.fault.model.asks import Ask
 from tests.fault.model.backends import KINDS
 from tests.fault.model.oracle import RETURNS, Oracle, person, project, seat, share
 from tests.fault.model.site import Site
-
-Event = tuple[Any, ...]
+from tests.fault.walks import MEMORY, Event, Mismatch, Walk
 
 USERS = ("ann", "bob", "cem", "dan")
 CODES = {1: "cf1", 2: "cf1", 3: "cf3"}
@@ -35,12 +34,7 @@ _FIT = {
 }
 """States in which steering is worth the trial."""
 
-MEMORY = Path("/dev/shm")
 RECONCILE = "provisioner: 1\naction: reconcile\n"
-
-
-class Mismatch(AssertionError):
-    """The backends differ from what the oracle says."""
 
 
 def draw(seed: int, length: int = 28) -> list[Event]:
@@ -365,36 +359,4 @@ def _access(verb: str, subject: str) -> str:
     return f"action: allocation.{verb}\nallocation: {body}\n"
 
 
-def verdict(seed: int) -> tuple[Counter[str], str]:
-    """Play what a seed draws; return what was done, or the smallest part that fails."""
-    events = draw(seed)
-    try:
-        return play(events), ""
-    except AssertionError:
-        small = shrink(events)
-    steps = "\n".join(f"    {event}," for event in small)
-    return Counter(), f"seed {seed}, shrunk to:\n{steps}\n{fails(small)}"
-
-
-def shrink(events: Sequence[Event]) -> list[Event]:
-    """Return the part of a failing sequence that is needed to fail."""
-    left, size = list(events), max(1, len(events) // 2)
-    while size:
-        place = 0
-        while place < len(left):
-            fewer = left[:place] + left[place + size :]
-            if fails(fewer):
-                left = fewer
-            else:
-                place += size
-        size //= 2
-    return left
-
-
-def fails(events: Sequence[Event]) -> str:
-    """Return what is wrong after a sequence; '' if nothing is."""
-    try:
-        play(events)
-    except AssertionError as error:
-        return str(error) or repr(error)
-    return ""
+WALK = Walk("model", draw, play)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.coldfront.asking import attributes
+from provisioner.coldfront.asking import wanted
 
 ROOT = Path(__file__).parents[3]
 APP = ROOT / "provisioner" / "coldfront"
@@ -16,7 +16,7 @@ TEXT = (ROOT / "docs" / "coldfront.md").read_text()
 SETTINGS = re.findall(r'_setting\(\s*"(\w+)"', (APP / "asking" / "options.py").read_text())
 COMMANDS = [path.stem for path in (APP / "management" / "commands").glob("provisioner_*.py")]
 ATTRIBUTES = [
-    getattr(attributes, name)
+    getattr(wanted, name)
     for name in (
         "RESOURCE", "CLUSTER", "ACCOUNT", "PARENT", "SPECS", "USER_SPECS", "SPACE", "FILES",
         "FILESET", "PATH", "KIND", "GID",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from provisioner.contract import ConfigError
 from provisioner.hosts.lease import Held, Lease
 from provisioner.journal.hosts.holds import Overtaken
 
@@ -91,6 +92,36 @@ def test_who_woke_after_another_took_the_lane_up_may_not_write() -> None:
         held(lease).sure()
 
 
+@dataclass
+class Slow(Journal):
+    """One that is slower than the lease for some questions. slow: how many are left."""
+
+    slow: int = 0
+
+    def ask(self) -> dict[str, int]:
+        self.takes = 2 * SECONDS if self.slow else 0.0
+        self.slow -= 1
+        return super().ask()
+
+
+def test_who_waited_long_for_an_answer_asks_again_while_nobody_took_the_lane_up() -> None:
+    journal = Slow(slow=2)
+    held(journal.lease()).sure()
+    assert journal.asked == 3
+
+
+def test_who_learns_late_that_another_one_took_the_lane_up_asks_no_more() -> None:
+    journal = Slow({"slurm": 4}, slow=2)
+    with pytest.raises(Overtaken, match="another host has it"):
+        held(journal.lease()).sure()
+    assert journal.asked == 1
+
+
+def test_who_hears_always_too_late_writes_nothing_more() -> None:
+    with pytest.raises(Overtaken, match="answers later than the lease allows"):
+        held(Slow(slow=1000).lease()).sure()
+
+
 def test_an_answer_that_comes_late_does_not_replace_a_newer_one() -> None:
     journal = Journal()
 
@@ -106,3 +137,11 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one() -> None:
     lease = Lease(slow, SECONDS, lambda: journal.time)
     lease.renew()
     assert lease.covers("slurm", 4)
+
+
+def test_who_hears_nothing_of_the_journal_writes_nothing_more() -> None:
+    def lost() -> dict[str, int]:
+        raise ConfigError("the server was lost")
+
+    with pytest.raises(Overtaken, match="the server was lost"):
+        held(Lease(lost, SECONDS)).sure()

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from provisioner.journal import bulk
-from provisioner.journal.dialect import IDS
+from provisioner.journal.dialect import IDS, Spoilt
 from provisioner.journal.journal import Journal
-from provisioner.journal.schema import Spoilt, objects
+from provisioner.journal.schema import objects
 from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption
 from tests.unit.journal.conftest import Places
@@ -78,7 +78,7 @@ def test_a_cell_that_is_none_of_its_column_s_is_reported_as_spoilt(conn: Connect
 
 def test_what_the_driver_refuses_is_sqlalchemy_s_error(conn: Connection) -> None:
     conn.exec_driver_sql("ALTER TABLE objects RENAME TO others")
-    with pytest.raises(DBAPIError, match="objects"):
+    with pytest.raises(DBAPIError, match="objects"), conn.begin_nested():
         bulk.among(conn, AMONG, KEYS[:1])
 
 

@@ -30,7 +30,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     root = tmp_path_factory.mktemp("site")
     (root / "p.yaml").write_text("service: x\nspool: s\njournal: j.db\n")
     Journal.open(root / "j.db").close()
-    exporter = Exporter(load(root / "p.yaml"), Looks())
+    exporter = Exporter(load(root / "p.yaml"), ["slurm"], Looks())
     with timings.of("a"), timings.timed("observe"):
         pass
     names: set[str] = set(LATE)

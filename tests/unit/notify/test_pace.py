@@ -55,9 +55,23 @@ def test_all_together_get_no_more_than_the_sites_limit() -> None:
     assert made.wait == 9
 
 
+@pytest.mark.parametrize("other", ["Ann@x.test", "ann@X.Test", "ANN@X.TEST"])
+def test_one_mailbox_in_other_letters_is_one_address(other: str) -> None:
+    due = [*mails("ann@x.test", 2), *mails(other, 3)]
+    made = plan(due, {}, per_recipient=4, in_all=10)
+    assert (made.single, [len(some) for some in made.merged]) == ([], [5])
+    full = plan(due, {"ann@x.test": [0.0] * 4}, per_recipient=4, in_all=10)
+    assert (full.single, full.merged, full.wait) == ([], [], 5)
+
+
 def test_a_summary_has_no_more_lines_than_are_read() -> None:
     made = plan(mails("a", 101), {}, per_recipient=10, in_all=10)
     assert ([len(some) for some in made.merged], made.wait) == ([100], 1)
+
+
+def test_a_summary_tells_the_oldest_first_whosever_turn_it_is() -> None:
+    [made] = plan(mails("a", 5)[::-1], {}, per_recipient=4, in_all=10).merged
+    assert [message.made for message in made] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 def test_tries_come_less_and_less_often() -> None:

@@ -46,7 +46,7 @@ def spoilt(site: Site) -> RequestId:
 def test_a_request_that_cannot_be_filed_keeps_back_no_other(
     site: Site, spoilt: RequestId, caplog: pytest.LogCaptureFixture
 ) -> None:
-    finisher = site.service._finisher
+    finisher = site.service.finisher
     for _ in range(2):
         assert finisher.settle([spoilt, done_id(site)]) == [spoilt]
         assert finisher.announce([spoilt, done_id(site)]) == [spoilt]
@@ -65,7 +65,7 @@ def test_a_request_that_cannot_be_filed_does_not_keep_the_service_from_starting(
 def test_what_is_over_before_its_acceptance_was_told_gets_no_receipt_of_that(site: Site) -> None:
     [receipt] = (site.config.spool / "receipts").rglob("*.yaml")
     receipt.unlink()
-    assert site.service._finisher.announce([done_id(site)]) == []
+    assert site.service.finisher.announce([done_id(site)]) == []
     assert not receipt.exists(), "it would say that nothing was made"
 
 
@@ -79,9 +79,9 @@ def test_many_are_filed_with_as_many_statements_as_one(tmp_path: Path) -> None:
         driver: Any = conn.connection.driver_connection
         driver.set_trace_callback(seen.append)
     seen.clear()
-    site.service._finisher.settle(ids[:1])
+    site.service.finisher.settle(ids[:1])
     one = len(seen)
-    site.service._finisher.settle(ids)
+    site.service.finisher.settle(ids)
     assert len(seen) == 2 * one + 1, "which weighs them"
 
 

@@ -1,5 +1,6 @@
 """A signature follows its request."""
 
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,8 +11,8 @@ import pytest
 
 from provisioner.contract import InvalidRequest
 from provisioner.spool.spool import Spool
-from provisioner.spool.submission import LIMIT, NotThere
-from provisioner.system import rename
+from provisioner.spool.submission import LIMIT, NotThere, Rejected, Submission
+from provisioner.system import entry
 from provisioner.system import ulid as ulids
 from tests.support.spool_files import (
     directory,
@@ -22,6 +23,7 @@ from tests.support.spool_files import (
     listening,
     of_mode,
     put,
+    root_only,
     symlink,
     take,
 )
@@ -115,14 +117,14 @@ def test_a_signature_that_is_exchanged_while_it_is_taken_is_left_to_its_request(
     put(spool)
     sign(spool, "first")
     submission = take(spool)
-    real = rename.rename_new
+    real = entry.rename_own
 
     def exchange(*arguments: Any) -> None:
         if arguments[1] == "a.yaml.sig":
             put(spool, ".other", b"second").rename(spool.staging / "a.yaml.sig")
         real(*arguments)
 
-    monkeypatch.setattr("provisioner.spool.attachments.rename_new", exchange)
+    monkeypatch.setattr("provisioner.spool.attachments.rename_own", exchange)
     with pytest.raises(InvalidRequest, match="changed while it was read"):
         spool.companions.signature(submission, LIMIT)
     monkeypatch.undo()
@@ -138,3 +140,35 @@ def test_a_result_replaces_an_earlier_one_and_a_crashs_leftover(spool: Spool) ->
     assert path.read_text() == "second \\udcff\n"
     assert entries(spool, "failed") == [entry]
     assert stat.S_IMODE(path.stat().st_mode) & 0o037 == 0
+
+
+NAMES_THAT_ARE_CUT = {"long": "n" * 235 + ".yaml", "unprintable": "a\x07b.yaml"}
+
+
+@pytest.mark.parametrize("kind", NAMES_THAT_ARE_CUT)
+def test_a_signed_file_whose_name_cannot_be_kept_is_refused_and_not_taken_for_unsigned(
+    spool: Spool, kind: str
+) -> None:
+    name = NAMES_THAT_ARE_CUT[kind]
+    put(spool, name)
+    sign(spool, "first", name)
+    found = spool.take(name)
+    assert isinstance(found, Rejected)
+    assert not found.quarantine
+    assert "it is signed, and its name cannot be kept" in found.reason
+
+
+@pytest.mark.parametrize("length", [200, 235, 255])
+def test_a_file_with_a_long_name_and_no_signature_is_taken(spool: Spool, length: int) -> None:
+    name = "n" * (length - 5) + ".yaml"
+    put(spool, name)
+    assert isinstance(spool.take(name), Submission)
+
+
+@root_only
+def test_a_signature_of_somebody_else_beside_a_long_name_refuses_nothing(spool: Spool) -> None:
+    name = NAMES_THAT_ARE_CUT["long"]
+    put(spool, name)
+    sign(spool, "first", name)
+    os.chown(spool.staging / f"{name}.sig", 4711, -1)
+    assert isinstance(spool.take(name), Submission)

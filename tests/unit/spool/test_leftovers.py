@@ -51,6 +51,19 @@ def test_what_a_crash_left_is_removed_when_it_is_stale(spool: Spool, name: str) 
     assert (old.exists(), new.exists()) == (False, True)
 
 
+@pytest.mark.parametrize("hours", [1, -1], ids=["ahead", "behind"])
+def test_what_is_stale_says_the_clock_of_the_file_system(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    new, old = (spool.staging / f".{ulid.new()}.tmp" for _ in range(2))
+    new.write_text("half a")
+    left(old)
+    here = time.time
+    monkeypatch.setattr(time, "time", lambda: here() + 3600 * hours)
+    assert spool.remove_leftovers() == 1
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_a_writers_directory_that_was_being_made_is_removed(spool: Spool) -> None:
     fresh = spool.receipts / f".{ulid.new()}"
     fresh.mkdir()

@@ -202,7 +202,7 @@ def test_a_staging_directory_that_cannot_be_read_gives_nothing_until_it_can() ->
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EXDEV])
-@pytest.mark.parametrize("call", ["rename_new", "open_unwritten", "read"])
+@pytest.mark.parametrize("call", ["rename_own", "open_unwritten", "read"])
 def test_a_file_that_cannot_be_taken_is_left_for_later(
     spool: Spool, monkeypatch: pytest.MonkeyPatch, call: str, code: int
 ) -> None:

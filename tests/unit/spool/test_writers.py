@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_moved_is_passed_over_and_holds_up_nobody(
     def denied(*arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("provisioner.spool.spool.rename_new", denied)
+    monkeypatch.setattr("provisioner.spool.spool.rename_own", denied)
     assert spool.take("a.yaml") is None
     monkeypatch.undo()
     assert spool.waiting(10) == ["b.yaml"]

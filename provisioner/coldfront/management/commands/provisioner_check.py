@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from provisioner.coldfront import offered
 from provisioner.coldfront.answering import numbers
-from provisioner.coldfront.asking import options, outbox
+from provisioner.coldfront.asking import options, outbox, sending
 from provisioner.coldfront.asking.portal import portal
 from provisioner.outcome import offer
 
@@ -77,7 +77,7 @@ class Command(BaseCommand):
                 f"{outbox.request_id(row.number)}  {row.subject or row.key}  not heard: {row.error}"
             )
             self.stdout.write(self.style.ERROR(line))
-        wrong = [outbox.why_behind(behind)] if behind else []
+        wrong = [sending.why_behind(behind)] if behind else []
         if rows:
             wrong.append(
                 f"the service has not heard {len(rows)} requests. The next reconcile asks again; if"

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from provisioner.coldfront.answering import numbers
 from provisioner.coldfront.asking import options as options_of
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.contract import ConfigError
 
 
@@ -18,9 +18,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             numbers.look(options_of.receipts())
-            count = outbox.flush()
+            count = sending.flush()
         except (ConfigError, OSError) as error:
-            left = len(outbox.waiting())
+            left = len(sending.waiting())
             raise CommandError(
                 f"{left} requests wait, because ColdFront cannot write to staging: {error}"
             ) from None

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from provisioner.coldfront.answering import numbers
-from provisioner.coldfront.asking import manifest, outbox
+from provisioner.coldfront.asking import manifest, outbox, sending
 from provisioner.coldfront.asking import options as options_of
 from provisioner.contract import ConfigError
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             return
         try:
             numbers.look(options_of.receipts())
-            outbox.flush()
+            sending.flush()
             sent = manifest.send()
         except (ConfigError, OSError) as error:
             raise CommandError(f"ColdFront cannot write to staging: {error}") from None

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from provisioner.coldfront.answering import sync
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.contract import ConfigError
 
 
@@ -24,9 +24,9 @@ class Command(BaseCommand):
         written = 0
         try:
             # After the answers: a refused request leads to a new one, without those who left.
-            written = outbox.flush()
+            written = sending.flush()
         except (ConfigError, OSError) as error:
-            left = len(outbox.waiting())
+            left = len(sending.waiting())
             wrong.append(
                 f"{left} requests wait, because ColdFront cannot write to staging: {error}"
             )

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from provisioner.coldfront import schedules, statuses
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.coldfront.models import Made
 
 _VALUES = {
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             count = model.objects.filter(**{of: made.row}).count()
             if count:
                 self.stdout.write(f"remove {count} values of {made.model} {made.row}")
-        waiting = len(outbox.waiting())
+        waiting = len(sending.waiting())
         if waiting:
             self.stdout.write(f"remove {waiting} requests that are not in staging yet")
         if not options["yes"]:

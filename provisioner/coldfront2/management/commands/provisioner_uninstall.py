@@ -8,7 +8,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.asking import sending
 from provisioner.coldfront.models import LABEL
 
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        waiting = len(outbox.waiting())
+        waiting = len(sending.waiting())
         if waiting:
             self.stdout.write(f"remove {waiting} requests that are not in staging yet")
         if not options["yes"]:

@@ -327,7 +327,9 @@ def test_a_person_is_said_as_far_as_known(person: Person, said: Document) -> Non
 
 
 def test_access_is_taken_and_given_back_under_one_cause() -> None:
-    taken, given = asked(Wanted(suspend(42, "Revoked"))), asked(Wanted(resume(42)))
+    site = Options()
+    taken = asked(Wanted(suspend(42, "Revoked", site)))
+    given = asked(Wanted(resume(42, site)))
     assert taken["cause"] == given["cause"] == manifest.CAUSE
     assert taken["reason"] == "the allocation is Revoked in ColdFront"
 

@@ -27,10 +27,10 @@ def book(place: Places) -> Iterator[Journal]:
     made.close()
 
 
-def join(book: Journal, *hosts: Host) -> None:
+def join(book: Journal, *hosts: Host, lease: float = LEASE) -> None:
     with book.transaction() as conn:
         for host in hosts:
-            presence.join(conn, host, NOW - 2 * LEASE)
+            presence.join(conn, host, lease)
 
 
 def take(book: Journal, host: Host, *lanes: str) -> None:
@@ -44,13 +44,8 @@ def seen(book: Journal, now: float = NOW) -> dict[str, presence.Seen]:
         return {each.host.name: each for each in presence.seen(conn, now, LEASE)}
 
 
-def undrained(book: Journal, now: float = NOW) -> list[str]:
-    return presence.undrained(list(seen(book, now).values()), ["slurm", "fs1", "ad"])
-
-
-def test_one_process_alone_is_not_listed_and_drains_all(book: Journal) -> None:
+def test_one_process_alone_is_not_listed(book: Journal) -> None:
     assert seen(book) == {}
-    assert undrained(book) == []
 
 
 def test_each_is_listed_with_what_it_drains(book: Journal) -> None:
@@ -59,15 +54,22 @@ def test_each_is_listed_with_what_it_drains(book: Journal) -> None:
     take(book, FAR, "slurm")
     drains = {name: each.drains for name, each in seen(book).items()}
     assert drains == {"portal": (), "near": ("fs1",), "far": ("slurm",)}
-    assert undrained(book) == ["ad"]
 
 
-def test_who_is_not_heard_for_two_leases_is_missing_and_drains_nothing(book: Journal) -> None:
+def test_who_is_not_heard_for_two_leases_is_missing(book: Journal) -> None:
     join(book, PORTAL, NEAR, replace(FAR, heard=NOW - 2 * LEASE - 1))
-    take(book, NEAR, "fs1")
-    take(book, FAR, "slurm")
     assert [name for name, each in seen(book).items() if each.missing] == ["far"]
-    assert undrained(book) == ["ad", "slurm"]
+
+
+def test_who_is_not_heard_for_a_week_is_gone(book: Journal) -> None:
+    join(book, PORTAL, replace(FAR, heard=NOW - presence.FORGOTTEN - 1))
+    assert list(seen(book)) == ["portal"]
+
+
+def test_who_serves_alone_clears_the_rows_of_those_who_died(book: Journal) -> None:
+    join(book, PORTAL, NEAR)
+    presence.clear(book)
+    assert seen(book) == {}
 
 
 def test_a_lane_that_was_given_back_is_nobodys(book: Journal) -> None:
@@ -105,3 +107,24 @@ def test_the_version_of_one_who_is_missing_does_not_matter(book: Journal) -> Non
     join(book, replace(PORTAL, heard=NOW - 2 * LEASE - 1))
     join(book, replace(NEAR, version="2.0"))
     assert set(seen(book)) == {"portal", "near"}
+
+
+@pytest.mark.parametrize("lease", [1.0, 9.0, 11.0, 600.0])
+def test_a_start_beside_a_host_with_another_lease_is_refused_as_long_as_that_may_write(
+    book: Journal, lease: float
+) -> None:
+    join(book, replace(NEAR, heard=NOW - 2 * LEASE))
+    with pytest.raises(ConfigError, match="with a lease of 10 s, and far has"):
+        join(book, FAR, lease=lease)
+    gone = NOW + 2 * max(lease, LEASE)
+    join(book, replace(FAR, heard=gone), lease=lease)
+    assert set(seen(book)) == {"far"}  # the other one ends when it comes back
+    with pytest.raises(ConfigError, match="far serves the journal"):
+        join(book, replace(NEAR, heard=gone))
+
+
+def test_a_host_that_starts_again_may_have_another_lease_if_it_is_alone(book: Journal) -> None:
+    join(book, NEAR)
+    join(book, NEAR, lease=LEASE / 2)
+    join(book, replace(FAR, heard=NOW), lease=LEASE / 2)
+    assert set(seen(book)) == {"near", "far"}

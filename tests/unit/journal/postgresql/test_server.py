@@ -6,10 +6,12 @@ import threading
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from provisioner.contract import ConfigError
-from provisioner.journal import facts
+from provisioner.journal import facts, stored
 from provisioner.journal.journal import Journal, JournalBroken
+from provisioner.journal.postgresql import server
 from tests.support.clusters import Cluster
 from tests.support.waiting import until
 
@@ -69,6 +71,32 @@ def test_a_writer_waits_for_none_of_another_journal(cluster: Cluster) -> None:
         book.close()
 
 
+OTHERS = {
+    "by the type that it has": "FUNCTION hashtext(name) RETURNS INT",
+    "by another type": "FUNCTION hashtext(text) RETURNS INT",
+    "of a role": "FUNCTION joined(text, name) RETURNS TEXT",
+}
+"""What another role may make in the journal's schema on PostgreSQL 13 and 14."""
+
+
+@pytest.mark.parametrize("made", OTHERS.values(), ids=OTHERS)
+def test_a_function_of_another_role_in_the_schema_is_not_called_for_a_lock(
+    cluster: Cluster, made: str
+) -> None:
+    address = cluster.make()
+    with psycopg.connect(address) as conn:
+        body = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$"
+        conn.execute(f"CREATE {made} {body}".encode())
+        if "joined" in made:
+            conn.execute("CREATE OPERATOR || (LEFTARG = text, RIGHTARG = name, FUNCTION = joined)")
+    book = Journal.open(address)
+    try:
+        with stored.of(address).reserved(), book.transaction() as conn:
+            book.announce(conn, "news")
+    finally:
+        book.close()
+
+
 def test_a_reader_sees_one_state_and_keeps_no_writer_waiting(cluster: Cluster) -> None:
     address = cluster.make()
     one, two = Journal.open(address), Journal.open(address)
@@ -104,8 +132,20 @@ def test_a_journal_that_lost_its_server_writes_nothing_more(cluster: Cluster) ->
     again.close()
 
 
+def test_a_server_that_was_lost_is_told_and_not_logged(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    book = Journal.open(cluster.make())
+    assert got(book) is None
+    asked(cluster, f"SELECT count(*) FROM ({END_OTHERS}) AS ended")
+    with pytest.raises(JournalBroken):
+        put(book, "lost")
+    book.close()
+    assert caplog.records == []
+
+
 def test_a_connection_that_the_server_ends_for_its_idleness_is_lost(cluster: Cluster) -> None:
-    address = f"{cluster.make()}%20-cidle_in_transaction_session_timeout%3D50"
+    address = f"{cluster.make()}%20-cidle_in_transaction_session_timeout%3D500"
     book = Journal.open(address)
     with pytest.raises(JournalBroken), book.transaction() as conn:
         facts.put(conn, facts.NEWEST, "lost")
@@ -155,3 +195,9 @@ def test_a_newer_journal_is_refused(cluster: Cluster) -> None:
         conn.execute("UPDATE marks SET value = '9999' WHERE name = 'version'")
     with pytest.raises(ConfigError, match="version 9999"):
         Journal.open(address)
+
+
+def test_a_silent_server_is_given_up_soon_unless_the_address_says_otherwise() -> None:
+    words = conninfo_to_dict(server.patient("postgresql:///x?host=a,b&connect_timeout=3"))
+    assert (words["connect_timeout"], words["tcp_user_timeout"]) == ("3", "30000")
+    assert words["host"] == "a,b"

@@ -15,7 +15,8 @@ from provisioner.journal.journal import Journal
 from provisioner.journal.records import request_rows
 from provisioner.journal.schema import VERSION
 from provisioner.journal.sqlite import migrations
-from provisioner.journal.sqlite.migrations import Step, migrate
+from provisioner.journal.sqlite.migrations import migrate
+from provisioner.journal.sqlite.steps import Step
 
 FORMER = sorted(
     (Path(__file__).parents[3] / "support/journals").glob("v*.sql"),
@@ -66,7 +67,7 @@ def test_every_former_version_has_a_journal_to_try() -> None:
 
 @pytest.mark.parametrize("dump", FORMER, ids=lambda path: path.stem)
 def test_a_migrated_journal_is_as_a_new_one(tmp_path: Path, dump: Path) -> None:
-    """Where this fails, `schema` was changed without a migration in `migrations.STEPS`."""
+    """Where this fails, `schema` was changed without a step in `steps.STEPS`."""
     path = former(tmp_path, dump)
     migrate(path)
     new = tmp_path / "new.db"
