@@ -107,6 +107,7 @@ def run(
 def _serve_alone(system: System, *, drain: bool, patience: float) -> bool:
     """Serve all, as the only process; with `drain`, return True if nothing is left."""
     from provisioner.cli.progress import following
+    from provisioner.hosts.handing import handing
     from provisioner.journal import stored
     from provisioner.outcome import offer
     from provisioner.recovery import startup
@@ -122,6 +123,7 @@ def _serve_alone(system: System, *, drain: bool, patience: float) -> bool:
         locks.enter_context(stored.of(config.journal).reserved())
         startup.make_ready(config.spool, config.journal, config.backup_directory)
         offer.publish(config.spool / STAGING, config.resources)
+        handing.settle(system.journal, spool)
         service = Service(system, spool)
         locks.enter_context(signals.stopping(service.stop))
         if not drain:

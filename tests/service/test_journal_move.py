@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
+from provisioner.hosts.handing.handing import hand_on
 from provisioner.journal import audit, stored
 from provisioner.journal.database import Place
 from provisioner.journal.journal import Journal
-from provisioner.journal.schema import metadata
+from provisioner.journal.schema import handed, metadata
 from provisioner.recovery.rebuilding import move as moving
 from provisioner.recovery.rebuilding.move import move
 from tests.support import databases
@@ -56,6 +57,25 @@ def served(desk: Desk, target: Place, place: object = "journal/journal.db") -> N
     """Have the configuration name the new place, and serve one more request."""
     desk.set(f"journal: {place}", f"journal: {target}")
     assert desk.show(desk.serve(user("asmith")))["state"] == "done"
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("taker", [None, " portal", "ANOTHER spools"])
+def test_what_hosts_had_handed_on_is_served_by_the_one_process_that_is_left(
+    desk: Desk, tmp_path: Path, taker: str | None
+) -> None:
+    server, target = databases.cluster().make(), tmp_path / "new/journal.db"
+    desk("journal", "move", str(server))
+    desk.set("journal: journal/journal.db", f"journal: {server}")
+    book = Journal.open(server)
+    name = hand_on(book, "bjones.yaml", user("bjones").encode())
+    with book.transaction() as conn:
+        conn.execute(handed.update().values(taker=taker))
+    book.close()
+    desk("journal", "move", str(target))
+    served(desk, target, server)
+    assert desk.show(name)["state"] == "done"
+    assert counts(target)["handed"] == 0
 
 
 def test_all_requests_are_there_and_the_service_goes_on(

@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from provisioner.contract import Fault
@@ -64,6 +65,17 @@ def has_file(spool: Spool, name: str) -> bool:
     if os.path.lexists(spool.staging / name):
         return True
     return any(found and found[0] == name for found in map(spool.taken, spool.listed("active")))
+
+
+def settle(book: Journal, spool: Spool) -> None:
+    """Put all that is on its way into the staging of a process that serves alone, as no intake
+    will. Raises OSError."""
+    with book.reading() as conn:
+        if not handed.last_id(conn):
+            return
+    with book.transaction() as conn:
+        handed.take_all(conn, handed.taker(spool.identity, _here()))
+    Receiver(book, spool.staging, lambda: spool.identity, partial(has_file, spool)).take()
 
 
 class Receiver:

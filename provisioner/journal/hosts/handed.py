@@ -66,6 +66,11 @@ def take(conn: Connection, ids: Collection[str], by: str) -> None:
     conn.execute(free.values(taker=by))
 
 
+def take_all(conn: Connection, by: str) -> None:
+    """Have all of them taken, also those that another one has. by: the taker."""
+    conn.execute(update(handed).values(taker=by))
+
+
 def remove(conn: Connection, ids: Collection[str]) -> None:
     """Remove those that are in staging."""
     conn.execute(delete(handed).where(handed.c.id.in_(ids)))
