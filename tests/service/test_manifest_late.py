@@ -143,6 +143,43 @@ def test_a_suspension_that_was_cancelled_does_not_count_as_later(site: Site) -> 
     assert "1 resumed" in told(reconcile(site, entry(1, "ann"), ANN, as_of=moment))
 
 
+def test_a_removal_that_was_cancelled_after_its_acceptance_counts_as_later(site: Site) -> None:
+    reconcile(site, entry(1, "ann", "bob"), ANN)
+    site.first.away = True
+    moment = read()
+    left = send(site, PORTAL, _LEAVE, "left.yaml")
+    assert left.state in ("accepted", "deferred")
+    send(site, 0, control("request.cancel", left.id), "cancel.yaml")
+    site.first.away = False
+    found = told(reconcile(site, entry(1, "ann", "bob"), ANN, as_of=moment))
+    assert "0 requested" in found and "1 claimed later" in found
+    assert members(site) == {"cf1/ann"}
+
+
+def test_a_resume_that_was_cancelled_after_its_acceptance_counts_as_later(site: Site) -> None:
+    say(site, "allocation", "suspend", "unpaid")
+    site.first.away = True
+    moment = read()
+    opened = send(site, PORTAL, _OPEN, "opened.yaml")
+    assert opened.state in ("accepted", "deferred")
+    send(site, 0, control("request.cancel", opened.id), "cancel.yaml")
+    site.first.away = False
+    found = told(reconcile(site, ANN, kinds=["allocation"], as_of=moment))
+    assert "0 suspended" in found and "1 claimed later" in found
+
+
+def test_a_removal_that_was_cancelled_while_it_waited_for_its_time_does_not_count_as_later(
+    site: Site,
+) -> None:
+    reconcile(site, entry(1, "ann"), ANN)
+    moment = read()
+    left = send(site, PORTAL, f"not_before: 2199-01-01T00:00:00Z\n{_LEAVE}", "left.yaml")
+    assert left.state == "scheduled"
+    send(site, 0, control("request.cancel", left.id), "cancel.yaml")
+    assert "1 requested" in told(reconcile(site, entry(1, "ann", "bob"), ANN, as_of=moment))
+    assert members(site) == {"cf1/ann", "cf1/bob"}
+
+
 def test_after_the_clock_was_ahead_once_a_manifest_counts_from_when_it_was_read(
     tmp_path: Path, clocks: Clocks
 ) -> None:
@@ -173,5 +210,7 @@ def test_a_person_is_served_since_their_request_although_its_id_is_ahead(
     assert abs(since - time.time()) < DAY
 
 
+_LEAVE = membership(1, "bob", "remove").replace("code: cf}", "code: cf1}")
+_OPEN = "provisioner: 1\naction: allocation.resume\ncause: unpaid\nallocation: {id: 1}\n"
 _CLOSE = "provisioner: 1\naction: allocation.suspend\ncause: reconcile\nallocation: {id: 1}\n"
 ARCHIVE = "provisioner: 1\naction: project.archive\nproject: {code: cf1}\n"

@@ -39,6 +39,9 @@ DATED = "ended-"
 """How the names of the service's own requests begin that end access when a date has come. A writer
 may give a file such a name, too: only `ended_by` says whose it is."""
 
+_IN_FORCE = (*TAKING, "user.resume", "allocation.resume")
+"""Actions that are in force from their acceptance, also if their request is cancelled since."""
+
 STOPPED = (RequestState.CANCELLED, RequestState.HELD)
 """States in which only what a request has already made or taken away counts."""
 
@@ -213,11 +216,18 @@ def _about(root: str) -> Any:
 
 # Since a moment, also where no claim or suspension shows it.
 
+_ACCEPTED = select(step_rows.c.name).where(step_rows.c.request == requests.c.id).exists()
+"""A request has steps: it did not only wait, held or for its time."""
+
 _ASKED = select(requests.c.id, requests.c.subject).where(
     requests.c.id >= bindparam("b_since"),
     unindexed(requests.c.writer) == bindparam("b_writer"),
     requests.c.action.in_(sorted({*CLAIMING, *CLOSING})),
-    unindexed(requests.c.state).not_in([RequestState.REFUSED, RequestState.CANCELLED]),
+    unindexed(requests.c.state) != RequestState.REFUSED,
+    or_(
+        unindexed(requests.c.state) != RequestState.CANCELLED,
+        requests.c.action.in_(_IN_FORCE) & _ACCEPTED,
+    ),
     requests.c.duplicate_of.is_(None),
     requests.c.id.not_in(BY_DATE),
 )
