@@ -344,6 +344,7 @@ class Game:
     def _repaired(self) -> None:
         self.day(0.05)
         house.repair(self.site)
+        self.drain()  # what came due meanwhile was made with the repair
 
     def end(self) -> None:
         """Retry what failed, and let what differs be repaired: each object within a day, although
