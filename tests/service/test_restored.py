@@ -79,7 +79,7 @@ def test_the_page_brings_a_lost_journal_back_to_its_last_transaction(
     lose()
 
     stop, _, again, *look = commands()
-    assert (stop, again) == ("systemctl stop provisioner", "provisioner journal rebuild")
+    assert (stop, again) == ("systemctl stop 'provisioner*'", "provisioner journal rebuild")
     restore(address, copy)
     assert "transactions of the redo log" in desk("journal", "rebuild").out
     desk("run", "--drain", "--patience", "1")
