@@ -202,7 +202,7 @@ def _undo_nothing(conn: Connection, target: request_rows.Record, command: Comman
     has none, and accepting it again would put it above the newer ones.
     """
     for family in (_SUSPENDING, history.CLAIMING):
-        newer = request_rows.newer(conn, target, family) if target.action in family else ""
+        newer = history.newer(conn, target, family) if target.action in family else ""
         if newer:
             name = newer if lookup.knows(conn, newer, command.seeker) else "another request"
             raise InvalidRequest(

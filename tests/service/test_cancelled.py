@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_site import Site, allocation, control, user
+from tests.support.engine_site import Site, allocation, control, membership, user
 
 ORDERED = "order: {{key: a, number: {}}}\nuser:"
 
@@ -48,6 +48,23 @@ def test_a_retry_of_what_was_cancelled_undoes_nothing_newer(site: Site) -> None:
     assert "was accepted for allocation:1 since" in problem["message"]
     assert set(site.first.rows) == {"first/account/cf", "first/member/cf/bob"}
     assert site.limit("first/account/cf") == "5"
+
+
+def test_a_retry_of_what_was_cancelled_undoes_no_removal_that_was_cancelled_once_in_force(
+    site: Site,
+) -> None:
+    site.request(allocation(1, "ann, bob"))
+    site.first.away = True
+    for text in (allocation(1, "ann, bob", files=9), membership(1, "bob", "remove")):
+        site.request(text, "lost.yaml")
+    lost, removal = [record.id for record in site.open()]
+    site.request(control("request.cancel", lost))
+    site.request(control("request.cancel", removal))
+    site.back(site.first)
+    site.request(control("request.retry", lost), "again.yaml")
+    [problem] = [one["problems"][0] for one in site.results("failed") if "problems" in one]
+    assert f"{removal} was accepted for allocation:1 since" in problem["message"]
+    assert site.open() == []
 
 
 def test_a_retry_of_a_cancelled_suspension_suspends(site: Site) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.journal.outbox import rights
-from provisioner.journal.queries import precedents
+from provisioner.journal.queries import history, precedents
 from provisioner.journal.records import request_rows
 from tests.support.engine_site import Site, allocation, control
 
@@ -37,7 +37,7 @@ def test_a_request_that_repeats_an_older_one_is_the_newest_of_nothing(site: Site
         [second] = request_rows.find(conn, "c-2")
         assert request_rows.newest_about(conn, subject, action) == second
         assert request_rows.newest_of(conn, [action]) == [second]
-        assert request_rows.newer(conn, first, [action]) == second.id
+        assert history.newer(conn, first, [action]) == second.id
         assert rights.provided(conn, subject, action) == [second.id]
         ann = f"{subject}/user:ann"
         assert precedents.withdrawn_by(conn, first.id, [ann]) == {ann: second.id}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, false, func, or_, select
 
@@ -18,6 +18,7 @@ from provisioner.contract import Key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
 from provisioner.journal.persons.lately import BY_DATE
+from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import in_state, objects, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
@@ -38,9 +39,6 @@ CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resu
 DATED = "ended-"
 """How the names of the service's own requests begin that end access when a date has come. A writer
 may give a file such a name, too: only `ended_by` says whose it is."""
-
-_IN_FORCE = (*TAKING, "user.resume", "allocation.resume")
-"""Actions that are in force from their acceptance, also if their request is cancelled since."""
 
 STOPPED = (RequestState.CANCELLED, RequestState.HELD)
 """States in which only what a request has already made or taken away counts."""
@@ -219,15 +217,19 @@ def _about(root: str) -> Any:
 _ACCEPTED = select(step_rows.c.name).where(step_rows.c.request == requests.c.id).exists()
 """A request has steps: it did not only wait, held or for its time."""
 
+STANDS: Any = or_(
+    unindexed(requests.c.state) != RequestState.CANCELLED,
+    requests.c.action.in_([*TAKING, "user.resume", "allocation.resume"]) & _ACCEPTED,
+)
+"""A request was not cancelled, or only after what it takes away or gives back was in force: that
+stays so."""
+
 _ASKED = select(requests.c.id, requests.c.subject).where(
     requests.c.id >= bindparam("b_since"),
     unindexed(requests.c.writer) == bindparam("b_writer"),
     requests.c.action.in_(sorted({*CLAIMING, *CLOSING})),
     unindexed(requests.c.state) != RequestState.REFUSED,
-    or_(
-        unindexed(requests.c.state) != RequestState.CANCELLED,
-        requests.c.action.in_(_IN_FORCE) & _ACCEPTED,
-    ),
+    STANDS,
     requests.c.duplicate_of.is_(None),
     requests.c.id.not_in(BY_DATE),
 )
@@ -266,6 +268,24 @@ def asked_since(conn: Connection, writer: str, least: RequestId) -> list[tuple[R
     """
     rows = bulk.rows(conn, _ASKED, {"b_since": least, "b_writer": writer})
     return [(request, folded(subject.partition("/")[0])) for request, subject in rows]
+
+
+def newer(conn: Connection, record: Record, actions: Collection[str]) -> RequestId | Literal[""]:
+    """Return the newest request accepted after another, for its subject or one in or around it.
+
+    actions: those that count. '' if there is none.
+    """
+    root, slash, _ = record.subject.partition("/")
+    within = lies_in(requests.c.subject, root)
+    about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
+    # A subject has few requests; SQLite would use the index of states, which most requests share.
+    columns = requests.c.id, requests.c.action, requests.c.state
+    rows = conn.execute(
+        select(*columns).where(or_(*about), STANDS, requests.c.duplicate_of.is_(None))
+    )
+    counting = {*RUNNING, RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED}
+    ids = (row.id for row in rows if row.action in actions and row.state in counting)
+    return max((later for later in ids if later > record.id), default="")
 
 
 _MANIFESTS = select(requests.c.id, func.coalesce(requests.c.follows, requests.c.id)).where(

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, unindexed
 from provisioner.journal.persons import beforehand, chains
+from provisioner.journal.queries import history
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import LEFT, UNFIXED, requests
 from provisioner.objects.states import RequestState
@@ -51,6 +52,7 @@ def lifted_by(conn: Connection, record: Record) -> RequestId | Literal[""]:
         requests.c.accepted >= record.accepted,
         requests.c.state.not_in([RequestState.REFUSED, RequestState.SCHEDULED, RequestState.HELD]),
         requests.c.duplicate_of.is_(None),
+        history.STANDS,
     )
     cause = cause_of(record)
     if cause != beforehand.IDLE:

@@ -16,15 +16,14 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
-    or_,
     select,
     update,
 )
 
 from provisioner.journal import audit, bulk
-from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
+from provisioner.journal.dialect import IDS, chunks, folded, unindexed
 from provisioner.journal.schema import requests
-from provisioner.objects.states import RUNNING, RequestState
+from provisioner.objects.states import RequestState
 from provisioner.plain.values import value
 from provisioner.system.ulid import RequestId
 
@@ -309,23 +308,6 @@ def newest_about(conn: Connection, subject: str, action: str) -> Record | None:
         .limit(1)
     ).first()
     return None if row is None else Record.from_row(row)
-
-
-def newer(conn: Connection, record: Record, actions: Collection[str]) -> RequestId | Literal[""]:
-    """Return the newest request accepted after another, for its subject or one in or around it.
-
-    actions: those that count. '' if there is none.
-    """
-    root, slash, _ = record.subject.partition("/")
-    within = lies_in(requests.c.subject, root)
-    about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
-    # A subject has few requests; SQLite would use the index of states, which most requests share.
-    rows = conn.execute(
-        select(requests.c.id, requests.c.action, requests.c.state).where(or_(*about), _BEGUN)
-    )
-    counting = {*RUNNING, RequestState.DONE, RequestState.FAILED}
-    ids = (row.id for row in rows if row.action in actions and row.state in counting)
-    return max((later for later in ids if later > record.id), default="")
 
 
 def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:

@@ -45,7 +45,7 @@ def row(number: int, subject: str) -> dict[str, Any]:
 
 def newer(conn: Connection) -> str:
     [first] = request_rows.load(conn, [RequestId("R1")]).values()
-    return request_rows.newer(conn, first, ["project.provision"])
+    return history.newer(conn, first, ["project.provision"])
 
 
 def test_what_lies_in_a_subject_of_another_case_is_not_newer_than_its_own(
