@@ -232,6 +232,8 @@ class Oracle:
             self.unclear.add(said.subject)  # another writer may have them in one
         if said.verb == "left" and now.is_left_alone(said):
             return
+        if not said.name and (said.writer, LEFT_OUT) in now.reasons(said.subject):
+            return  # they are closed by what it said before: whoever cancels that opens them
         self.accept(said)
         said.followed = self.now().out.get(said.subject) == said.writer
 
