@@ -3,7 +3,8 @@
 Promises: everything happens inside the caller's transaction. A request that asks for a person ends
 the suspensions for being left out of other writers' manifests, and nothing else, whatever cause a
 suspension by hand names; if it is cancelled or held, and nobody else asks for them, they are closed
-as before. Leaves out: who asks (`askers`), and the manifests (`manifest`).
+as before. Whoever is left out again stays closed as long as one of the two times stands. Leaves
+out: who asks (`askers`), and the manifests (`manifest`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from provisioner.journal.figures import idle
 from provisioner.journal.journal import Connection
 from provisioner.journal.persons import askers, words
 from provisioner.journal.persons.words import LEFT_OUT, Word
-from provisioner.journal.queries import history
-from provisioner.journal.records import ledger, object_rows, request_rows
+from provisioner.journal.queries import history, precedents
+from provisioner.journal.records import event_rows, ledger, object_rows, request_rows
 from provisioner.journal.records.object_rows import Turn
 from provisioner.system.ulid import RequestId
 
 LIFTED = "lifted"
 """The kind of the event that a request ended the suspension of who was left out."""
+
+AGAIN = "left out again"
+"""The kind of the event that a suspension took over an earlier one for being left out."""
 
 
 def lift(conn: Connection, asking: Mapping[str, RequestId], now: float) -> None:
@@ -54,13 +58,50 @@ def tell_apart(conn: Connection, subject: str, writer: str, request: RequestId, 
     """Record that a writer's manifest closed a person, or else that a person did so by hand.
 
     request: the suspension for being left out. If the manifest's was there before one by hand, it
-    passes to that one, which no other writer ends.
+    passes to that one, which no other writer ends. If an earlier manifest's was, it passes to the
+    newest.
     """
-    if audit.follows(conn, request):
+    word = of_writer(conn, subject, writer)
+    is_before = word is not None and word.closes and word.request != request
+    before = word if is_before else None
+    if not audit.follows(conn, request):
+        if before is not None:
+            words.say(conn, [before])
+            ledger.hand_on(conn, subject, before.request, request)
+    else:
         words.say(conn, [Word(subject, writer, False, request, now)])
-    elif (word := of_writer(conn, subject, writer)) is not None and word.closes:
-        words.say(conn, [word])
-        ledger.hand_on(conn, subject, word.request, request)
+        if before is not None:
+            ledger.hand_on(conn, subject, before.request, request)
+        _note_before(conn, subject, request, before, now)
+
+
+def _note_before(
+    conn: Connection, subject: str, request: RequestId, before: Word | None, now: float
+) -> None:
+    """Note in the trail which suspension one takes over; a retry may take over another, or none."""
+    after = before.request if before is not None else None
+    if after != event_rows.last_facts(conn, request, AGAIN).get("after"):
+        text = f"{subject} was left out before: {after or 'no longer'}"
+        audit.append(conn, [audit.Event(request, AGAIN, text, subject, {"after": after})], now)
+
+
+def step_back(conn: Connection, target: request_rows.Record) -> RequestId | None:
+    """Let the word of a suspension that is being cancelled pass to the one that it took over.
+
+    Return that one; None if there is none any more, so that the word is forgotten.
+    """
+    word = of_writer(conn, target.subject, target.writer)
+    before = target.id
+    standing = {one.id for one in precedents.standing(conn, target, [target.action])}
+    while (after := event_rows.last_facts(conn, before, AGAIN).get("after")) is not None:
+        before = after
+        if before in standing:
+            break
+    if word is None or word.request != target.id or before not in standing:
+        words.forget(conn, target.id)
+        return None
+    words.say(conn, [replace(word, request=before)])
+    return before
 
 
 def of_writer(conn: Connection, subject: str, writer: str) -> Word | None:

@@ -45,8 +45,7 @@ def undo(
     """
     unrouted = unmade.unrouted(conn, target.id)
     if target.action in _SUSPENDING:
-        words.forget(conn, target.id)
-        heir = _asked_too(conn, target)
+        heir = left_out.step_back(conn, target) or _asked_too(conn, target)
         if heir is not None and ledger.hand_on(conn, target.subject, target.id, heir):
             return [f"{target.subject} stays suspended: {heir} asked for the same"]
         if ledger.lift(conn, target.subject, target.id):

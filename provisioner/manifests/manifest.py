@@ -206,6 +206,11 @@ class Standing:
         """Return True if a writer asks for the person."""
         return source in self.askers and self.askers[source].asks
 
+    def asked_again(self, source: str) -> RequestId | None:
+        """Return the newest request by which a writer has asked for the person since its manifest
+        closed them; None if it has not."""
+        return self.askers[source].again if source in self.askers else None
+
     def asks_until(self, source: str, ends: float | None) -> bool:
         """Return True if a writer asks for the person until a date; None: without one."""
         return self.asks(source) and self.askers[source].ends == ends
@@ -263,16 +268,18 @@ def of_alike(now: Standing, source: str, ends: float | None = None) -> Verdict:
 
 def of_left_out(now: Standing, source: str) -> Verdict:
     """Return what to do about a subject that a manifest leaves out."""
-    asks = now.asks(source)
+    asks, again = now.asks(source), now.asked_again(source)
     # Whoever is closed by hand is left out nevertheless, and stays closed if that is taken back.
-    if now.left_out or (now.suspension is not None and not asks):
+    # Who was asked for since is left out again: else that would count once another one opens them.
+    if again is None and (now.left_out or (now.suspension is not None and not asks)):
         return "suspended"
-    if now.newer(source) or (asks and now.askers[source].request in now.later):
+    if now.newer(source) or (again or (asks and now.askers[source].request)) in now.later:
         return "newer"
     # A person belongs to every writer who asks for them: nobody closes them alone.
-    if now.beside(source):
+    others = now.beside(source)
+    if others and again is None:
         return "given up" if asks and now.held is None else "others"
-    if now.placed_by or not (asks or now.own(source)):
+    if (now.placed_by and not others) or not (asks or again or now.own(source)):
         return "others"
     return "held" if now.held is not None else "suspend"
 

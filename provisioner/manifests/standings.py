@@ -40,7 +40,9 @@ def of(conn: Connection, subjects: Collection[str], writer: str, age: Age) -> di
     asking = askers.of(conn, subjects)
     behind = {claim.request for some in held.values() for claim in some}
     behind |= {*suspended.values(), *(request for some in asked.values() for request in some)}
-    behind |= {some[writer].request for some in asking.values() if writer in some}
+    own_words = [some[writer] for some in asking.values() if writer in some]
+    behind |= {word.request for word in own_words}
+    behind |= {word.again for word in own_words if word.again is not None}
     later, own = age.later(conn, behind)
     shared = [name for name in subjects if asking[name]]
     closing = [word for word in words.of(conn, shared) if word.closes]

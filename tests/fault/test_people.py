@@ -73,6 +73,28 @@ PINNED: dict[str, list[Event]] = {
         ("manifest", A, {}, {}, 0),
         ("steer", "cancel", 0, False),
     ],
+    "a manifest's suspension that is cancelled is lifted though the next manifest says the same": [
+        ("ask", A, "ann", None),
+        ("manifest", A, {}, {}, 0),
+        ("manifest", A, {}, {}, 0),
+        ("steer", "cancel", 0, False),
+    ],
+    "a portal that asked once more for whom it left out leaves them out again": [
+        ("ask", A, "ann", None),
+        ("manifest", A, {}, {}, 0),
+        ("ask", A, "ann", None),
+        ("manifest", A, {}, {}, 0),
+        ("ask", B, "ann", None),
+        ("manifest", B, {}, {}, 0),
+    ],
+    "a portal that left somebody out again keeps no date of another portal from its end": [
+        ("ask", A, "ann", None),
+        ("manifest", A, {}, {}, 0),
+        ("ask", A, "ann", None),
+        ("manifest", A, {}, {}, 0),
+        ("ask", B, "ann", 1),
+        ("day", 2, False),
+    ],
     "a resume that fails changes nothing": [
         ("ask", B, "cem", 1),
         ("ask", A, "cem", 8),

@@ -28,13 +28,16 @@ PROVISION = "user.provision"
 class Asker:
     """A writer who asked for a person. asks: they have not left them out since.
 
-    request: the newest that says so, or that they are left out; ends: the date that it names.
+    request: the newest that says so, or that they are left out; ends: the date that it names;
+    again: the newest by which a writer has asked since whose manifest closes the person. It opens
+    nobody, and counts once another writer has opened them.
     """
 
     writer: str
     request: RequestId
     asks: bool = True
     ends: float | None = None
+    again: RequestId | None = None
 
 
 Askers = Mapping[str, Asker]
@@ -66,7 +69,7 @@ def of(
     """
     found: dict[str, dict[str, Asker]] = {subject: {} for subject in subjects}
     people = [subject for subject in subjects if subject.startswith("user:")]
-    asked: dict[tuple[str, str], str] = {}
+    asked: dict[tuple[str, str], RequestId] = {}
     for part in chunks(people):
         rows = [row for row in conn.execute(_ASKED, {"b_ids": part}) if row.id != besides]
         mending = {row.replaces for row in rows if row.replaces is not None}
@@ -76,11 +79,14 @@ def of(
             found[row.subject][writer] = Asker(writer, row.id, ends=row.ends)
             pair = row.subject, writer
             # What followed from a manifest came before what the next one says, whatever its own id.
-            asked[pair] = max(asked.get(pair, ""), row.follows or row.id)
+            since = row.follows or row.id
+            asked[pair] = max(asked.get(pair, since), since)
     for word in words.of(conn, people):
+        newest = asked.get((word.subject, word.writer))
         # By id, as the time of day may have jumped (`left_out` sees to those that were released).
-        if word.closes or word.request >= asked.get((word.subject, word.writer), ""):
-            said = Asker(word.writer, word.request, word.listed, word.ends)
+        again = newest if newest is not None and word.request < newest else None
+        if word.closes or again is None:
+            said = Asker(word.writer, word.request, word.listed, word.ends, again)
             found[word.subject][word.writer] = said
     return found
 

@@ -6,7 +6,9 @@ Promises: reads only, inside the caller's transaction. Leaves out: the chain, an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -79,6 +81,18 @@ def with_event(conn: Connection, ids: Collection[RequestId], kind: str) -> list[
     statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
     found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
     return sorted(found)
+
+
+def last_facts(conn: Connection, request: RequestId, kind: str) -> dict[str, Any]:
+    """Return what programs read of a request's last event of a kind; nothing if it has none."""
+    statement = (
+        select(events.c.facts)
+        .where(events.c.request == request, events.c.kind == kind)
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    facts: dict[str, Any] = json.loads(conn.scalar(statement) or "{}")
+    return facts
 
 
 def flushed(conn: Connection, served: float) -> float:

@@ -232,8 +232,10 @@ class Oracle:
             self.unclear.add(said.subject)  # another writer may have them in one
         if said.verb == "left" and now.is_left_alone(said):
             return
-        if not said.name and (said.writer, LEFT_OUT) in now.reasons(said.subject):
-            return  # they are closed by what it said before: whoever cancels that opens them
+        asks = now.asks.get(said.subject, {}).get(said.writer)
+        if not said.name and not asks and (said.writer, LEFT_OUT) in now.reasons(said.subject):
+            return  # They are closed by what it said before: whoever cancels that opens them. If it
+            # has asked since, this is what it says last, also once another writer opens them.
         self.accept(said)
         said.followed = self.now().out.get(said.subject) == said.writer
 
@@ -392,9 +394,3 @@ class Oracle:
 
 def _begins(said: Said) -> float:
     return said.begins or 0.0
-
-
-def leaves_out(writer: str, subject: str) -> Said:
-    """Return that a manifest leaves out a subject."""
-    verb = "left" if subject.startswith("user:") else "suspend"
-    return Said(writer, verb, subject, cause=LEFT_OUT)

@@ -20,7 +20,7 @@ from tests.fault.model.site import Site
 from tests.fault.people import checks
 from tests.fault.people import site as house
 from tests.fault.people.draws import OWNERS, PORTALS, USERS, draw, subjects
-from tests.fault.people.oracle import IDLE, LEFT_OUT, SERVICE, Oracle, Said, leaves_out
+from tests.fault.people.oracle import IDLE, LEFT_OUT, SERVICE, Oracle, Said
 from tests.fault.walks import MEMORY, Event, Mismatch, Walk
 from tests.support import databases
 from tests.support.clocks import Clocks
@@ -374,6 +374,12 @@ class Game:
 
     def _failed(self, said: Said) -> bool:
         return said in self.oracle.log and house.state(self.site, said.name) == "failed"
+
+
+def leaves_out(writer: str, subject: str) -> Said:
+    """Return that a manifest leaves out a subject."""
+    verb = "left" if subject.startswith("user:") else "suspend"
+    return Said(writer, verb, subject, cause=LEFT_OUT)
 
 
 WALK = Walk("people", draw, play)
