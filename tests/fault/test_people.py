@@ -95,6 +95,21 @@ PINNED: dict[str, list[Event]] = {
         ("ask", B, "ann", 1),
         ("day", 2, False),
     ],
+    "a retry of what a manifest asked for opens nobody whom the next one left out": [
+        ("away", "home"),
+        ("manifest", B, {"ann": None}, {}, 0),
+        ("drain",),
+        ("steer", "cancel", 0, False),
+        ("manifest", B, {}, {}, 0),
+        ("steer", "retry", 0, False),
+    ],
+    "a place may wait for no more of an account than what was made before it was cancelled": [
+        ("away", "lds"),
+        ("share", 1, ["ann"], None),
+        ("ask", B, "ann", None),
+        ("drain",),
+        ("steer", "cancel", 0, False),
+    ],
     "a resume that fails changes nothing": [
         ("ask", B, "cem", 1),
         ("ask", A, "cem", 8),

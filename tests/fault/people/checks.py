@@ -30,9 +30,9 @@ def access(site: Site, oracle: Oracle, failed: Collection[str]) -> Iterator[str]
             waits = not {subject, user, f"{subject}/{user}"}.isdisjoint(failed)
             if subject in now.murky and not now.reasons(user):
                 continue
-            if user in now.murky and now.is_in(subject, name):
-                continue  # the part of the account that was made may be all that a place waits for
             is_in = oracle.has_place(subject, name)
+            if user in now.murky and now.is_in(subject, name) and not is_in:
+                continue  # the part of the account that was made may be all that a place waits for
             for key in (f"groups/member/cf{number}/{name}", f"slurm/assoc/cf{number}/{name}"):
                 yield from _differs(site, key, is_in, waits)
 

@@ -237,7 +237,10 @@ class Oracle:
             return  # They are closed by what it said before: whoever cancels that opens them. If it
             # has asked since, this is what it says last, also once another writer opens them.
         self.accept(said)
-        said.followed = self.now().out.get(said.subject) == said.writer
+        # What a request has made that was stopped is its writer's still, and asked for by nobody:
+        # only the service knows whether there is any, and then closes it.
+        said.followed = bool(said.name) and said.subject in now.murky
+        said.followed |= self.now().out.get(said.subject) == said.writer
 
     def wait(self, said: Said) -> None:
         """Take note of what counts from a time on."""

@@ -205,6 +205,7 @@ class Game:
         elif verb == "release":
             self.oracle.release(said)
         elif state in _GOES_ON and (was == "cancelled" or said not in self.oracle.log):
+            said.listed = False  # a retry of what a line asked for lists nobody once more
             self.oracle.accept(said)
 
     def manifest(
@@ -254,11 +255,14 @@ class Game:
                     raise Mismatch(f"a manifest does not leave {subject} alone")
             elif subject in listed:
                 self._listed(listed[subject], children.get(("provision", subject)))
-            elif self.oracle.has_claims(subject):
+            else:
                 self._leaves_out(leaves_out(portal, subject), children.get(("suspend", subject)))
 
     def _leaves_out(self, said: Said, child: Record | None) -> None:
         """Take note of whom a manifest leaves out, and does not leave alone."""
+        may_have = child is not None and said.subject in self.oracle.now().murky
+        if not may_have and not self.oracle.has_claims(said.subject):
+            return
         if child is not None:
             said.name = child.id
             self._said.append(said)
