@@ -116,20 +116,23 @@ def _of(
     held = claims.held
     gone = {part.claimant for _, part in parts if part.claimant not in held.get(part.key, ())}
     withdrawn = precedents.withdrawn_by(conn, request, gone)
+    owners = {one[1] for _, part in parts if (one := held.get(part.key, {}).get(part.claimant))}
+    later = history.later(conn, request, owners)
     for step, part in parts:
         standing = held.get(part.key, {})
         mine = standing.get(part.claimant)
-        in_force = in_force or (mine is not None and mine[1] <= request)
-        if mine is None or mine[1] > request:
+        in_force = in_force or (mine is not None and mine[1] not in later)
+        if mine is None or mine[1] in later:
             newer = mine[1] if mine else withdrawn.get(part.claimant, nobody)
             if mine is None or _differs(wants_of(request, step), part.key, part.claimant, mine[0]):
                 overtaken.setdefault(newer, []).append(part.key)
         elif not part.changed and (also := claims.against(part.key, part.claimant, mine[0])):
             others.append((part.key, also))
+    ranked = history.later(conn, request, [newer for newer in overtaken if newer])
+    # While a claim of its own is in force, it is done, less what the newer one took away.
+    remark.newer = ranked[-1] if ranked and not in_force else nobody
     for newer, keys in overtaken.items():
         if newer:
-            # While a claim of its own is in force, it is done, less what the newer one took away.
-            remark.newer = remark.newer if in_force else max(remark.newer, newer)
             same = replaced.writer_of(conn, newer) == replaced.writer_of(conn, request)
             name = newer if same else replaced.OTHERS
             remark.notes.append(f"{name} has since asked for something else: {_few(keys)}")
@@ -186,13 +189,13 @@ def overtaken(conn: Connection, record: Record, listed: Sequence[StepRecord]) ->
         return Overtaken(replaced.lifted_by(conn, record), f"lifted the suspension for {cause!r}")
     if verb == "resume":
         again = [
-            request
+            (since, request)
             for source, (since, request) in standing.items()
             if source == _whose(record)
             or (cause == beforehand.IDLE and (since, request) > (record.accepted, record.id))
         ]
         if again:
-            return Overtaken(max(again), f"suspended {record.subject} again for {cause!r}")
+            return Overtaken(max(again)[1], f"suspended {record.subject} again for {cause!r}")
     return None
 
 
@@ -209,14 +212,16 @@ def _claimed_again(conn: Connection, record: Record, keys: Collection[Key]) -> O
     mine = ledger.claimed(conn, [record.subject])[record.subject]
     held = holdings.claims_now(conn, keys)
     newer = {
-        key: max(request for name, (_, request) in standing.items() if (key, name) in mine)
+        key: [request for name, (_, request) in standing.items() if (key, name) in mine]
         for key, standing in held.items()
         if any((key, name) in mine for name in standing)
     }
     if not newer:
         return None
     what = f"asked for it again: {_few(sorted(newer))}"
-    return Overtaken(max(newer.values()), what, whole=newer.keys() >= set(keys))
+    owners = {request for some in newer.values() for request in some}
+    last = [*sorted(owners), *history.later(conn, record.id, owners)][-1]
+    return Overtaken(last, what, whole=newer.keys() >= set(keys))
 
 
 def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:

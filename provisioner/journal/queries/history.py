@@ -18,6 +18,7 @@ from provisioner.contract import Key
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, folded, lies_in, unindexed
 from provisioner.journal.persons.lately import BY_DATE
+from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import in_state, objects, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
@@ -271,7 +272,7 @@ def asked_since(conn: Connection, writer: str, least: RequestId) -> list[tuple[R
 
 
 def newer(conn: Connection, record: Record, actions: Collection[str]) -> RequestId | Literal[""]:
-    """Return the newest request accepted after another, for its subject or one in or around it.
+    """Return what was accepted last after a request, for its subject or one in or around it.
 
     actions: those that count. '' if there is none.
     """
@@ -279,13 +280,26 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> Request
     within = lies_in(requests.c.subject, root)
     about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
     # A subject has few requests; SQLite would use the index of states, which most requests share.
-    columns = requests.c.id, requests.c.action, requests.c.state
-    rows = conn.execute(
-        select(*columns).where(or_(*about), STANDS, requests.c.duplicate_of.is_(None))
-    )
+    columns = requests.c.id, requests.c.accepted, requests.c.action, requests.c.state
+    own = requests.c.duplicate_of.is_(None)
+    rows = conn.execute(select(*columns).where(or_(*about), STANDS, own))
     counting = {*RUNNING, RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED}
-    ids = (row.id for row in rows if row.action in actions and row.state in counting)
-    return max((later for later in ids if later > record.id), default="")
+    there = [row for row in rows if row.action in actions and row.state in counting]
+    since = request_rows.order(record.id, record.accepted)
+    ranked = max((request_rows.order(row.id, row.accepted) for row in there), default=since)
+    return ranked[1] if ranked > since else ""
+
+
+_ACCEPTED_AT = select(requests.c.id, requests.c.accepted).where(requests.c.id.in_(IDS))
+
+
+def later(conn: Connection, request: RequestId, others: Collection[RequestId]) -> list[RequestId]:
+    """Return those of some requests that were accepted after one, in that order."""
+    if not set(others) - {request}:
+        return []
+    accepted = dict(bulk.among(conn, _ACCEPTED_AT, {request, *others}))
+    ranks = {one: request_rows.order(one, accepted.get(one, 0.0)) for one in {request, *others}}
+    return sorted((one for one in others if ranks[one] > ranks[request]), key=ranks.__getitem__)
 
 
 _MANIFESTS = select(requests.c.id, func.coalesce(requests.c.follows, requests.c.id)).where(

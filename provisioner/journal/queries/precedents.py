@@ -23,7 +23,7 @@ from provisioner.journal.dialect import (
     unindexed,
 )
 from provisioner.journal.records import changes
-from provisioner.journal.records.request_rows import Record, asker
+from provisioner.journal.records.request_rows import Record, asker, order
 from provisioner.journal.schema import claims, requests, steps
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
@@ -260,13 +260,12 @@ def undone(conn: Connection, record: Record) -> list[RequestId]:
 
 
 def standing(conn: Connection, record: Record, actions: Collection[str]) -> list[Record]:
-    """List a writer's other requests for the same subject that are in force, the newest first.
+    """List a writer's other requests for the same subject that are in force, the last one first.
 
     actions: only these.
     """
-    statement = (
-        select(requests)
-        .where(
+    rows = conn.execute(
+        select(requests).where(
             requests.c.writer == record.writer,
             requests.c.subject == record.subject,
             requests.c.action.in_(list(actions)),
@@ -274,9 +273,9 @@ def standing(conn: Connection, record: Record, actions: Collection[str]) -> list
             requests.c.duplicate_of.is_(None),
             requests.c.id != record.id,
         )
-        .order_by(requests.c.id.desc())
     )
-    return [Record.from_row(row) for row in conn.execute(statement)]
+    found = map(Record.from_row, rows)
+    return sorted(found, key=lambda one: order(one.id, one.accepted), reverse=True)
 
 
 def undone_within(conn: Connection, record: Record) -> list[RequestId]:
@@ -338,26 +337,26 @@ def by_writer(names: Collection[tuple[str, str]]) -> dict[str, set[str]]:
     return grouped
 
 
-_WITHDRAWN = (
-    select(requests.c.subject, func.max(requests.c.id))
-    .where(
-        requests.c.subject.in_(IDS),
-        requests.c.id > bindparam("b_after"),
-        requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
-        requests.c.duplicate_of.is_(None),
-    )
-    .group_by(requests.c.subject)
+_WITHDRAWN = select(requests.c.subject, requests.c.id, requests.c.accepted).where(
+    requests.c.subject.in_(IDS),
+    requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
+    requests.c.duplicate_of.is_(None),
 )
+_OWN = select(requests.c.accepted).where(requests.c.id == bindparam("b_id"))
 
 
 def withdrawn_by(
     conn: Connection, request: RequestId, claimants: Collection[str]
 ) -> dict[str, RequestId]:
-    """Return the newest later request about each of some claimants, or about its root."""
+    """Return the request that was accepted last after one, about each of some claimants or about
+    its root."""
     if not claimants:
         return {}
     about = {claimant: {claimant, claimant.partition("/")[0]} for claimant in claimants}
     subjects = set[str]().union(*about.values())
-    newest = dict(bulk.among(conn, _WITHDRAWN, subjects, b_after=request))
-    found = {name: [newest[one] for one in both if one in newest] for name, both in about.items()}
-    return {claimant: max(later) for claimant, later in found.items() if later}
+    since = order(request, conn.scalar(_OWN, {"b_id": request}) or 0.0)
+    newest = dict.fromkeys(subjects, since)
+    for subject, later, accepted in bulk.among(conn, _WITHDRAWN, subjects):
+        newest[subject] = max(newest[subject], order(later, accepted))
+    found = {claimant: max(newest[one] for one in both) for claimant, both in about.items()}
+    return {claimant: later for claimant, (_, later) in found.items() if later != request}

@@ -25,6 +25,7 @@ from provisioner.journal.dialect import IDS, chunks, folded, unindexed
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RequestState
 from provisioner.plain.values import value
+from provisioner.system import ulid
 from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
@@ -278,36 +279,46 @@ def named(conn: Connection, names: Collection[str], since: str) -> dict[str, Rec
     return {record.name: record for record in sorted(found, key=lambda record: record.id)}
 
 
+def order(request: RequestId, accepted: float) -> tuple[str, RequestId]:
+    """Return by what requests are sorted to be in the order in which they were accepted.
+
+    By their ids, as the time of day may jump; but one that waited for its time, or for a release,
+    was accepted then.
+    """
+    return max(request, ulid.first(accepted)), request
+
+
 def newest_of(
     conn: Connection, actions: Collection[str], subjects: Collection[str] | None = None
 ) -> list[Record]:
-    """List the newest accepted request of each subject with one of some actions, oldest first.
+    """List the request of each subject with one of some actions that was accepted last, in order.
 
     subjects: only theirs; None: of all.
     """
     counting = [requests.c.action.in_(list(actions)), _BEGUN]
-    records = []
+    columns = requests.c.subject, requests.c.id, requests.c.accepted
+    newest: dict[str, tuple[str, RequestId]] = {}
     for part in [None] if subjects is None else chunks(subjects):
         among = [] if part is None else [requests.c.subject.in_(part)]
-        ids = select(func.max(requests.c.id)).where(*counting, *among).group_by(requests.c.subject)
-        rows = conn.execute(select(requests).where(requests.c.id.in_(ids)))
-        records += [Record.from_row(row) for row in rows]
-    return sorted(records, key=lambda record: record.id)
+        for subject, request, accepted in conn.execute(select(*columns).where(*counting, *among)):
+            newest[subject] = max(newest.get(subject, ("", request)), order(request, accepted))
+    loaded = load(conn, [request for _, request in newest.values()])
+    return [loaded[request] for _, request in sorted(newest.values())]
 
 
 def newest_about(conn: Connection, subject: str, action: str) -> Record | None:
-    """Return the newest accepted request of a subject with an action; None if there is none."""
-    row = conn.execute(
-        select(requests)
-        .where(
-            requests.c.subject == subject,
-            requests.c.action == action,
-            _BEGUN & requests.c.state.not_in([RequestState.HELD, RequestState.CANCELLED]),
+    """Return the request of a subject with an action that was accepted last; None if there is none.
+
+    One that was cancelled, or is held, does not count.
+    """
+    counting = _BEGUN & requests.c.state.not_in([RequestState.HELD, RequestState.CANCELLED])
+    rows = conn.execute(
+        select(requests.c.id, requests.c.accepted).where(
+            requests.c.subject == subject, requests.c.action == action, counting
         )
-        .order_by(requests.c.id.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else Record.from_row(row)
+    )
+    _, newest = max((order(*row) for row in rows), default=("", None))
+    return None if newest is None else load(conn, [newest])[newest]
 
 
 def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:
