@@ -97,7 +97,7 @@ class Service:
         self.lanes = {n: self._lane(n, some) for n, some in lanes_of(system.handlers).items()}
         self._fed = [lane for lane in self.lanes.values() if lane.most <= BATCH]
         self._woken, self._stopping = threading.Event(), threading.Event()
-        self._company_until = 0.0
+        self._company_until, self._began = 0.0, False
         self._alive: Callable[[], None] = lambda: None
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
@@ -249,13 +249,13 @@ class Service:
             return 0
         now, more = time.monotonic(), False
         names = self._spool.waiting(BATCH)
-        self._company_until = self._company_until or now + COMPANY
         try:
+            if not self._began:  # what came due before this start came before the files
+                self._accept_due()
+                self._began = True
+            self._company_until = self._company_until or now + COMPANY
             self._take_and_admit(names)
-            # After the files, as whoever drops one waits for it.
-            for admitted in self.aside.due(TURN):
-                self._after_commit(admitted.left)
-                self._alive()
+            self._accept_due()  # after the files, as whoever drops one waits for it
             more = len(names) == BATCH and now < self._company_until
         finally:
             if more:
@@ -263,6 +263,11 @@ class Service:
             elif names or not self.aside.looking:
                 self._wake_lanes()
         return len(names) + self.aside.step()
+
+    def _accept_due(self) -> None:
+        for admitted in self.aside.due(TURN):
+            self._after_commit(admitted.left)
+            self._alive()
 
     def _take_and_admit(self, names: Sequence[str]) -> None:
         suspects = self.finisher.strikes.suspects

@@ -50,6 +50,9 @@ from provisioner.steps.advance import advance
 from provisioner.steps.binding import Progress
 from provisioner.system.ulid import RequestId
 
+_TICK = 1e-6
+"""Seconds by which a request that waited counts as later than what was accepted with it before."""
+
 _AGAIN = (*OPEN, RequestState.FAILED, RequestState.CANCELLED)
 """States from which a request is judged again."""
 
@@ -195,6 +198,7 @@ class Acceptance:
         request_rows.set_duplicate_of(self.conn, record.id, judged.verdict.duplicate_of)
         self._keep_manifest(judged)
         if judged.state == RequestState.ACCEPTED:
+            self.now += _TICK
             request_rows.set_accepted(self.conn, record.id, self.now)
             self._accept([judged], ())
         elif judged.state not in OPEN:

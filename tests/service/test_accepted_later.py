@@ -16,7 +16,8 @@ from provisioner.journal.records.request_rows import Record
 from tests.fault.people import site as house
 from tests.support.clocks import Clocks
 from tests.support.ends_site import look
-from tests.support.engine_site import Site, allocation, control, user
+from tests.support.engine_site import Site, allocation, control, release, user
+from tests.support.policy_site import POLICY, PORTAL, send
 
 ACTION, SUBJECT = "allocation.provision", "allocation:1"
 
@@ -47,15 +48,27 @@ def reasons(site: Site) -> set[tuple[str, str]]:
     return {(one.source, one.cause) for one in told}
 
 
-def dated(text: str) -> str:
-    """Let a request wait for an hour."""
-    moment = datetime.fromtimestamp(time.time() + 3600, UTC)
+def dated(text: str, seconds: float = 3600) -> str:
+    """Let a request wait for some time."""
+    moment = datetime.fromtimestamp(time.time() + seconds, UTC)
     return text.replace("action:", f"not_before: {moment:%Y-%m-%dT%H:%M:%SZ}\naction:", 1)
 
 
-def come(site: Site, clocks: Clocks) -> None:
+def let_go(site: Site) -> Record:
+    """Have a request held for a review, and drop another one, then the release, for one commit."""
+    site.request(allocation(1, "ann", files=3))
+    held = send(site, PORTAL, allocation(1, "ann", files=50))
+    assert held.state == "held"
+    site.first.away = True
+    for name, text in (("a.yaml", allocation(1, "ann, bob", files=4)), ("b.yaml", release(held))):
+        (site.spool.staging / name).write_text(text)
+    site.take()
+    return held
+
+
+def come(site: Site, clocks: Clocks, seconds: float = 3700) -> None:
     """Let the time of what waits come, and be judged."""
-    clocks.go(3700)
+    clocks.go(seconds)
     look(site)
 
 
@@ -120,3 +133,38 @@ def test_a_suspension_that_a_dated_resume_lifted_does_not_come_back_when_a_later
     site.request(control("request.cancel", load(site, "newer.yaml").id))
     site.back(site.first)
     assert reasons(site) == set()
+
+
+def test_one_that_is_released_counts_after_what_was_accepted_with_its_release(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    site = Site(tmp_path, POLICY)
+    held = let_go(site)
+    site.request(control("request.cancel", held.id), "cancel.yaml")
+    site.back(site.first)
+    assert site.limit("first/account/cf") == "4"
+    assert "first/member/cf/bob" in site.first.rows
+
+
+def test_what_came_due_while_the_service_was_down_begins_in_the_order_of_its_times(
+    site: Site, clocks: Clocks
+) -> None:
+    site.request(user("ann", uid=7))
+    site.request(dated(user("ann", "resume", cause="leave"), 7200))
+    site.request(dated(user("ann", "suspend", cause="leave"), 3600))
+    come(site, clocks, 7300)
+    assert reasons(site) == set()
+
+
+def test_what_came_due_while_the_service_was_down_begins_before_the_files_that_wait(
+    tmp_path: Path, site: Site, clocks: Clocks
+) -> None:
+    site.request(user("ann", uid=7))
+    site.request(dated(user("ann", "suspend", cause="leave")))
+    site.die()
+    clocks.go(3700)
+    (site.spool.staging / "back.yaml").write_text(user("ann", "resume", cause="leave"))
+    again = Site(tmp_path)
+    again.take()
+    assert reasons(again) == set()
+    assert load(again, "back.yaml").outcome != "unmatched"

@@ -287,7 +287,7 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> Request
     there = [row for row in rows if row.action in actions and row.state in counting]
     since = request_rows.order(record.id, record.accepted)
     ranked = max((request_rows.order(row.id, row.accepted) for row in there), default=since)
-    return ranked[1] if ranked > since else ""
+    return ranked[-1] if ranked > since else ""
 
 
 _ACCEPTED_AT = select(requests.c.id, requests.c.accepted).where(requests.c.id.in_(IDS))

@@ -359,4 +359,4 @@ def withdrawn_by(
     for subject, later, accepted in bulk.among(conn, _WITHDRAWN, subjects):
         newest[subject] = max(newest[subject], order(later, accepted))
     found = {claimant: max(newest[one] for one in both) for claimant, both in about.items()}
-    return {claimant: later for claimant, (_, later) in found.items() if later != request}
+    return {claimant: place[-1] for claimant, place in found.items() if place != since}

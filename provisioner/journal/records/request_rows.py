@@ -279,13 +279,16 @@ def named(conn: Connection, names: Collection[str], since: str) -> dict[str, Rec
     return {record.name: record for record in sorted(found, key=lambda record: record.id)}
 
 
-def order(request: RequestId, accepted: float) -> tuple[str, RequestId]:
-    """Return by what requests are sorted to be in the order in which they were accepted.
+Place = tuple[str, float, RequestId]
+"""Where a request stands in the order in which they were accepted."""
 
-    By their ids, as the time of day may jump; but one that waited for its time, or for a release,
-    was accepted then.
+
+def order(request: RequestId, accepted: float) -> Place:
+    """Return where a request stands: one that waited for its time, or a release, where it began.
+
+    By the time in its id, which never goes back, or that of its acceptance, if that is later.
     """
-    return max(request, ulid.first(accepted)), request
+    return max(request[:10], ulid.first(accepted)[:10]), accepted, request
 
 
 def newest_of(
@@ -297,13 +300,14 @@ def newest_of(
     """
     counting = [requests.c.action.in_(list(actions)), _BEGUN]
     columns = requests.c.subject, requests.c.id, requests.c.accepted
-    newest: dict[str, tuple[str, RequestId]] = {}
+    newest: dict[str, Place] = {}
     for part in [None] if subjects is None else chunks(subjects):
         among = [] if part is None else [requests.c.subject.in_(part)]
         for subject, request, accepted in conn.execute(select(*columns).where(*counting, *among)):
-            newest[subject] = max(newest.get(subject, ("", request)), order(request, accepted))
-    loaded = load(conn, [request for _, request in newest.values()])
-    return [loaded[request] for _, request in sorted(newest.values())]
+            place = order(request, accepted)
+            newest[subject] = max(newest.get(subject, place), place)
+    loaded = load(conn, [request for *_, request in newest.values()])
+    return [loaded[request] for *_, request in sorted(newest.values())]
 
 
 def newest_about(conn: Connection, subject: str, action: str) -> Record | None:
@@ -317,8 +321,8 @@ def newest_about(conn: Connection, subject: str, action: str) -> Record | None:
             requests.c.subject == subject, requests.c.action == action, counting
         )
     )
-    _, newest = max((order(*row) for row in rows), default=("", None))
-    return None if newest is None else load(conn, [newest])[newest]
+    newest = max((order(*row) for row in rows), default=None)
+    return None if newest is None else load(conn, [newest[-1]])[newest[-1]]
 
 
 def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:
@@ -348,12 +352,12 @@ def states_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, R
 
 
 def scheduled_until(conn: Connection, now: float) -> list[tuple[RequestId, int]]:
-    """List scheduled requests whose `not_before` has come, oldest first, with their writers'
-    uids."""
+    """List scheduled requests whose `not_before` has come, in the order in which it came, with
+    their writers' uids."""
     statement = (
         select(requests.c.id, requests.c.uid)
         .where(requests.c.state == RequestState.SCHEDULED, requests.c.not_before <= now)
-        .order_by(requests.c.id)
+        .order_by(requests.c.not_before, requests.c.id)
     )
     return [(row.id, row.uid) for row in conn.execute(statement)]
 
