@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ def look(site: Site) -> None:
 def scheduled(site: Site, *owners: int) -> None:
     """Schedule a request of each owner for one moment, in this order, and wait for it."""
     due = datetime.now(UTC) + timedelta(seconds=SOON)
+    site.service.house.intake._look_again = math.inf  # however long the drops take
     for number, owner in enumerate(owners):
         path = site.spool.staging / f".{number}"
         path.write_text(allocation(number, "ann", head=f"not_before: {due.isoformat()}\n"))
