@@ -39,14 +39,15 @@ _SETTLED = 60.0
 """Seconds after which a name no longer belongs to a file that a program is still writing."""
 
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_SORTED_BY_TIME = 1000
-"""The most names that are sorted by time; more are read faster in the order of their inodes."""
+_FEW = 1000
+"""The most names in turns with which staging is listed each time."""
 
 _SELDOM = 20
 """A large backlog is listed again after this many times the duration of the last listing."""
 
 _AT_ONCE = 20_000
-"""The most names whose owners are looked up at once, so that the first of 100,000 comes soon."""
+"""The most names that are looked at, and sorted by time, at once, so that the first of 100,000 comes
+soon."""
 
 _LONGEST_DELAY = 0.25
 _FAILED, _DENIED = 1.0, 60.0
@@ -206,7 +207,7 @@ class Sweep:
 
         Return none if all were given and nothing is new.
         """
-        few = len(self._turns) <= _SORTED_BY_TIME
+        few = len(self._turns) <= _FEW
         if few or self._listed or time.monotonic() >= self._list_again:
             self._sweep()
         while self._listed and not self._turns:  # everything that was looked at is gone
@@ -309,9 +310,8 @@ class Sweep:
 
     def _owned(self, listed: list[tuple[int, str]]) -> list[tuple[int, int, str]]:
         """Return owner, arrival and name for inodes and names, in the order of arrival."""
-        by_time = len(listed) <= _SORTED_BY_TIME
         owned = []
-        for inode, name in listed:
+        for _, name in listed:
             try:
                 there = entry.look(self._directory, name)
             except FileNotFoundError:
@@ -321,7 +321,6 @@ class Sweep:
                     raise
                 self.pass_over(name, error)
                 continue
-            owned.append((there.st_uid, there.st_mtime_ns if by_time else inode, name))
-        if by_time:
-            owned.sort(key=lambda file: file[1:])
+            owned.append((there.st_uid, there.st_mtime_ns, name))
+        owned.sort(key=lambda file: file[1:])
         return owned
