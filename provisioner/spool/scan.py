@@ -46,8 +46,7 @@ _SELDOM = 20
 """A large backlog is listed again after this many times the duration of the last listing."""
 
 _AT_ONCE = 20_000
-"""The most names that are looked at, and sorted by time, at once, so that the first of 100,000 comes
-soon."""
+"""The most names that are looked at, and sorted, at once: the first of 100,000 comes soon."""
 
 _LONGEST_DELAY = 0.25
 _FAILED, _DENIED = 1.0, 60.0
