@@ -325,3 +325,17 @@ def test_what_an_operator_held_is_not_released_after_it_expired(site: Site) -> N
     asked = send(site, SECOND, release(now(site, waiting)), "release.yaml")
     assert f"{waiting.id} is too late: expired at " in why(asked)
     assert now(site, waiting).state == "held"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_its_writer_had_sent_before_a_hold_does_not_end_it(
+    site: Site, cancelled: bool
+) -> None:
+    waiting = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-1\n"))
+    planted = send(site, PORTAL, allocation(1, "ann", files=3, head=f"id: cf-2\n{LATER}"))
+    assert planted.state == "scheduled"
+    assert steer(site, OPERATOR, "hold", waiting).state == "done"
+    if cancelled:
+        assert steer(site, PORTAL, "cancel", planted).state == "done"
+    again = send(site, PORTAL, allocation(1, "ann", files=5, head="id: cf-3\n"))
+    assert again.state == "held"

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, or_, select
 
 from provisioner.journal import bulk
 from provisioner.journal.dialect import (
@@ -24,7 +24,7 @@ from provisioner.journal.dialect import (
 )
 from provisioner.journal.records import changes
 from provisioner.journal.records.request_rows import Record, asker, order
-from provisioner.journal.schema import claims, requests, steps
+from provisioner.journal.schema import claims, events, requests, steps
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
 
@@ -112,7 +112,15 @@ def repeated_since(conn: Connection, spool: str, since: float) -> list[RequestId
 EVERYTHING = "site:"
 """The subject of a manifest. Each request that follows from one is judged by its own."""
 
-_newer = requests.alias()
+_newer, _release = requests.alias(), events.alias()
+_HELD_AT = select(func.max(events.c.seq)).where(
+    events.c.request == requests.c.id, events.c.kind == "held"
+)
+_LET_GO = exists().where(
+    _release.c.request == _newer.c.id,
+    _release.c.kind == "released",
+    _release.c.seq > func.coalesce(_HELD_AT.scalar_subquery(), 0),
+)
 _TAKING = ("user.suspend", "allocation.suspend", "membership.remove", "project.archive")
 """Actions that take access away: nobody keeps it open by having held one of them once."""
 
@@ -131,7 +139,7 @@ def _kept(here: ColumnElement[bool], same: ColumnElement[bool]) -> Select[Any]:
             requests.c.action.not_in(_TAKING),
             requests.c.held_by.is_not(None),
             requests.c.for_review.is_not(True),
-            # Nobody holds what was let go, or never had to wait.
+            # Nobody holds what was let go since. What came before the hold tells nothing.
             ~select(_newer.c.id)
             .where(
                 same,
@@ -139,8 +147,7 @@ def _kept(here: ColumnElement[bool], same: ColumnElement[bool]) -> Select[Any]:
                 unindexed(_newer.c.writer) == requests.c.writer,
                 _newer.c.action == requests.c.action,
                 _newer.c.held_by.is_(None),
-                _newer.c.duplicate_of.is_(None),
-                _newer.c.state.not_in([RequestState.REFUSED, RequestState.SUPERSEDED]),
+                _LET_GO,
             )
             .exists(),
         )
