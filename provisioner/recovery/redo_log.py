@@ -175,12 +175,15 @@ def files(directory: Path, journal: str | None = None) -> list[File]:
 
 
 def _opened(path: Path, journal: str | None) -> File | None:
-    """Return a file as its ends describe it; None if the first line is cut, or names another."""
+    """Return a file as its ends describe it; None if its first line is cut, lost, or names another
+    journal."""
     head = next(_lines(path), None)
     if head is None or journal not in (None, head.get("journal", journal)):
         return None
     if head.get("format", FORMAT) != FORMAT:
         raise ConfigError(f"{path} has a newer format", advice="use the program that wrote it")
+    if "journal" not in head:  # it is a transaction
+        return None
     begun = path.stem.rpartition("-")[2]
     return File(
         path,

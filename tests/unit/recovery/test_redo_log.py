@@ -152,6 +152,13 @@ def test_nothing_behind_a_lost_line_is_given_whose_statements_later_lines_run(
     assert numbers(tmp_path, after) == [number for number in range(1, lost) if number > after]
 
 
+def test_a_file_that_lost_its_first_line_is_left_out(tmp_path: Path) -> None:
+    wrote(tmp_path, 1, 2, 3)
+    [path] = files(tmp_path)
+    path.write_bytes(path.read_bytes().partition(b"\n")[2])
+    assert numbers(tmp_path) == []
+
+
 def test_another_journals_log_is_left_out(tmp_path: Path) -> None:
     wrote(tmp_path, 1)
     assert numbers(tmp_path, journal="K") == []
