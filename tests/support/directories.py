@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,3 +40,11 @@ VERBS: dict[str, Callable[[Host, Path, str], object]] = {
 
 
 WRITES = [verb for verb in VERBS if verb not in {"observe", "make"}]
+
+
+def let_pass(directory: Path) -> None:
+    """Let other users pass to a directory of a test. What lies above those of tests stays."""
+    top = Path(tempfile.gettempdir())
+    for place in (directory, *directory.parents):
+        if place != top and place.is_relative_to(top):
+            place.chmod(stat.S_IMODE(place.stat().st_mode) | 0o055)

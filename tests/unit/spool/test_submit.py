@@ -9,6 +9,7 @@ import pytest
 from provisioner.contract import ConfigError
 from provisioner.spool.spool import Spool, Submission
 from provisioner.spool.submit import drop
+from tests.support.directories import let_pass
 
 
 def test_a_dropped_file_is_whole_private_and_taken_at_once(tmp_path: Path) -> None:
@@ -78,10 +79,7 @@ def test_a_failing_disk_leaves_nothing_that_could_be_taken(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 def test_a_writer_who_may_not_list_staging_can_drop(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == 0 and parent != Path("/") and parent != Path("/tmp"):
-            parent.chmod(0o755)
+    let_pass(tmp_path)
     staging = tmp_path / "staging"
     staging.mkdir()
     staging.chmod(0o1733)
